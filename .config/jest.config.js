@@ -15,7 +15,7 @@ export default {
   transform: {
     '/dist/(src|machines|visualizations)/': native('esModule'),
     [`/node_modules/(${esPackages.join('|')})/.*\\.m?js$`]: native('esModule'),
-    [`/node_modules/(${packages.join('|')})/(.*/esm/.*\\.js|.*\\.mjs)$`]: native('esModule'),
+    [`/node_modules/(${packages.join('|')})/(.*/esm?/.*\\.js|.*\\.mjs)$`]: native('esModule'),
     [`/node_modules/(${packages.join('|')})/.*\\.c?js$`]: native('commonJs'),
   },
   transformIgnorePatterns: [],

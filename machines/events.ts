@@ -56,6 +56,8 @@ export interface SessionClient {
   readonly user: string | null;
   /** Whether the client can reattach after its stream was lost. Over legacy SSE it cannot. */
   readonly resumable: boolean;
+  /** Its requests come by the handle of the session and need no `initialize` (MCP 2026-07-28). */
+  readonly handshake?: 'none';
 }
 
 export type SessionTransportEvent =

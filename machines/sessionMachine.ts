@@ -11,13 +11,13 @@ export interface SessionInput extends SessionClient {
   readonly queueLimit: number;
 }
 
-export interface SessionContext extends SessionInput {
+export interface SessionContext extends Omit<SessionInput, 'handshake'> {
   readonly attached: boolean;
   readonly browser: 'leasing' | 'deferred' | 'ready' | 'lost';
   /** Messages in the queue, waiting for `connected`. */
   readonly held: number;
-  /** Whether `initialize` has arrived. After `connected` the state says so: `active` is entered by it alone. */
-  readonly handshake: 'awaited' | 'begun';
+  /** Whether `initialize` has arrived. After `connected` the state says so: `active` is entered by it, or without one. */
+  readonly handshake: 'awaited' | 'begun' | 'none';
   /** Requests that were accepted and not yet answered. */
   readonly inFlight: number;
   readonly closedBecause: CloseReason | null;
@@ -118,7 +118,7 @@ const chart = setup({
     isResumable: ({ context }) => context.resumable,
     canQueue: ({ context }) => context.held < context.queueLimit,
     hasQueued: ({ context }) => context.held > 0,
-    hasInitialize: ({ context }) => context.handshake === 'begun',
+    awaitsNoInitialize: ({ context }) => context.handshake !== 'awaited',
     isInitialize: ({ event }) => isInitialize(event),
     isRequest: ({ event }) => isRequest(event),
     hasNoRequests: ({ context }) => context.inFlight === 0,
@@ -149,7 +149,7 @@ export const sessionMachine = chart.createMachine({
     attached: false,
     browser: input.lease === 'lazy' ? 'deferred' : 'leasing',
     held: 0,
-    handshake: 'awaited',
+    handshake: input.handshake ?? 'awaited',
     inFlight: 0,
     closedBecause: null,
     failure: null,
@@ -275,7 +275,7 @@ export const sessionMachine = chart.createMachine({
       tags: 'open',
       entry: 'announce',
       always: [
-        { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearQueued'] },
+        { guard: 'awaitsNoInitialize', target: 'active', actions: ['deliver', 'clearQueued'] },
         { guard: 'hasQueued', actions: ['deliver', 'clearQueued'] },
       ],
       after: { initializeTimeout: { target: 'closed', actions: closeReason('initialize-timeout') } },

@@ -92,6 +92,12 @@ describe('pinned', () => {
       unsupported_version: [400, -32600, false],
       not_initialized: [400, -32600, false],
       already_initialized: [400, -32600, false],
+      header_mismatch: [400, -32020, false],
+      missing_capability: [400, -32021, false],
+      unsupported_revision: [400, -32022, false],
+      invalid_envelope: [400, -32602, false],
+      invalid_input: [400, -32602, false],
+      unknown_method: [404, -32601, false],
       parse_error: [400, -32700, false],
       invalid_message: [400, -32600, false],
       unauthorized: [401, -32011, false],
@@ -220,6 +226,7 @@ describe('pinned', () => {
       'audit',
       'evidence',
       'extension',
+      'browsers',
     ]);
   });
 
@@ -266,6 +273,12 @@ describe('pinned', () => {
       'list_sources',
       'get_source',
       'search_sources',
+      'set_breakpoint',
+      'list_breakpoints',
+      'remove_breakpoint',
+      'get_pause',
+      'evaluate_in_frame',
+      'step_debugger',
       'get_element_styles',
       'list_event_listeners',
       'performance_start_trace',
@@ -274,11 +287,13 @@ describe('pinned', () => {
       'take_heapsnapshot',
       'get_heapsnapshot_summary',
       'compare_heapsnapshots',
+      'query_heapsnapshot',
       'emulate',
       'emulate_cpu',
       'emulate_network',
       'inspect_page_storage',
       'set_page_storage',
+      'audit_accessibility',
       'start_recording',
       'stop_recording',
       'export_har',
@@ -316,6 +331,9 @@ describe('pinned', () => {
       'inspect_extension_manifest',
       'check_content_script_injection',
       'list_request_rules',
+      'open_browser',
+      'close_browser',
+      'list_browsers',
     ]);
   });
 });

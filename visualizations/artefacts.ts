@@ -10,6 +10,7 @@ import { readLayers, layersPageOf, layersSvgOf } from './layers.js';
 import { inspectorChartOf } from './inspectorCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
+import { proofSvgOf, readProofs } from './proofs.js';
 import { fillMarkers, pages } from './readme.js';
 import { drawChart } from './stateSvg.js';
 
@@ -31,6 +32,7 @@ export async function makeArtefacts(root: string): Promise<Artefact[]> {
     { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
     { path: 'visualizations/layers.md', content: layersPageOf(layers) },
     { path: 'visualizations/coverage.svg', content: coverageSvgOf(names, coverage) },
+    { path: 'visualizations/proofs.svg', content: proofSvgOf(readProofs(root)) },
     { path: 'src/inspector/page/charts.json', content: `${JSON.stringify(live)}\n` },
     ...(await Promise.all(pages.map((path) => pageArtefact(root, path)))),
   ];

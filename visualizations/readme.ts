@@ -13,6 +13,7 @@ import { requirements } from '../test/requirements.js';
 import { readChart } from './chart.js';
 import { code, fenced, table } from './markdown.js';
 import { overviewOf } from './mermaid.js';
+import { proofTables, readProofs } from './proofs.js';
 
 /** The pages with generated parts, each in the folder of the code it describes. */
 export const pages = [
@@ -27,6 +28,7 @@ export const pages = [
 export const sections: Readonly<Record<string, () => string>> = {
   chart: chartSection,
   promises: promiseTable,
+  proofs: () => proofTables(readProofs(packageRoot)),
   options: optionTable,
   errors: errorTable,
   tools: toolTable,

@@ -180,6 +180,15 @@ export interface ServerStore {
   readonly rosters: RosterStore;
   readonly alertEpisodes: AlertEpisodeStore;
   readonly contexts: ContextStore;
+  readonly requestStates: OnceStore;
+}
+
+/** A key that all nodes sign with, and what was used with it. */
+export interface OnceStore {
+  /** The key; `fresh` becomes it if there is none. */
+  signingKey(fresh: string): Promise<string>;
+  /** False if the id was used before, at whatever node. Remembered for `ms`. */
+  useOnce(id: string, ms: number): Promise<boolean>;
 }
 
 /** The owner of a browser context. */

@@ -22,6 +22,7 @@ import {
   type ContextOwner,
   type ContextStore,
   type AlertEpisodeStore,
+  type OnceStore,
   type QuotaStore,
   type RosterStore,
   type ServerStore,
@@ -284,6 +285,20 @@ export class MemoryServerStore implements ServerStore {
       return [...this.#rosters].map(([node, { text }]) => ({ node, text }));
     },
     remove: async (node) => void this.#rosters.delete(node),
+  };
+
+  #signingKey: string | undefined;
+  readonly #usedOnce = new Map<string, number>();
+
+  readonly requestStates: OnceStore = {
+    signingKey: async (fresh) => (this.#signingKey ??= fresh),
+    useOnce: async (id, ms) => {
+      const now = this.#clock.now();
+      for (const [known, until] of this.#usedOnce) if (until <= now) this.#usedOnce.delete(known);
+      const isFirst = !this.#usedOnce.has(id);
+      this.#usedOnce.set(id, now + ms);
+      return isFirst;
+    },
   };
 
   readonly contexts: ContextStore = {

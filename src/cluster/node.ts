@@ -20,7 +20,7 @@ export interface ClusterNodeDeps {
   readonly log: Log;
   /** Serves a request that another node forwarded. `socket` is the connection; the callee ends or destroys it. */
   serveRequest(socket: Duplex, caller: Caller): void;
-  /** Another node owns the session now. */
+  /** Another node owns the session now, if it is here at all. May be called more than once. */
   onSessionLost(sessionId: string): void;
   /**
    * Restores a session from the snapshot `stored`; this node has already acquired it. False: the session cannot be
@@ -273,6 +273,9 @@ export class ClusterNode {
     } catch (error) {
       this.ownership.relinquish(sessionId);
       throw error;
+    } finally {
+      // A term that ended while the session was being restored ended before there was a session to drop.
+      if (this.ownership.termOf(sessionId)?.epoch !== epoch) this.#options.onSessionLost(sessionId);
     }
   }
 

@@ -98,7 +98,11 @@ export class SessionOwnership implements Directory, EventLog {
 
   releaseWhenEnded(sessionId: string, ended: Promise<CloseReason>): void {
     const term = this.#terms.get(sessionId);
-    if (term === undefined) return;
+    if (term === undefined) {
+      // Lost while it was being restored.
+      void ended.then(() => !this.#terms.has(sessionId) && this.#lostSessions.delete(sessionId));
+      return;
+    }
     const release = ended
       .then((closedBecause) => this.release(term, closedBecause))
       .catch((error: unknown) => this.#warn('session end not recorded', sessionId, error));

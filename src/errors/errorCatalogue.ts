@@ -43,6 +43,50 @@ export const errorCatalogue = {
     when: 'MCP-Protocol-Version names a revision that is not supported',
     message: 'This MCP-Protocol-Version is not supported. Send the one in the result of initialize.',
   },
+  header_mismatch: {
+    status: 400,
+    code: -32020,
+    retryable: false,
+    when: '2026-07-28: `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` or an `Mcp-Param-…` header is missing, or differs from the body; `data.mismatch`',
+    message: 'A header that repeats a part of the body is missing or differs from it. Send it as the body has it.',
+  },
+  missing_capability: {
+    status: 400,
+    code: -32021,
+    retryable: false,
+    when: '2026-07-28: the request needs a client that can do more than it declared; `data.requiredCapabilities`',
+    message: 'This request needs a client that can do more than it declared in clientCapabilities.',
+  },
+  unsupported_revision: {
+    status: 400,
+    code: -32022,
+    retryable: false,
+    when: '2026-07-28: the `_meta` of a request names a revision that is not supported; `data.supported`, `data.requested`',
+    message:
+      'This protocol revision is not supported in _meta. Send one of data.supported, or initialize for an earlier one.',
+  },
+  invalid_envelope: {
+    status: 400,
+    code: -32602,
+    retryable: false,
+    when: '2026-07-28: the `_meta` of a request is not whole; `data.envelope` names the key',
+    message:
+      'The _meta of this request is not whole. Send io.modelcontextprotocol/protocolVersion and clientCapabilities.',
+  },
+  invalid_input: {
+    status: 400,
+    code: -32602,
+    retryable: false,
+    when: '2026-07-28: `inputResponses` is no object of objects, or `requestState` was changed, belongs to another user or request, has expired or was used before',
+    message: 'These answers cannot be used. Send the request without requestState to be asked again.',
+  },
+  unknown_method: {
+    status: 404,
+    code: -32601,
+    retryable: false,
+    when: '2026-07-28: the revision, or this server, has no such method',
+    message: 'Method not found. server/discover says what this server offers.',
+  },
   parse_error: {
     status: 400,
     code: -32700,

@@ -14,6 +14,15 @@ export interface RefusalData {
   readonly retryAfterMs?: number;
   readonly limit?: string;
   readonly detail?: string;
+  /** A header and what the body has instead. */
+  readonly mismatch?: { readonly header: string; readonly body: string };
+  /** Client capabilities, in the form in which a client declares them. */
+  readonly requiredCapabilities?: object;
+  /** Protocol revisions that are supported, and the one that the client asked for. */
+  readonly supported?: readonly string[];
+  readonly requested?: string;
+  /** A key of `_meta` and what is wrong with it. */
+  readonly envelope?: { readonly key: string; readonly problem: string };
   /** The `WWW-Authenticate` header of a 401. */
   readonly challenge?: string;
 }

@@ -12,7 +12,7 @@ import type {
   SamplingRequest,
   UrlElicitation,
 } from '../tools/client.js';
-import { isObject, type RequestId } from './protocol.js';
+import { isObject, isStatelessVersion, type RequestId } from './protocol.js';
 import type { MethodContext } from './methodContext.js';
 
 const text = z.object({ type: z.literal('text'), text: z.string() });
@@ -83,8 +83,10 @@ export class CallClient implements Client {
   }
 
   async createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult> {
-    this.#require('sampling', 'sample from its model (sampling)');
-    if (request.tools !== undefined) this.#require('samplingTools', 'give its model tools (sampling.tools)');
+    this.#require('sampling', 'sample from its model (sampling)', { sampling: {} });
+    if (request.tools !== undefined) {
+      this.#require('samplingTools', 'give its model tools (sampling.tools)', { sampling: { tools: {} } });
+    }
     return this.#request('sampling/createMessage', samplingAnswer, { ...request }, options);
   }
 
@@ -92,7 +94,7 @@ export class CallClient implements Client {
     { message, form }: FormElicitation<Form>,
     options?: ClientRequestOptions,
   ): Promise<FormElicitResult<Form>> {
-    this.#require('forms', 'show a form (elicitation)');
+    this.#require('forms', 'show a form (elicitation)', { elicitation: { form: {} } });
     const { $schema: _, additionalProperties: _closed, ...requestedSchema } = z.toJSONSchema(form, { io: 'input' });
     const params = { message, requestedSchema };
     const { action, content } = await this.#request('elicitation/create', elicitationAnswer, params, options);
@@ -103,8 +105,10 @@ export class CallClient implements Client {
   }
 
   async elicitUrl({ message, url, elicitationId }: UrlElicitation, options?: ClientRequestOptions) {
-    this.#require('urls', 'open an address (elicitation.url)');
-    const params = { mode: 'url', message, url, elicitationId };
+    this.#require('urls', 'open an address (elicitation.url)', { elicitation: { url: {} } });
+    // The newest revision has no notification that names it.
+    const isStateless = isStatelessVersion(this.#server.protocolVersion);
+    const params = { mode: 'url', message, url, ...(!isStateless && { elicitationId }) };
     const { action } = await this.#request('elicitation/create', elicitationAnswer, params, options);
     return { action };
   }
@@ -114,7 +118,7 @@ export class CallClient implements Client {
   }
 
   async listRoots(options?: ClientRequestOptions): Promise<readonly Root[]> {
-    this.#require('roots', 'list its folders (roots)');
+    this.#require('roots', 'list its folders (roots)', { roots: {} });
     return (await this.#request('roots/list', roots, undefined, options)).roots;
   }
 
@@ -126,18 +130,17 @@ export class CallClient implements Client {
     this.#server.session.suspend(this.#call, retryMs);
   }
 
-  #require(capability: keyof ClientCapabilities, action: string): void {
-    if (this.capabilities[capability]) return;
-    throw new ToolError(`The client cannot ${action}: it did not declare that capability. Use a client that does.`);
+  #require(capability: keyof ClientCapabilities, action: string, required: object): void {
+    if (!this.capabilities[capability]) throw this.#server.missingCapability(action, required);
   }
 
   async #request<Schema extends z.ZodType>(
     method: string,
     schema: Schema,
     params: Record<string, unknown> | undefined,
-    { timeoutMs }: ClientRequestOptions = {},
+    { timeoutMs, key }: ClientRequestOptions = {},
   ): Promise<z.output<Schema>> {
-    const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs };
+    const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs, key };
     const checked = schema.safeParse(await this.#server.request(request));
     if (checked.success) return checked.data;
     throw new ToolError(`The client's answer to ${method} is invalid: ${z.prettifyError(checked.error)}`);

@@ -12,6 +12,7 @@ import { withAllowedDocuments } from '../tools/documentAccess.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, untilAborted, withinDeadline } from '../async.js';
 import type { ClientProfile } from './clientProfiles.js';
+import { InputRequired } from './inputRounds.js';
 import type { McpSession } from './methodContext.js';
 import { describeArguments, readArguments, type ToleranceKind } from './tolerantArguments.js';
 
@@ -21,6 +22,8 @@ export interface Call {
   readonly tool: Tool;
   readonly args: unknown;
   readonly profile: ClientProfile;
+  /** The protocol revision of the client. */
+  readonly revision: string | null;
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
   /** Aborted when nobody waits for the answer, and another call wants the page: the answer is its reason. */
@@ -46,7 +49,7 @@ const noExtension = 'No extension is installed in this session. Call install_ext
  *                  browser died in the handler: once more from its replacement
  */
 export async function callTool(call: Call, session: McpSession): Promise<CallToolResult> {
-  const { tool, cancelled, profile } = call;
+  const { tool, cancelled, profile, revision } = call;
   const reading = readArguments(tool, call.args, profile.tolerant);
   if ('error' in reading) return failureOf(describeArguments(tool, reading.error, reading.args));
   call.tolerated(reading.tolerated);
@@ -54,7 +57,6 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   const args = session.secrets.resolve(tool.name, reading.args);
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
   const { clock } = session;
-  const { protocolVersion: revision } = session.facts();
   const notices = (): readonly string[] => [...noticesOf(session), ...reading.remarks];
   try {
     if (tool.needs !== 'nothing' && session.prepareBrowser !== undefined)
@@ -66,6 +68,10 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
     return resultOf(tool, answer, { notices: notices(), revision, structured: profile.structured });
   } catch (error) {
     cancelled.throwIfAborted();
+    // What it asked is the result; see `InputRounds`.
+    if (error instanceof InputRequired) return { content: [] };
+    // A protocol error of the client's revision, and no failure of the tool.
+    if (error instanceof Refusal && error.reason === 'missing_capability') throw error;
     return failureOf(describeError(tool, error, ms, session), notices());
   }
 }
@@ -86,6 +92,7 @@ async function run(args: Record<string, unknown>, call: Call, session: McpSessio
     resources,
     progress: call.progress,
     client: call.client(signal),
+    browsers: session.browsers,
     pictures: { bytes: call.profile.pictureBytes, pixels: call.profile.picturePixels },
   };
   const { tool } = call;
@@ -113,8 +120,14 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
+  // Code that a breakpoint has stopped may be what a tool waits for; those about pauses are the way out.
+  const unlessStalled: SessionBrowser['debugger']['unlessStalled'] = (until, work) =>
+    tool.group === 'debugger' ? work(until) : browser.debugger.unlessStalled(until, work);
   if (tool.needs !== 'page') {
-    const run = () => withAllowedDocuments(context, undefined, () => tool.handler(args, context));
+    const run = () =>
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, undefined, () => tool.handler(args, { ...context, signal: until })),
+      );
     return recordAction(tool, args, { browser, page: undefined }, run);
   }
   await browser.ensureFirstPage(signal);
@@ -123,7 +136,9 @@ async function runInBrowser(
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
   const runHandler = () =>
     recordAction(tool, rest, { browser, page }, () =>
-      withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page })),
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page, signal: until })),
+      ),
     );
   return tool.lock === false
     ? runHandler()
@@ -190,7 +205,8 @@ function resultOf(tool: Tool, answer: Answer, options: ResultOptions): CallToolR
   return { content: adaptContent(revision, content), ...(data && { structuredContent: wellFormedData(data) }) };
 }
 
-function failureOf(message: string, notices: readonly string[] = []): CallToolResult {
+/** The result of a call that failed. */
+export function failureOf(message: string, notices: readonly string[] = []): CallToolResult {
   const text = [...notices.map((notice) => `Note: ${notice}`), message].join('\n');
   return { content: [{ type: 'text', text: cleanText(text) }], isError: true };
 }

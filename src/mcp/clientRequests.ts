@@ -12,6 +12,8 @@ export interface ClientRequest {
   readonly relatedTo: RequestId;
   /** Cancels the request, with the signal's reason. */
   readonly signal: AbortSignal;
+  /** The name of the question, where it is asked in the result of the call. */
+  readonly key?: string | undefined;
   /** Cancels the request before the signal does. */
   readonly timeoutMs?: number | undefined;
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionFacts } from '../tools/defineTool.js';
+import type { Client } from '../tools/client.js';
 import type { Content } from '../tools/content.js';
 
 /** The session as prompts, resources and completions see it. Valid for one request. */
@@ -8,6 +9,8 @@ export interface FeatureContext {
   readonly session: SessionFacts;
   /** The session's browser, if it has one already: none is leased for this. */
   readonly browser: SessionBrowser | undefined;
+  /** The client that asked, for requests to it. */
+  readonly client: Client;
   /** Aborted when the client cancels, after 30 s, or when the session ends. */
   readonly signal: AbortSignal;
 }

@@ -1,26 +1,21 @@
-import type { SettledRequest } from '../../machines/events.js';
-import { noop } from '../async.js';
 import { Refusal, ToolError } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { profileOf, type ClientProfile } from './clientProfiles.js';
 import { methods } from './methods.js';
-import { withoutSecrets } from '../networkAddresses.js';
 import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
+import { HandleContext } from './handleContext.js';
+import { describeRequest, dispatch, failureTextOf, InFlight, type MethodTable } from './requests.js';
 import {
-  isObject,
   protocolVersions,
-  rpcCodes,
-  RpcError,
   type JSONRPCMessage,
   type JSONRPCNotification,
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import { cleanText, cutText, wellFormedData } from '../text.js';
-import type { InitializingClient, McpSession, MethodContext, RequestInfo } from './methodContext.js';
-import type { ToleranceKind } from './tolerantArguments.js';
+import { wellFormedData } from '../text.js';
+import type { ClientInfo, InitializingClient, McpSession, MethodContext } from './methodContext.js';
 
 /** The client state that a server at another node needs to continue. */
 export interface ServerSnapshot {
@@ -30,11 +25,6 @@ export interface ServerSnapshot {
   readonly logLevel: LogLevel;
   readonly toolCalls: number;
   readonly subscriptions: readonly string[];
-}
-
-export interface ClientInfo {
-  readonly name: string;
-  readonly version: string;
 }
 
 /** The handshake of basic/lifecycle: `initialize` once, before every other request but `ping`. */
@@ -154,6 +144,11 @@ export class McpServer implements MethodContext {
     else inFlight?.abort(new Error('The client closed the connection of this request.'));
   }
 
+  /** Stops a request as if its client had cancelled it. */
+  cancel(id: RequestId, reason: Error): void {
+    this.#inFlight?.get(id)?.abort(reason);
+  }
+
   /** The client came back for the response of a request. */
   connectionResumed(id: RequestId): void {
     this.#inFlight?.get(id)?.setConnected(true);
@@ -195,65 +190,51 @@ export class McpServer implements MethodContext {
 
   initialize({ requestedVersion, ...client }: InitializingClient): string {
     const protocolVersion = protocolVersions.find((version) => version === requestedVersion) ?? protocolVersions[0];
-    this.#handshake = { state: 'done', ...client, protocolVersion };
-    this.#profile = undefined;
+    this.open({ ...client, protocolVersion });
     return protocolVersion;
   }
 
-  /** The refusal of a known method by the state of the handshake; null if it is served. */
-  #refusalOf(method: string): Refusal | null {
-    if (method === 'ping') return null;
-    if (method === 'initialize') return this.#handshake.state === 'done' ? new Refusal('already_initialized') : null;
-    return this.#handshake.state === 'awaited' ? new Refusal('not_initialized') : null;
+  /** Begins to serve a client without a handshake, or after it. */
+  open(client: Omit<InitializingClient, 'requestedVersion'> & { readonly protocolVersion: string }): void {
+    this.#handshake = { state: 'done', ...client };
+    this.#profile = undefined;
   }
+
+  /** Earlier revisions have no such protocol error: a tool that needs the capability fails. */
+  missingCapability(action: string): Error {
+    return new ToolError(`The client cannot ${action}: it did not declare that capability. Use a client that does.`);
+  }
+
+  /** The state of the handshake refuses methods that are known. */
+  readonly #table: MethodTable = {
+    methods,
+    refusalOf: (method) => {
+      if (method === 'ping') return null;
+      if (method === 'initialize') return this.#handshake.state === 'done' ? new Refusal('already_initialized') : null;
+      return this.#handshake.state === 'awaited' ? new Refusal('not_initialized') : null;
+    },
+  };
 
   async #handleRequest(request: JSONRPCRequest): Promise<void> {
     const { clock } = this.session;
     const inFlight = new InFlight(request.id);
     const startedAt = clock.now();
     (this.#inFlight ??= new Map()).set(request.id, inFlight);
-    const answer = await this.#dispatch(request, inFlight);
+    const sender = this.session.senderOf?.(request.id);
+    const server = sender === undefined ? this : new HandleContext(this, sender);
+    const answer = await dispatch(this.#table, server, request, inFlight);
     // From here on the message itself is counted.
     inFlight.releaseMemory();
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.session.send(answer.message, request.id);
     else if (answered) this.session.requestCancelled(request.id);
     this.session.requestSettled({
-      id: request.id,
-      method: cleanText(cutText(request.method, maxName)),
-      tool: toolOf(request),
+      ...describeRequest(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
-      ...targetOf(request),
-      ...(inFlight.tolerances && { client: this.profile.name, tolerated: [...inFlight.tolerances] }),
+      ...(inFlight.tolerances && { client: server.profile.name, tolerated: [...inFlight.tolerances] }),
       ...(answer.outcome === 'failed' && { error: this.session.secrets.hide(failureTextOf(answer.message)) }),
     });
-  }
-
-  async #dispatch(request: JSONRPCRequest, inFlight: InFlight): Promise<MethodOutcome> {
-    const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
-    try {
-      // Checked before the handshake: a client that probes for another revision falls back to initialize on this code.
-      if (!method) throw new RpcError(rpcCodes.methodNotFound, `Method not found: ${request.method}`);
-      const refusal = this.#refusalOf(request.method);
-      if (refusal !== null) return { outcome: 'failed', message: refusal.toJsonRpc(request.id) };
-      if (isNull(request.params)) inFlight.tolerated(['null']);
-      const result = await method(this, request.params ?? {}, inFlight);
-      const outcome = 'isError' in result && result['isError'] === true ? 'failed' : 'ok';
-      return { outcome, message: { jsonrpc: '2.0', id: request.id, result } };
-    } catch (error) {
-      if (inFlight.isAborted) return { outcome: 'cancelled', message: null };
-      return { outcome: 'failed', message: this.#errorResponse(request, error) };
-    }
-  }
-
-  #errorResponse(request: JSONRPCRequest, error: unknown): JSONRPCMessage {
-    if (error instanceof RpcError) {
-      return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message.toWellFormed() } };
-    }
-    if (error instanceof Refusal) return error.toJsonRpc(request.id);
-    this.session.log.error('request failed', { method: request.method, error: String(error) });
-    return new Refusal('internal').toJsonRpc(request.id);
   }
 
   #handleNotification(notification: JSONRPCNotification): void {
@@ -262,110 +243,6 @@ export class McpServer implements MethodContext {
     if (typeof id !== 'string' && typeof id !== 'number') return;
     const clientReason = notification.params?.['reason'];
     const reason = typeof clientReason === 'string' ? clientReason : 'cancelled by the client';
-    this.#inFlight?.get(id)?.abort(new Error(reason));
-  }
-}
-
-/** The type of a request has no null; some clients send it. */
-const isNull = (params: unknown): boolean => params === null;
-
-/** The tool name of a `tools/call`, which need not exist; null for every other request. */
-function toolOf({ method, params }: JSONRPCRequest): string | null {
-  if (method !== 'tools/call') return null;
-  const name = params?.['name'];
-  return nameOf(name);
-}
-
-/** A name that the client chose, for logs and the inspector; empty if it may be anything but a name. */
-const nameOf = (name: unknown): string => (typeof name === 'string' && /^[\w./$:-]{1,128}$/.test(name) ? name : '');
-
-/** The address or path that a request names, as far as it may be logged. */
-function targetOf({ params }: JSONRPCRequest): { readonly target?: string } {
-  // Some clients send null.
-  if (!isObject(params)) return {};
-  const args = isObject(params['arguments']) ? params['arguments'] : params;
-  const named = [args['url'], args['uri'], args['path'], args['file']].find((value) => typeof value === 'string');
-  if (named === undefined) return {};
-  const isPath = /^[/.~]/.test(named);
-  const target = isPath
-    ? named.slice(0, maxTarget)
-    : withoutSecrets(/^[\w.-]+(:\d+)?(\/|$)/.test(named) ? `http://${named}` : named);
-  return { target: target === '' ? named.split(':', 1).join().slice(0, 20) : target };
-}
-
-/** Longest method in the log. */
-const maxName = 128;
-/** Longest path in `target`. */
-const maxTarget = 256;
-const maxFailureText = 300;
-
-/** What the client is told of a failure, in one short line. */
-function failureTextOf(message: JSONRPCMessage | null): string {
-  if (message === null) return '';
-  if ('error' in message) return oneLine(message.error.message);
-  const content = 'result' in message ? message.result['content'] : undefined;
-  const items: readonly unknown[] = Array.isArray(content) ? content : [];
-  const texts = items.map((item) => (typeof item === 'object' && item !== null && 'text' in item ? item.text : ''));
-  return oneLine(texts.join(' '));
-}
-
-const oneLine = (text: string): string => text.slice(0, maxFailureText).split(/\s+/).join(' ').trim();
-
-interface MethodOutcome {
-  readonly outcome: SettledRequest['outcome'];
-  /** Null: a cancelled request is not answered (2025-11-25, basic/utilities/cancellation). */
-  readonly message: JSONRPCMessage | null;
-}
-
-const displacedText =
-  'The connection of this call was closed before it was done, and another call needed the page: it was stopped. Call again.';
-
-/** A request in flight. Its AbortController is created on first use: most methods need no signal. */
-export class InFlight implements RequestInfo {
-  readonly id: RequestId;
-  releaseMemory: () => void = noop;
-  /** Undefined: nothing was tolerated. */
-  tolerances: Set<ToleranceKind> | undefined;
-  #controller: AbortController | undefined;
-  #displaced: AbortController | undefined;
-  #isConnected = true;
-  #isWanted = false;
-
-  constructor(id: RequestId) {
-    this.id = id;
-  }
-
-  get signal(): AbortSignal {
-    return (this.#controller ??= new AbortController()).signal;
-  }
-
-  get isAborted(): boolean {
-    return this.#controller?.signal.aborted === true;
-  }
-
-  tolerated(kinds: Iterable<ToleranceKind>): void {
-    for (const kind of kinds) (this.tolerances ??= new Set()).add(kind);
-  }
-
-  abort(reason: Error): void {
-    (this.#controller ??= new AbortController()).abort(reason);
-  }
-
-  get displaced(): AbortSignal {
-    return (this.#displaced ??= new AbortController()).signal;
-  }
-
-  wanted(): void {
-    this.#isWanted = true;
-    this.#displaceIfLost();
-  }
-
-  setConnected(isConnected: boolean): void {
-    this.#isConnected = isConnected;
-    this.#displaceIfLost();
-  }
-
-  #displaceIfLost(): void {
-    if (this.#isWanted && !this.#isConnected) this.#displaced?.abort(new ToolError(displacedText));
+    this.cancel(id, new Error(reason));
   }
 }

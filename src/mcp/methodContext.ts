@@ -1,22 +1,25 @@
 import type { SettledRequest } from '../../machines/events.js';
 import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
-import { ToolError } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
-import type { SessionFacts } from '../tools/defineTool.js';
+import type { Browsers } from '../tools/browsers.js';
+import type { Resources, SessionFacts } from '../tools/defineTool.js';
 import type { Workspace } from '../tools/workspace.js';
 import type { ClientRequest } from './clientRequests.js';
-import { DeadlineError, withinDeadline } from '../async.js';
-import type { FeatureContext } from './definitions.js';
 import type { ClientProfile, ProfileChoice } from './clientProfiles.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
-import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import { invalidParams, type JSONRPCMessage, type RequestId } from './protocol.js';
 import type { Secrets } from './secrets.js';
 import type { SessionMemory } from './responseMemory.js';
-import type { ResourceStore } from './resourceStore.js';
 import type { ToleranceKind } from './tolerantArguments.js';
+
+/** What a client calls itself. */
+export interface ClientInfo {
+  readonly name: string;
+  readonly version: string;
+}
 
 export interface Implementation {
   readonly name: string;
@@ -24,13 +27,43 @@ export interface Implementation {
   readonly version: string;
 }
 
-/** What a session shows to its MCP server. Implemented by `Session` alone. */
+/** The big results that a client may list and read. */
+export interface SessionResources extends Resources {
+  /** Counter of changes to the list, for change detection. */
+  readonly changes: number;
+  /** The notices since the last call, for the next answer. */
+  takeNotices(): readonly string[];
+}
+
+/** The browsers of one user, by their handles: the ids of the sessions that hold them. */
+export interface BrowserHandles extends Browsers {
+  /**
+   * Passes a request to the session of a handle, which serves it as its own. Throws a ToolError with a way out if there is
+   * no such session, or it is closed or not ready.
+   */
+  forward(browserId: string, request: HandleRequest): Promise<Record<string, unknown>>;
+  /** The big results of all of them at this node. */
+  resources(): readonly SessionResources[];
+}
+
+/** A request that its client sends to a session by its handle, not over the connection of that session. */
+export interface HandleRequest {
+  readonly method: string;
+  readonly params: Params;
+  /** What the client declared, and where its messages go. */
+  readonly caller: MethodContext;
+  /** The request as its client sent it. */
+  readonly request: RequestInfo;
+}
+
+/** What a session shows to its MCP server. Implemented by `Session`, and by `StatelessSession` for requests without one. */
 export interface McpSession {
   readonly toolSet: ToolSet;
   readonly serverFeatures: ServerFeatures;
   readonly serverInfo: Implementation;
   readonly workspace: Workspace;
-  readonly resources: ResourceStore;
+  readonly resources: SessionResources;
+  readonly browsers: BrowserHandles;
   readonly memory: SessionMemory;
   readonly secrets: Secrets;
   /** What the operator and the connection chose instead of the known profile of the client. */
@@ -42,6 +75,8 @@ export interface McpSession {
   readonly prepareBrowser?: PrepareBrowser | undefined;
   /** Throws `not_ready` before the session has a lease. */
   requireBrowserLease(): BrowserLease;
+  /** The client of a request that came by the handle of the session; undefined for a request of its own client. */
+  senderOf?(request: RequestId): HandleRequest | undefined;
   /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void;
   /** Called when a request was cancelled and gets no response. */
@@ -54,7 +89,7 @@ export interface McpSession {
 
 /** The client's side of `initialize`. */
 export interface InitializingClient {
-  readonly client: { readonly name: string; readonly version: string } | null;
+  readonly client: ClientInfo | null;
   readonly clientCapabilities: ClientCapabilities;
   /** The unchecked `protocolVersion` of the request. */
   readonly requestedVersion: unknown;
@@ -67,9 +102,14 @@ export type PrepareBrowser = (report: (step: string) => void) => Promise<void>;
 export interface MethodContext {
   readonly session: McpSession;
   readonly features: SessionFeatures;
+  /** Of the client that sent a request by the handle of the session: its tools can be called too. */
+  readonly callerFeatures?: SessionFeatures;
   readonly clientCapabilities: ClientCapabilities;
   readonly profile: ClientProfile;
-  logLevel: LogLevel;
+  /** Null until the client has initialized. */
+  readonly protocolVersion: string | null;
+  /** Null: the client wants no log messages. */
+  logLevel: LogLevel | null;
   toolCalls: number;
   /** URIs of the resources that the client is subscribed to. */
   readonly subscriptions: Set<string>;
@@ -80,6 +120,10 @@ export interface MethodContext {
   /** Sends a request to the client; see `ClientRequests`. */
   request(request: ClientRequest): Promise<Record<string, unknown>>;
   isInFlight(id: RequestId): boolean;
+  /** The result of a request whose handler asked the client something that is not answered yet; null without one. */
+  inputRequired?(): Promise<Record<string, unknown> | null>;
+  /** The error of a tool that needs `required` of its client (in the form of `clientCapabilities`), to do what `action` says. */
+  missingCapability(action: string, required: object): Error;
 }
 
 export type Params = Readonly<Record<string, unknown>>;
@@ -103,28 +147,6 @@ export type Method = (
   params: Params,
   request: RequestInfo,
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
-
-/** Timeout of an embedder's prompt, resource or completion. */
-const featureTimeoutMs = 30_000;
-
-/** Runs an embedder's prompt, resource or completion, with a deadline. A ToolError reaches the client verbatim. */
-export async function runFeature<T>(
-  { session }: MethodContext,
-  { signal: cancelled }: RequestInfo,
-  work: (context: FeatureContext) => T | Promise<T>,
-): Promise<T> {
-  const facts = session.facts();
-  const lease = session.requireBrowserLease();
-  try {
-    return await withinDeadline({ clock: session.clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
-      work({ session: facts, browser: lease.current, signal }),
-    );
-  } catch (error) {
-    if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
-    if (!(error instanceof DeadlineError)) throw error;
-    throw new RpcError(rpcCodes.internal, `The request took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
-  }
-}
 
 const pageSize = 200;
 

@@ -1,13 +1,17 @@
 import { noop } from '../async.js';
 import { logLevels } from '../tools/client.js';
 import { CallClient, capabilitiesOf } from './callClient.js';
-import { callTool, traceCall } from './callTool.js';
+import { callTool, failureOf, traceCall } from './callTool.js';
+import { clientOf } from './envelope.js';
 import { promptMethods } from './promptMethods.js';
 import { invalidParams, isObject, isShallow, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
 import { paginate, type Method, type Params, type MethodContext, type RequestInfo } from './methodContext.js';
 import { nearestNames, type ToleranceKind } from './tolerantArguments.js';
-import { cutText, shortenText } from '../text.js';
+import { ToolError } from '../errors/errors.js';
+import { shortenText } from '../text.js';
+import { browserIdArgument, browserTools, takesBrowserId } from '../tools/browserTools.js';
+import type { Tool } from '../tools/defineTool.js';
 import { listingsFor, type ToolSet } from '../tools/catalogue.js';
 
 /** Every method that is served. One table for all sessions of the process. */
@@ -20,7 +24,7 @@ export const methods: Readonly<Record<string, Method>> = {
         clientCapabilities: capabilitiesOf(params['capabilities']),
         requestedVersion: params['protocolVersion'],
       }),
-      capabilities: capabilitiesToDeclare(server),
+      capabilities: { ...capabilitiesOfServer(server), logging: {} },
       serverInfo: server.session.serverInfo,
       ...(instructions !== undefined && { instructions }),
     };
@@ -46,17 +50,23 @@ export const methods: Readonly<Record<string, Method>> = {
     if (typeof name !== 'string') throw invalidParams('"name" is the name of a tool.');
     const args = argumentsOf(params['arguments'], request);
     const { toolSet } = server.features;
-    const tool = toolSet.tools.get(name) ?? toolSet.aliases.get(name);
+    const named = browserIdOf(server, name, args);
+    if (named.browserId !== undefined && named.browserId !== server.session.facts().id)
+      return callByHandle(server, { params, args, request, browserId: named.browserId });
+    const tool = findTool(server, name);
     if (!tool) throw invalidParams(describeUnknownTool(toolSet, name));
+    if (named.isMissing) return { ...failureOf(missingBrowserId(name)) };
     server.toolCalls += 1;
     const { session } = server;
     const { changes } = session.resources;
     const client = (signal: AbortSignal) => new CallClient(server, id, signal);
-    const { profile } = server;
+    const { profile, protocolVersion: revision } = server;
     const { progress, stop } = startProgress(server, params, { id, tool: tool.name });
     const onWanted = (): void => request.wanted();
     const tolerated = (kinds: Iterable<ToleranceKind>): void => request.tolerated(kinds);
-    const call = { tool, args, cancelled, displaced, onWanted, progress, client, profile, tolerated };
+    const call = {
+      ...{ tool, args: named.args, cancelled, displaced, onWanted, progress, client, profile, revision, tolerated },
+    };
     const traced = { tool: tool.name, sessionId: session.facts().id, meta: params['_meta'] };
     const result = await traceCall(traced, () => callTool(call, session)).finally(stop);
     if (session.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
@@ -66,6 +76,52 @@ export const methods: Readonly<Record<string, Method>> = {
   ...resourceMethods,
   ...promptMethods,
 };
+
+/** A tool of the client. Those that open and close browsers are there for every client, listed or not. */
+function findTool({ features: { toolSet }, callerFeatures }: MethodContext, name: string): Tool | undefined {
+  const listed = [toolSet, callerFeatures?.toolSet].map((set) => set?.tools.get(name) ?? set?.aliases.get(name));
+  return listed.find((found) => found !== undefined) ?? browserTools.find((tool) => tool.name === name);
+}
+
+interface NamedBrowser {
+  readonly browserId: string | undefined;
+  /** Without the id, which no tool reads. */
+  readonly args: Record<string, unknown> | undefined;
+  /** A client without a session has to name a browser. */
+  readonly isMissing: boolean;
+}
+
+function browserIdOf(server: MethodContext, name: string, args: Record<string, unknown> | undefined): NamedBrowser {
+  const { toolSet } = server.features;
+  const tool = findTool(server, name) ?? toolSet.all.get(name);
+  if (tool === undefined || !takesBrowserId(tool)) return { browserId: undefined, args, isMissing: false };
+  const { [browserIdArgument]: given, ...rest } = args ?? {};
+  const browserId = typeof given === 'string' && given !== '' ? given : undefined;
+  if (browserId !== undefined) return { browserId, args: rest, isMissing: false };
+  const isLeftOut = given === undefined || given === null || given === '';
+  return { browserId, args: isLeftOut ? rest : args, isMissing: server.session.facts().id === '' };
+}
+
+const missingBrowserId = (tool: string): string =>
+  `${tool} works on a browser: pass browser_id. open_browser gives a new one; list_browsers shows yours.`;
+
+interface CallByHandle {
+  readonly params: Params;
+  readonly args: Record<string, unknown> | undefined;
+  readonly request: RequestInfo;
+  readonly browserId: string;
+}
+
+/** Lets the session that holds the browser serve the call. A handle that leads nowhere is a failure of the call. */
+async function callByHandle(server: MethodContext, { params, args, request, browserId }: CallByHandle) {
+  try {
+    const call = { method: 'tools/call', params: { ...params, arguments: args }, caller: server, request };
+    return await server.session.browsers.forward(browserId, call);
+  } catch (error) {
+    if (error instanceof ToolError) return { ...failureOf(error.message) };
+    throw error;
+  }
+}
 
 /** Null counts as left out, and so does the text of an object as that object. */
 function argumentsOf(given: unknown, request: RequestInfo): Record<string, unknown> | undefined {
@@ -100,13 +156,12 @@ function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
 }
 
 /** Only what this session has: a client shows no menu for an undeclared capability. */
-function capabilitiesToDeclare({ features: { serverFeatures } }: MethodContext): Record<string, object> {
+export function capabilitiesOfServer({ features: { serverFeatures } }: MethodContext): Record<string, object> {
   const { prompts, templates, isExtensible } = serverFeatures;
   const listChanged = isExtensible ? { listChanged: true } : {};
   const hasPrompts = prompts.size > 0 || isExtensible;
   return {
     tools: listChanged,
-    logging: {},
     // Tools of every session store large results as resources.
     resources: { subscribe: true, listChanged: true },
     ...(hasPrompts && { prompts: listChanged }),
@@ -147,14 +202,4 @@ function startProgress(server: MethodContext, params: Params, { id, tool }: { id
   const progress = (value: number, total?: number, message?: string): void =>
     send(value, total === undefined ? {} : { total }, message);
   return { progress, stop };
-}
-
-function clientOf(value: unknown): { name: string; version: string } | null {
-  if (!isObject(value)) return null;
-  const { name, version } = value;
-  return { name: cutText(textOf(name), 100).toWellFormed(), version: cutText(textOf(version), 100).toWellFormed() };
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { Prompt, PromptMessage, Completer } from './definitions.js';
 import { invalidParams, isObject, adaptContent } from './protocol.js';
-import { runFeature, paginate, type Method, type Params, type MethodContext } from './methodContext.js';
+import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
+import { runFeature } from './runFeature.js';
 import { shortenText } from '../text.js';
 
 /** The limit of the protocol (server/utilities/completion). */
@@ -21,7 +22,7 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const checked = prompt.arguments.safeParse(params['arguments'] ?? {});
     if (!checked.success) throw invalidParams(describeArguments(prompt, checked.error));
     const answer = await runFeature(server, request, (context) => prompt.messages(checked.data, context));
-    const { protocolVersion } = server.session.facts();
+    const { protocolVersion } = server;
     const messages: readonly PromptMessage[] =
       typeof answer === 'string' ? [{ role: 'user', content: { type: 'text', text: answer } }] : answer;
     return {

@@ -28,6 +28,13 @@ const idRule = `a string of at most ${maxEchoedLength} characters or a whole num
 /** Supported revisions, newest first. A client that requests another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
+/** The revisions without sessions, newest first: each request brings its version and capabilities. */
+export const statelessVersions = ['2026-07-28'] as const;
+
+/** Whether a revision is one without sessions, known here or not. */
+export const isStatelessVersion = (revision: string | null): boolean =>
+  revision !== null && /^\d{4}-\d\d-\d\d$/.test(revision) && revision >= '2026-07-28';
+
 /** JSON-RPC 2.0, section 5.1; the last one is MCP's own (server/resources). */
 export const rpcCodes = {
   invalidRequest: -32600,
@@ -40,11 +47,13 @@ export const rpcCodes = {
 /** A protocol error: the request itself was wrong. A failed tool is a result with `isError` instead. */
 export class RpcError extends Error {
   readonly code: number;
+  readonly data: object | undefined;
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, data?: object) {
     super(message);
     this.name = 'RpcError';
     this.code = code;
+    this.data = data;
   }
 }
 

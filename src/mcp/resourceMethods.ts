@@ -1,7 +1,8 @@
 import type { ResourceLink } from '../tools/defineTool.js';
 import type { Resource } from './definitions.js';
-import { invalidParams, rpcCodes, RpcError } from './protocol.js';
-import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './methodContext.js';
+import { invalidParams, isStatelessVersion, rpcCodes, RpcError } from './protocol.js';
+import { paginate, type Method, type RequestInfo, type MethodContext, type SessionResources } from './methodContext.js';
+import { runFeature } from './runFeature.js';
 import { shortenText } from '../text.js';
 
 /** Escaped or in base64 it grows, and a transport closes a connection with too many buffered bytes. */
@@ -17,7 +18,10 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
       uri: resource.uri,
       ...describe(resource),
     }));
-    const stored = server.session.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
+    const { resources, browsers } = server.session;
+    // A client without a session has the results of all its browsers.
+    const stores = server.session.facts().id === '' ? [resources, ...browsers.resources()] : [resources];
+    const stored = stores.flatMap((store) => store.list()).map(({ bytes, ...link }) => ({ ...link, size: bytes }));
     const { page, ...next } = paginate<object>([...registered, ...stored], params);
     return { resources: page, ...next };
   },
@@ -39,7 +43,7 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
 
   'resources/subscribe': (server, params) => {
     const uri = uriOf(params);
-    if (!findStored(server, uri) && !findRegistered(server, uri)) throw notFound(uri);
+    if (!findStored(server, uri) && !findRegistered(server, uri)) throw notFound(server, uri);
     if (server.subscriptions.size >= maxSubscriptions && !server.subscriptions.has(uri)) {
       throw invalidParams(
         `The client has ${maxSubscriptions} subscriptions already, the maximum: unsubscribe from a resource first.`,
@@ -65,8 +69,18 @@ function uriOf({ uri }: Readonly<Record<string, unknown>>): string {
   return uri;
 }
 
-function findStored(server: MethodContext, uri: string): ResourceLink | undefined {
-  return server.session.resources.list().find((resource) => resource.uri === uri);
+interface StoredMatch {
+  readonly store: SessionResources;
+  readonly link: ResourceLink;
+}
+
+/** In the store of the session, or in that of a browser that the client can name. */
+function findStored({ session }: MethodContext, uri: string): StoredMatch | undefined {
+  for (const store of [session.resources, ...session.browsers.resources()]) {
+    const link = store.list().find((resource) => resource.uri === uri);
+    if (link !== undefined) return { store, link };
+  }
+  return undefined;
 }
 
 interface ResourceMatch {
@@ -89,13 +103,13 @@ function findRegistered({ features: { serverFeatures } }: MethodContext, uri: st
 /** Reserves the memory before it reads: answers that are being prepared count like unread ones (S10). */
 async function readStored(
   server: MethodContext,
-  link: ResourceLink,
+  { store, link }: StoredMatch,
   request: RequestInfo,
 ): Promise<Record<string, string>> {
   checkSize(link.name, link.bytes);
   request.releaseMemory = server.session.memory.reserve(link.bytes);
   const { uri, mimeType } = link;
-  const data = await server.session.resources.read(uri);
+  const data = await store.read(uri);
   const isText = mimeType.startsWith('text/') || mimeType === 'application/json';
   return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
 }
@@ -106,10 +120,10 @@ async function readRegistered(
   request: RequestInfo,
 ): Promise<Record<string, string>> {
   const found = findRegistered(server, uri);
-  if (!found) throw notFound(uri);
+  if (!found) throw notFound(server, uri);
   const { resource, variables } = found;
   const data = await runFeature(server, request, (context) => resource.read(variables, context));
-  if (data === undefined) throw notFound(uri);
+  if (data === undefined) throw notFound(server, uri);
   checkSize(resource.name, Buffer.byteLength(data));
   const { mimeType } = resource;
   return typeof data === 'string'
@@ -123,6 +137,9 @@ function checkSize(name: string, bytes: number): void {
   }
 }
 
-function notFound(uri: string): RpcError {
-  return new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${shortenText(uri, 200)}`);
+/** Revision 2026-07-28 has no code of its own for it, and repeats the URI. */
+function notFound({ protocolVersion }: MethodContext, uri: string): RpcError {
+  const message = `Resource not found: ${shortenText(uri, 200)}`;
+  if (!isStatelessVersion(protocolVersion)) return new RpcError(rpcCodes.resourceNotFound, message);
+  return new RpcError(rpcCodes.invalidParams, message, { uri });
 }

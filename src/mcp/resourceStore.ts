@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { privateFolders } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
 import { hideCredentials } from '../networkAddresses.js';
-import type { NewResource, ResourceLink, Resources } from '../tools/defineTool.js';
+import type { NewResource, ResourceLink } from '../tools/defineTool.js';
+import type { SessionResources } from './methodContext.js';
 
 /** Limits of one session. */
 const defaultLimits = { count: 24, bytes: 256 * 1024 ** 2, bytesEach: 64 * 1024 ** 2 };
@@ -22,7 +23,7 @@ interface StoredResource extends ResourceLink {
  * process ends. URIs cannot be guessed, and a session reads only its own store (S6). At the limit the oldest is dropped and
  * a notice is added to the next answer (S10). Owned by its session, which closes it.
  */
-export class ResourceStore implements Resources {
+export class ResourceStore implements SessionResources {
   readonly #limits: ResourceLimits;
   readonly #folder: string;
   /** Created at the first resource: most sessions have none. Oldest first. */

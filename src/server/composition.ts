@@ -6,6 +6,13 @@ import type { ClusterStore } from '../cluster/clusterStore.js';
 import { memoryDirectory } from '../cluster/ownership.js';
 import { ConfigError, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
+import type { BrowserHandles } from '../mcp/methodContext.js';
+import { Changes } from '../mcp/changes.js';
+import { memoryRequestStates, RequestStates } from '../mcp/requestState.js';
+import { ResponseMemory } from '../mcp/responseMemory.js';
+import { UserResources } from '../mcp/userResources.js';
+import { browserHandlesOf, type HandleOwner } from '../session/browserHandles.js';
+import type { SessionDeps } from '../session/sessionDeps.js';
 import { SessionQuota } from '../session/quota.js';
 import { SessionRegistry } from '../session/registry.js';
 import { WarmPool } from '../session/warmPool.js';
@@ -13,6 +20,7 @@ import { RateLimits } from '../tenancy/rateLimits.js';
 import { openTenancy } from '../tenancy/tenancy.js';
 import type { Users } from '../tenancy/users.js';
 import { allTools } from '../tools/allTools.js';
+import { Subscriptions } from '../transport/subscriptions.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
 import { Cluster, createClusterStore } from './clusterSetup.js';
 import { compileEmbedding, type CompiledEmbedding, type Setup } from './embedding.js';
@@ -60,9 +68,32 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const pool = setup.pool ?? (await openPool(poolOptions, users, embedding));
   const directory = setup.directory ?? cluster?.node.ownership ?? memoryDirectory;
   const { inspect } = watchers;
-  const parts = createSessionParts({ setup, registry, pool, users, embedding, inspect, directory, rules });
+  const changes = new Changes();
+  const responseMemory = new ResponseMemory(config.sessionMemory);
+  const ownership = setup.eventLog ?? cluster?.node.ownership;
+  const browsersOf = (owner: HandleOwner): BrowserHandles =>
+    browserHandlesOf(
+      {
+        registry,
+        // They need each other.
+        parts,
+        idleTimeoutMs: config.idleTimeout,
+        openMemory: (user) => responseMemory.open(user),
+        selectTools: embedding.selectTools,
+        changes,
+        isWritable: () => ownership?.isWritable !== false,
+      },
+      owner,
+    );
+  const parts: SessionDeps = createSessionParts({
+    ...{ setup, registry, pool, users, embedding, inspect, directory, rules, browsersOf },
+  });
   const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
-  return { registry, cluster, watchers, pool, directory, parts, warm };
+  const userResources = new UserResources(clock);
+  const requestStates = new RequestStates(store?.server.requestStates ?? memoryRequestStates(clock), clock);
+  const subscriptions = new Subscriptions({ changes, clock, serverInfo: embedding.serverInfo });
+  const stateless = { browsersOf, responseMemory, requestStates, changes, subscriptions };
+  return { registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
 }
 
 /** The configured default groups apply to the built-in tools; an embedder's tools are all listed unless groups are selected. */

@@ -1,9 +1,10 @@
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { asksForSession } from '../mcp/protocol.js';
 import { shareWithOrigin, type HostOriginPolicy } from '../transport/hostOriginPolicy.js';
 import { sendRefusal } from '../transport/sendRefusal.js';
 import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import { forwardIfRemote, type ForwardingDeps } from '../transport/forwarding.js';
+import { browserIdFromHeader, namesStatelessVersion } from '../transport/repeatedHeaders.js';
 import { openSseSession, sessionIdFromQuery, postSseMessage } from '../transport/sse.js';
 import {
   deleteSession,
@@ -27,7 +28,7 @@ export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): Messag
   const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener =>
     forwardIfRemote(deps, sessionIdFromQuery, localListener);
   const bySessionIdInHeader = (localListener: AsyncRequestListener): AsyncRequestListener =>
-    forwardIfRemote(deps, sessionIdFromHeader, localListener, asksForSession);
+    forwardIfRemote(deps, idFromHeaders, localListener, asksForSession);
   return {
     '/sse': { get: openSseSession(deps) },
     '/message': { post: bySessionIdInQuery(postSseMessage(deps)) },
@@ -38,6 +39,10 @@ export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): Messag
     },
   };
 }
+
+/** The session of a request: its id, or in the revision without sessions the handle of a browser. */
+const idFromHeaders = (request: IncomingMessage): string =>
+  namesStatelessVersion(request) ? browserIdFromHeader(request) : sessionIdFromHeader(request);
 
 export interface FastPathDeps {
   readonly routes: MessageRoutes;

@@ -6,7 +6,6 @@ import { defineConfig } from '../config/config.js';
 import { readSecrets } from '../config/secretsFile.js';
 import { hidingLog, silentLog } from '../log.js';
 import { Secrets } from '../mcp/secrets.js';
-import { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import type { Observation } from '../telemetry/observer.js';
@@ -79,7 +78,7 @@ function resolveSetup(options: OrchestratorOptions): Setup {
 function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { config, clock } = setup;
   const { users } = stores.tenancy;
-  const { registry, cluster, watchers, pool, directory, warm } = parts;
+  const { registry, cluster, watchers, pool, directory, warm, stateless } = parts;
   let server: ListeningServer | undefined;
   const isListening = (): boolean => server === undefined || server.state() === 'listening';
   const deps = createAppDeps(setup, stores, parts, isListening);
@@ -87,10 +86,11 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const drainSessions = (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
     cluster?.node.ownership.beginHandoff();
+    stateless.subscriptions.close();
     return warm.drain();
   };
   const closeBrowsers = async (): Promise<void> => {
-    await Promise.all([pool.close(), users.close(), cluster?.node.leave()]);
+    await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);
   };
   cluster?.start({
     serveRequest: createForwardedServer(deps),
@@ -103,7 +103,10 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     upgrade,
     registry,
     health: watchers.health,
-    resourceUpdated: (uri) => registry.list().forEach((session) => session.server.resourceUpdated(uri)),
+    resourceUpdated: (uri) => {
+      for (const session of registry.list()) session.server.resourceUpdated(uri);
+      stateless.changes.publish({ method: 'notifications/resources/updated', uri });
+    },
     connect: (channel) =>
       openConnectionSession(deps, { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel }),
     listen: async () => {
@@ -127,7 +130,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
 function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, isListening: () => boolean): AppDeps {
   const { config, clock, log } = setup;
   const { embedding, admission, tenancy } = stores;
-  const { registry, cluster, watchers, parts } = serverParts;
+  const { registry, cluster, watchers, parts, stateless, userResources } = serverParts;
   const node = cluster?.node;
   const openResponses = new OpenResponses();
   tenancy.users.onRemoved = endRemovedAccess(registry, openResponses);
@@ -142,7 +145,8 @@ function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, i
     openResponses,
     bodyLimit: config.bodyLimit,
     bodyMemory: new BodyMemory(config.bodyLimit),
-    responseMemory: new ResponseMemory(config.sessionMemory),
+    ...stateless,
+    resourcesOf: (user) => userResources.of(user),
     eventLog: setup.eventLog ?? node?.ownership ?? new MemoryEventLog(),
     rateLimits: admission.rateLimits,
     admit: createAdmission({

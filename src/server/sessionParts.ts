@@ -4,9 +4,11 @@ import type { UrlRules } from '../browser/policy/urlRules.js';
 import type { Directory } from '../cluster/ownership.js';
 import type { CompiledEmbedding, Setup } from './embedding.js';
 import { toOpenSession } from '../session/embedderView.js';
+import type { BrowserHandles } from '../mcp/methodContext.js';
+import type { HandleOwner } from '../session/browserHandles.js';
 import { createSessionLogic } from '../session/actor.js';
 import type { Session } from '../session/session.js';
-import type { SessionDeps } from '../session/sessionDeps.js';
+import type { SessionDeps, SessionOwner } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { persistSnapshots } from '../session/persistence.js';
 import { unauthorized } from '../tenancy/bearerToken.js';
@@ -21,6 +23,7 @@ export interface SessionPartsDeps {
   readonly inspect: SessionDeps['inspect'];
   readonly directory: Directory;
   readonly rules: UrlRules;
+  browsersOf(owner: HandleOwner): BrowserHandles;
 }
 
 /** The dependencies that all sessions of a server share. */
@@ -53,7 +56,23 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
   const shared = { serverInfo, serverFeatures, profileChoice, secrets, workspace, lease, queueLimit, clock, log };
-  return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect };
+  const browsersOf = (session: SessionOwner): BrowserHandles => deps.browsersOf(ownerOf(session));
+  return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect, browsersOf };
+}
+
+/** A session opens further browsers with what it was opened with. */
+function ownerOf(session: SessionOwner): HandleOwner {
+  const { id: sessionId, principal, toolSet, groups, profile, browserUrl, server } = session;
+  const { client, clientCapabilities, protocolVersion } = server;
+  return {
+    ...{ principal, caller: principal, toolSet, client, clientCapabilities, sessionId },
+    protocolVersion: protocolVersion ?? '',
+    ...(groups !== undefined && { groups }),
+    ...(profile !== undefined && { profile }),
+    ...(browserUrl !== undefined && { browserUrl }),
+    // The session was counted, and so is each of its messages.
+    admitOpening: () => Promise.resolve(),
+  };
 }
 
 /** From its claim on, the directory gets the snapshots of the session, if it is resumable, and its end. */

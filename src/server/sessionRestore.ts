@@ -4,12 +4,15 @@ import type { EventLog } from '../cluster/eventLog.js';
 import type { ClusterNodeDeps } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors/errors.js';
+import type { Changes } from '../mcp/changes.js';
 import type { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
+import { HandleChannel, publishTo } from '../session/browserHandles.js';
 import { parseSnapshot } from '../session/persistence.js';
+import { principalKey } from '../tenancy/principal.js';
 import type { Users } from '../tenancy/users.js';
-import type { ToolSet } from '../tools/catalogue.js';
+import { withBrowserTools, type ToolSet } from '../tools/catalogue.js';
 import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
 import { openMemory } from '../transport/transport.js';
 import { bindStreamableTransport } from '../transport/streamableHttpRoutes.js';
@@ -23,6 +26,7 @@ export interface RestoreDeps {
   readonly users: Users;
   readonly clock: Clock;
   readonly responseMemory: ResponseMemory;
+  readonly changes: Changes;
   selectTools(groups: string | null): ToolSet;
 }
 
@@ -57,22 +61,30 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
     const stored = parseSnapshot(text);
     const { principal, groups, profile, browserUrl } = stored;
     if (!(await users.isTokenValid(principal))) throw new Error('The token of the session was revoked.');
-    const channel = new StreamableHttpTransport({ clock, eventLog, memory: openMemory(deps, { principal }) });
-    const unanswered = channel.restore(sessionId, await withoutAnsweredRequests(sessionId, stored.channel, eventLog));
+    const memory = openMemory(deps, { principal });
+    const streams = stored.channel === null ? null : await withoutAnsweredRequests(sessionId, stored.channel, eventLog);
+    const channel =
+      streams === null
+        ? new HandleChannel(memory, publishTo(deps.changes, principalKey(principal)))
+        : new StreamableHttpTransport({ clock, eventLog, memory });
+    const unanswered = channel instanceof HandleChannel || streams === null ? [] : channel.restore(sessionId, streams);
     const choices = { ...(groups !== undefined && { groups }), ...(profile !== undefined && { profile }) };
     const request = {
       principal,
-      toolSet: selectTools(groups ?? null),
+      toolSet: stored.channel === null ? withBrowserTools(selectTools(groups ?? null)) : selectTools(groups ?? null),
       channel,
       ...choices,
       ...(browserUrl !== undefined && { browserUrl }),
     };
     const session = registry.restore(parts, sessionId, request, stored);
     session.useUrlLists(principal.credentialId === undefined ? undefined : await users.urlListsOf(principal.user));
-    bindStreamableTransport(session, channel, parts.log);
-    // Starts the resume grace again.
-    session.detach('client-closed');
-    for (const id of unanswered) channel.deliver(new Refusal('node_lost').toJsonRpc(id), id);
+    if (channel instanceof HandleChannel) session.actor.send({ type: 'transport.attached' });
+    else {
+      bindStreamableTransport(session, channel, parts.log);
+      // Starts the resume grace again.
+      session.detach('client-closed');
+      for (const id of unanswered) channel.deliver(new Refusal('node_lost').toJsonRpc(id), id);
+    }
     registerOwnership(session, directory);
   };
   return async (sessionId, text) => {

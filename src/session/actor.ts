@@ -37,7 +37,11 @@ export interface SessionLogicDeps {
 }
 
 /** Which browser a session leases: the user's own, or as the server is configured. */
-function leaseTarget({ browserUrl: endpoint, resumeFrom }: Session, isolation: LeaseRequest['isolation']) {
+function leaseTarget(
+  { browserUrl: endpoint, resumeFrom, isolation: chosen }: Session,
+  configured: LeaseRequest['isolation'],
+) {
+  const isolation = chosen ?? configured;
   const target = endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
   return resumeFrom === undefined ? target : { ...target, resume: resumeFrom };
 }

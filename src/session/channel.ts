@@ -3,7 +3,8 @@ import { Refusal, isReason } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 
-export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';
+/** `handle`: no connection of its own; its clients name it with each request. */
+export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio' | 'handle';
 
 /** How a session ended, for its client. */
 export interface CloseNotice {

@@ -156,7 +156,7 @@ export class SessionRegistry {
    * that is still starting is assigned too: queueing behind it would be futile, since it holds its browser for a client.
    */
   #assignWarm(deps: SessionDeps, request: SessionRequest): Session | undefined {
-    if (request.browserUrl !== undefined) return undefined;
+    if (request.browserUrl !== undefined || request.isolation !== undefined) return undefined;
     const starting = deps.hasFreeBrowser() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
     const [session] = [...this.warm(), ...starting];
     if (session === undefined) return undefined;

@@ -7,7 +7,7 @@ import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
 import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import { McpServer } from '../mcp/mcpServer.js';
-import type { McpSession } from '../mcp/methodContext.js';
+import type { BrowserHandles, HandleRequest, McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import type { Secrets } from '../mcp/secrets.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
@@ -18,6 +18,7 @@ import type { SessionFacts } from '../tools/defineTool.js';
 import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './channel.js';
 import type { SessionDeps, SessionLogic, SessionRequest } from './sessionDeps.js';
 import { EarlyMessageQueue } from './earlyMessages.js';
+import { HandleRequests } from './handleRequests.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { Workspace } from '../tools/workspace.js';
@@ -52,10 +53,11 @@ export class Session implements McpSession {
   #createdAt: Date;
   #request: SessionRequest | null;
   #inbox: JSONRPCMessage[] = [];
-  /** Created at the first early message: most sessions have none. */
-  #earlyMessages: EarlyMessageQueue | undefined;
   #browserLease: BrowserLease | undefined;
   #leaseReleased: Promise<void> = Promise.resolve();
+  // Created at the first use: most sessions have neither.
+  #earlyMessages: EarlyMessageQueue | undefined;
+  #handleRequests: HandleRequests | undefined;
   #isHandedOff = false;
   #urls: UrlRules | undefined;
 
@@ -112,6 +114,10 @@ export class Session implements McpSession {
   /** The address of the user's own browser, if the session uses it. */
   get browserUrl(): string | undefined {
     return this.#request?.browserUrl;
+  }
+
+  get isolation(): SessionRequest['isolation'] {
+    return this.#request?.isolation;
   }
 
   get groups(): string | undefined {
@@ -303,6 +309,19 @@ export class Session implements McpSession {
     return this.#deps.secrets;
   }
 
+  get browsers(): BrowserHandles {
+    return this.#deps.browsersOf(this);
+  }
+
+  senderOf(request: RequestId): HandleRequest | undefined {
+    return this.#handleRequests?.senderOf(request);
+  }
+
+  /** The requests that come by the id of this session, from wherever. */
+  get handleRequests(): HandleRequests {
+    return (this.#handleRequests ??= new HandleRequests(this));
+  }
+
   get serverInfo(): McpSession['serverInfo'] {
     return this.#deps.serverInfo;
   }
@@ -339,7 +358,7 @@ export class Session implements McpSession {
     try {
       const shown = this.secrets.hideInMessage(message);
       this.tap?.('session', shown);
-      this.channel.deliver(shown, relatedTo);
+      if (this.#handleRequests?.deliver(shown, relatedTo) !== true) this.channel.deliver(shown, relatedTo);
     } catch (error) {
       this.#logSendFailure(error);
       if (!('method' in message) && message.id !== undefined) this.#sendInternalError(message.id);
@@ -359,7 +378,7 @@ export class Session implements McpSession {
   }
 
   requestCancelled(request: RequestId): void {
-    this.channel.requestCancelled?.(request);
+    if (this.#handleRequests?.cancelled(request) !== true) this.channel.requestCancelled?.(request);
   }
 
   suspend(request: RequestId, retryMs: number): void {
@@ -373,8 +392,8 @@ export class Session implements McpSession {
 
 const noClient: SessionClient = { issuer: null, user: null, resumable: false };
 
-function clientOf({ principal: { issuer, user }, channel: { resumable } }: SessionRequest): SessionClient {
-  return { issuer, user, resumable };
+function clientOf({ principal: { issuer, user }, channel: { resumable, kind } }: SessionRequest): SessionClient {
+  return { issuer, user, resumable, ...(kind === 'handle' && { handshake: 'none' }) };
 }
 
 /** Called with each message received from or sent to the client. Must not throw or keep the message. */

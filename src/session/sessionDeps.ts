@@ -3,7 +3,7 @@ import type { sessionMachine } from '../../machines/index.js';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { ProfileChoice } from '../mcp/clientProfiles.js';
-import type { McpSession } from '../mcp/methodContext.js';
+import type { BrowserHandles, ClientInfo, McpSession, MethodContext } from '../mcp/methodContext.js';
 import type { Secrets } from '../mcp/secrets.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
@@ -30,8 +30,21 @@ export interface SessionDeps {
   readonly queueLimit: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** The browsers that the client of a session can name. */
+  browsersOf(session: SessionOwner): BrowserHandles;
   /** Receives the inspection events of every actor (see telemetry/observer.ts). */
   inspect(event: InspectionEvent): void;
+}
+
+/** A session whose client opens further browsers with what it was opened with. */
+export interface SessionOwner extends Pick<SessionRequest, 'principal' | 'toolSet'> {
+  readonly id: string;
+  readonly groups: string | undefined;
+  readonly profile: string | undefined;
+  readonly browserUrl: string | undefined;
+  readonly server: Pick<MethodContext, 'clientCapabilities' | 'protocolVersion'> & {
+    readonly client: ClientInfo | null;
+  };
 }
 
 /** The client of a session: principal, tools, browser and channel. */
@@ -44,5 +57,7 @@ export interface SessionRequest {
   readonly profile?: string;
   /** The address of the user's own browser, if the session uses it. */
   readonly browserUrl?: string;
+  /** What the client chose instead of `--isolation`. */
+  readonly isolation?: 'auto' | 'context' | 'process';
   readonly channel: Channel;
 }

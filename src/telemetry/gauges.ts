@@ -22,7 +22,7 @@ export interface BrowserCounts {
 }
 
 /** Every series exists from the first scrape on, with 0: a rate over a later one would miss its first value. */
-const transports = ['sse', 'streamable-http', 'websocket', 'stdio'];
+const transports = ['sse', 'streamable-http', 'websocket', 'stdio', 'handle'];
 const openStates = ['created', 'tools-registered', 'connected', 'active'];
 const alertStates = ['ok', 'pending', 'firing'];
 

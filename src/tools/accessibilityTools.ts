@@ -8,15 +8,22 @@ import { oneLine } from './pagination.js';
 /** WCAG 2.2 at the levels A and AA. */
 const usualTags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 const maxSummaryChars = 320;
+/** The first ways to mend something are the usual ones. */
+const shownWays = 2;
 
 const auditAccessibilityTool = definePageTool({
   name: 'audit_accessibility',
   title: 'Accessibility audit',
   group: 'audit',
-  description: 'Check a page and its frames by the rules of axe-core, contrast too: what fails, which elements, how to mend it',
+  description:
+    'Check a page and its frames by the rules of axe-core, contrast too: what fails, which elements, how to mend it',
   input: z.strictObject({
     uid: z.string().optional().describe('Only what is below this element'),
-    tags: z.array(z.string()).min(1).optional().describe('Of rules; default: WCAG 2.2 A, AA. Also best-practice, wcag2aaa'),
+    tags: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .describe('Of rules; default: WCAG 2.2 A, AA. Also best-practice, wcag2aaa'),
     rule: z.string().optional().describe('Only this rule, with more elements'),
     limit: z.int().min(1).max(50).default(5).describe('Elements of each rule'),
   }),
@@ -63,7 +70,11 @@ const auditAccessibilityTool = definePageTool({
   },
 });
 
-function reportLines(findings: readonly AuditFinding[], { review, documents, skipped }: AuditReport, limit: number): string[] {
+function reportLines(
+  findings: readonly AuditFinding[],
+  { review, documents, skipped }: AuditReport,
+  limit: number,
+): string[] {
   const count = findings.reduce((sum, finding) => sum + finding.count, 0);
   const where = documents === 1 ? '' : ` in ${documents} documents`;
   const left = [...review].map(([id, elements]) => `${id} (${elements})`);
@@ -76,19 +87,30 @@ function reportLines(findings: readonly AuditFinding[], { review, documents, ski
 }
 
 function findingLines({ id, impact, help, count, elements, tags }: AuditFinding, limit: number): string[] {
-  const of = tags.filter((tag) => /^(wcag\d|best-practice)/.test(tag)).slice(0, 3).join(', ');
+  const of = tags
+    .filter((tag) => /^(wcag\d|best-practice)/.test(tag))
+    .slice(0, 3)
+    .join(', ');
   const left = count - Math.min(limit, elements.length);
   return [
     `${impact} ${id} × ${count}: ${help} [${of}]`,
-    ...elements.slice(0, limit).map(({ uid, element, summary }) => `  ${uid} ${oneLine(element, 120)}: ${shortSummary(summary)}`),
+    ...elements
+      .slice(0, limit)
+      .map(({ uid, element, summary }) => `  ${uid} ${oneLine(element, 120)}: ${shortSummary(summary)}`),
     ...(left > 0 ? [`  … ${left} more: pass rule "${id}"`] : []),
   ];
 }
 
 /** axe-core writes `Fix any of the following:`, then a line for each way. */
 function shortSummary(summary: string): string {
-  const ways = summary.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !/^Fix (any|all) of/.test(line));
-  return oneLine(ways.join('; or: '), maxSummaryChars);
+  const ways = summary
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !/^Fix (any|all) of/.test(line));
+  const left = ways.length - shownWays;
+  return (
+    oneLine(ways.slice(0, shownWays).join('; or: '), maxSummaryChars) + (left > 0 ? `; or ${left} other ways` : '')
+  );
 }
 
 export const accessibilityTools: readonly Tool[] = [auditAccessibilityTool];

@@ -1,7 +1,9 @@
 import { accessibilityTools } from './accessibilityTools.js';
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
+import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
+import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
 import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
@@ -93,6 +95,7 @@ export const allTools: readonly Tool[] = [
   ...consoleTools,
   ...networkTools,
   ...sourceTools,
+  ...debuggerTools,
   ...styleTools,
   ...performanceTools,
   ...memoryTools,
@@ -101,4 +104,5 @@ export const allTools: readonly Tool[] = [
   ...accessibilityTools,
   ...evidenceTools,
   ...extensionTools,
+  ...browserTools,
 ];

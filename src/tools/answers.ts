@@ -19,13 +19,15 @@ const maxUrlLength = 300;
 export const actionOutput = z.object({
   url: z.string(),
   navigated: z.boolean(),
-  /** False if the page was still busy after the wait, or a dialog is open. */
+  /** False if the page was still busy after the wait, a dialog is open or the debugger paused it. */
   settled: z.boolean(),
   /** Of the document, when it is not 2xx. */
   status: z.int().optional(),
   /** Why the page is not settled. */
   busyWith: z.string().optional(),
   dialog: z.object({ type: z.string(), message: z.string() }).optional(),
+  /** Where the debugger paused the page. */
+  paused: z.string().optional(),
   openedWindows: z.array(z.string()).optional(),
   openedPages: z.array(z.int()).optional(),
   download: z.string().optional(),
@@ -39,7 +41,7 @@ export const actionOutput = z.object({
 export type ActionOutput = z.infer<typeof actionOutput>;
 
 export const uid = z.string().describe('Element, from a snapshot');
-export const includeSnapshot = z.boolean().optional().describe('Answer with a new snapshot too');
+export const includeSnapshot = z.boolean().optional().describe('Also answer a new snapshot');
 
 const maxLoadMs = 120_000;
 
@@ -78,8 +80,9 @@ export async function answerOutcome(
   outcome: ActionOutcome,
   withSnapshot = false,
 ): Promise<ToolAnswer<ActionOutput>> {
-  const { dialog, closed } = outcome;
-  const snapshot = withSnapshot && !dialog && !closed ? await snapshotText(page) : undefined;
+  const { dialog, paused, closed } = outcome;
+  const isBlocked = dialog !== undefined || paused !== undefined || closed;
+  const snapshot = withSnapshot && !isBlocked ? await snapshotText(page) : undefined;
   const [first = '', ...remarks] = done.filter((line) => line !== undefined);
   const effects = [...remarks, ...describeOutcome(outcome)];
   const lines = [...(first === '' ? [] : [first]), ...effects, ...(snapshot === undefined ? [] : [snapshot])];
@@ -94,7 +97,7 @@ export async function answerOutcome(
 }
 
 function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOutput {
-  const { dialog, opened, navigated, settled, closed, download, busyWith, response } = outcome;
+  const { dialog, paused, opened, navigated, settled, closed, download, busyWith, response } = outcome;
   return {
     url: withoutCredentials(navigated ?? page.url()),
     navigated: navigated !== undefined,
@@ -102,6 +105,7 @@ function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOut
     ...(isFailure(response) && { status: response.status }),
     ...(busyWith !== undefined && { busyWith }),
     ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
+    ...(paused !== undefined && { paused }),
     ...(opened.length > 0 && { openedWindows: opened.map(({ url }) => shortUrl(url)) }),
     ...(opened.some(({ pageId }) => pageId !== undefined) && {
       openedPages: opened.flatMap(({ pageId }) => pageId ?? []),
@@ -113,7 +117,7 @@ function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOut
 
 /** The effects of an action, a line each. */
 export function describeOutcome(outcome: ActionOutcome): string[] {
-  const { dialog, opened, download, settled, closed, stopped, busyWith } = outcome;
+  const { dialog, paused, opened, download, settled, closed, stopped, busyWith } = outcome;
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
   const lines = [...documentLines(outcome), ...challengeLines(outcome.challenges)];
   for (const { url, ms } of stopped) {
@@ -131,6 +135,7 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   }
   if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
   if (dialog) lines.push(describeDialog(dialog));
+  else if (paused !== undefined) lines.push(paused);
   else if (!settled) {
     lines.push(
       `The page is still busy: ${busyWith}. Its content can be read; wait_for waits for a text that is missing.`,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { browserIdArgument, browserIdHeader, browserTools, takesBrowserId } from './browserTools.js';
 import { toolGroups, type Annotations, type JsonSchema, type Tool, type ToolGroup } from './defineTool.js';
 
 /** One entry of `tools/list`. */
@@ -21,6 +22,7 @@ export interface ToolSet {
   readonly listings: readonly ToolListing[];
   /** Every tool of the process, by name and former names, also those of other groups. */
   readonly all: ReadonlyMap<string, Tool>;
+  readonly browserId?: BrowserIdListing;
 }
 
 /** What a client's list of tools has beside names, descriptions and arguments. */
@@ -30,7 +32,12 @@ export interface ListingOptions {
   readonly schemas: 'common' | 'full';
   /** Tools that the client uses; a longer list begins with the most needed ones. 0: no bound. */
   readonly tools: number;
+  /** Whether a tool that works on a browser lists the argument that names it. Default: as the tool set says. */
+  readonly browserId?: BrowserIdListing;
 }
+
+/** `required`: for clients without a session. `optional`: for clients with one that have selected the group `browsers`. */
+type BrowserIdListing = 'none' | 'optional' | 'required';
 
 /** Every tool of the process, compiled once. */
 export interface Catalogue {
@@ -69,7 +76,9 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   return {
     select(names) {
       const groupsOfSet = new Set(names.flatMap(expand));
-      const key = [...groupsOfSet].sort().join();
+      // By name: with `all`, the argument would make every list longer for the few clients that use it.
+      const browserId = names.includes('browsers') ? 'optional' : 'none';
+      const key = `${[...groupsOfSet].sort().join()} ${browserId}`;
       const known = selections.get(key);
       if (known) return known;
       const isSelected = ({ group }: Tool): boolean => groupsOfSet.has(group);
@@ -77,9 +86,15 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
       const selection = {
         tools: selected,
         aliases: new Map([...all.aliases].filter(([, tool]) => isSelected(tool))),
-        listings: all.listings.filter(({ name }) => selected.has(name)),
+        listings:
+          browserId === 'none'
+            ? all.listings.filter(({ name }) => selected.has(name))
+            : [...selected.values()].map((tool) =>
+                listingOf(tool, { structured: false, schemas: 'common', browserId }),
+              ),
         all: all.all,
-      };
+        browserId,
+      } as const;
       selections.set(key, selection);
       return selection;
     },
@@ -99,8 +114,26 @@ export function extendToolSet(base: ToolSet, tools: readonly Tool[]): ToolSet {
       all.set(name, tool);
     }
   }
-  const listings = tools.map((tool) => listingOf(tool, { structured: false, schemas: 'common' }));
-  return { tools: byName, aliases, listings: [...base.listings, ...listings], all };
+  const { browserId = 'none' } = base;
+  const listings = tools.map((tool) => listingOf(tool, { structured: false, schemas: 'common', browserId }));
+  return { tools: byName, aliases, listings: [...base.listings, ...listings], all, browserId };
+}
+
+const statelessSets = new WeakMap<ToolSet, ToolSet>();
+
+/**
+ * A tool set for clients without a session: with the tools that open and close browsers, first, if another one works on a
+ * browser. Made once for each tool set.
+ */
+export function withBrowserTools(toolSet: ToolSet): ToolSet {
+  if (![...toolSet.tools.values()].some(takesBrowserId)) return toolSet;
+  const known = statelessSets.get(toolSet);
+  if (known) return known;
+  const others = [...toolSet.tools.values()].filter((tool) => !browserTools.includes(tool));
+  const { tools, aliases, listings, all } = extendToolSet(emptyToolSet, [...browserTools, ...others]);
+  const made = { tools, aliases, listings, all: new Map([...toolSet.all, ...all]) };
+  statelessSets.set(toolSet, made);
+  return made;
 }
 
 /** Clients put a prefix before a name, and providers of models take 64 characters in all. */
@@ -133,17 +166,19 @@ function isZodObject(schema: unknown): boolean {
 const variants = new WeakMap<ToolSet, Map<string, readonly ToolListing[]>>();
 
 /** The listings of a tool set as one kind of client takes them. Made once for each kind. */
-export function listingsFor(toolSet: ToolSet, { structured, schemas, tools }: ListingOptions): readonly ToolListing[] {
+export function listingsFor(toolSet: ToolSet, options: ListingOptions): readonly ToolListing[] {
+  const { structured, schemas, tools, browserId = toolSet.browserId ?? 'none' } = options;
   const isOrdered = tools > 0 && tools < toolSet.tools.size;
-  if (!structured && schemas === 'common' && !isOrdered) return toolSet.listings;
+  const isPlain = browserId === (toolSet.browserId ?? 'none');
+  if (!structured && schemas === 'common' && !isOrdered && isPlain) return toolSet.listings;
   const made = variants.get(toolSet) ?? new Map<string, readonly ToolListing[]>();
   variants.set(toolSet, made);
-  const key = `${structured} ${schemas} ${isOrdered}`;
+  const key = `${structured} ${schemas} ${isOrdered} ${browserId}`;
   const known = made.get(key);
   if (known) return known;
   const all = [...toolSet.tools.values()];
   const ordered = isOrdered ? all.toSorted((one, other) => rarity(one) - rarity(other)) : all;
-  const listings = ordered.map((tool) => listingOf(tool, { structured, schemas }));
+  const listings = ordered.map((tool) => listingOf(tool, { structured, schemas, browserId }));
   made.set(key, listings);
   return listings;
 }
@@ -162,15 +197,35 @@ const rarity = ({ name }: Tool): number => {
   return index === -1 ? 0 : rare.length - index;
 };
 
-function listingOf(tool: Tool, { structured, schemas }: Omit<ListingOptions, 'tools'>): ToolListing {
+function listingOf(tool: Tool, options: Omit<ListingOptions, 'tools'>): ToolListing {
+  const { structured, schemas, browserId = 'none' } = options;
   const { name, title, description, input, inputSchema, output } = tool;
+  const schema = inputSchema ?? (schemas === 'full' ? fullSchemaOf(input) : schemaOf(input, 'input'));
   return {
     name,
     ...(title !== undefined && { title }),
     description,
-    inputSchema: inputSchema ?? (schemas === 'full' ? fullSchemaOf(input) : schemaOf(input, 'input')),
+    inputSchema: withBrowserId(tool, schema, browserId),
     ...(structured && output && { outputSchema: schemaOf(output.extend(structuredFields), 'output') }),
     ...annotationsOf(tool),
+  };
+}
+
+/** The schema of a tool with the argument that names a browser, which the schema of the tool itself does not have. */
+function withBrowserId(tool: Tool, schema: JsonSchema, browserId: BrowserIdListing): JsonSchema {
+  const { properties = {}, required = [] } = schema as { properties?: Record<string, object>; required?: string[] };
+  const own = Object.hasOwn(properties, browserIdArgument) ? properties[browserIdArgument] : undefined;
+  if (browserId === 'none' || (own === undefined && !takesBrowserId(tool))) return schema;
+  const description = browserId === 'required' ? 'From open_browser' : 'From open_browser; default: own browser';
+  const named = { type: 'string', description, ...own };
+  const isRequired = own === undefined && browserId === 'required';
+  return {
+    ...schema,
+    properties: {
+      ...properties,
+      [browserIdArgument]: browserId === 'required' ? { ...named, 'x-mcp-header': browserIdHeader } : named,
+    },
+    ...((required.length > 0 || isRequired) && { required: [...required, ...(isRequired ? [browserIdArgument] : [])] }),
   };
 }
 

@@ -94,6 +94,11 @@ export interface ClientRequestOptions {
    * `timeoutMs`.
    */
   readonly timeoutMs?: number;
+  /**
+   * The name of the question among those of one call, for clients without a session (2026-07-28): they get it as the result of
+   * the call, which runs from its start again with the answer. Default: by order. Ask before you act.
+   */
+  readonly key?: string;
 }
 
 /**

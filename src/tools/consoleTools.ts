@@ -36,7 +36,10 @@ const listConsoleMessagesTool = definePageTool({
   description:
     'What a page, its frames and workers logged: console, uncaught errors, browser warnings; at original lines; also before navigating. All of an extension: get_extension_logs',
   input: z.object({
-    types: z.array(z.string()).optional().describe('Any of error, warning, info, debug, log, exception, network, …'),
+    types: z
+      .array(z.string())
+      .optional()
+        .describe('Any of error, warning, info, debug, log, exception, logpoint, network, issue (of DevTools), …'),
     text: z.string().optional().describe('Text in the message, ignoring case'),
     ...listingInput,
   }),

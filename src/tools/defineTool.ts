@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
+import type { Browsers } from './browsers.js';
 import type { Client } from './client.js';
 import type { Content } from './content.js';
 import type { Workspace } from './workspace.js';
@@ -23,6 +24,7 @@ export const toolGroups = [
   'audit',
   'evidence',
   'extension',
+  'browsers',
 ] as const;
 export type ToolGroup = (typeof toolGroups)[number];
 
@@ -88,6 +90,8 @@ export interface ToolContext {
   /** The client that called, for requests to it. */
   readonly client: Client;
   readonly pictures: PictureLimits;
+  /** The browsers of the user, by handle. */
+  readonly browsers: Browsers;
 }
 
 export interface BrowserToolContext extends ToolContext {
@@ -142,6 +146,8 @@ interface ToolBase<Input extends z.ZodObject> {
 /** A tool that needs no browser. */
 interface PlainTool<Input extends z.ZodObject = z.ZodObject, Answered extends Answer = Answer> extends ToolBase<Input> {
   readonly needs: 'nothing';
+  /** Works on what its session keeps, though not on the browser: it takes `browser_id` like a tool that does. */
+  readonly ofSession?: true;
   handler(args: z.output<Input>, context: ToolContext): Promise<Answered>;
 }
 
@@ -187,7 +193,7 @@ export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Parti
 
 type Awaitable<T> = T | Promise<T>;
 
-const pageId = z.number().int().min(1).optional().describe('Default: the selected page');
+const pageId = z.number().int().min(1).optional().describe('Default: selected page');
 
 /** A tool as a plain object, without types of the MCP SDK. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(

@@ -54,7 +54,7 @@ const emulateTool = definePageTool({
   title: 'Emulate',
   group: 'emulation',
   description:
-    'Emulate a device, location, network or preferences on a page; answers all that is emulated. What is not named stays',
+    'Emulate a device, location, network or preferences on a page. What is not named stays as it is',
   input: z.strictObject({
     reset: z.boolean().optional().describe('First end all emulation'),
     networkConditions: networkConditions.optional(),
@@ -70,7 +70,7 @@ const emulateTool = definePageTool({
     colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
     contrast: z.enum(['more', 'less', 'auto']).optional().describe('prefers-contrast'),
     reducedMotion: z.boolean().optional().describe('prefers-reduced-motion'),
-    forcedColors: z.boolean().optional().describe('High-contrast palette'),
+    forcedColors: z.boolean().optional().describe('High contrast'),
     viewport: viewport.optional().describe('Its size'),
     extraHttpHeaders: headers.optional().describe('Sent to every site; {}: none'),
   }),

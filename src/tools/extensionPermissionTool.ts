@@ -33,7 +33,7 @@ export const setPermissionsTool = defineTool({
   title: 'Extension permissions',
   group: 'extension',
   needs: 'extension',
-  description: 'Grant, revoke or refuse permissions of an extension; answers what it has and needs',
+  description: 'Grant, revoke or refuse permissions; answers what an extension has and needs',
   input: z.strictObject({
     extensionId: extensionIdInput,
     grant: permissionList.describe('APIs, host patterns'),

@@ -161,25 +161,28 @@ const evaluateScriptTool = definePageTool({
     type: z.string(),
     result: z.string(),
     dialog: z.string().optional(),
+    paused: z.string().optional(),
     /** What the script did to the page, a line each. */
     effects: z.array(z.string()).optional(),
   }),
   annotations: { readOnlyHint: false },
   async handler(args, { browser, page, signal }) {
     await checkDocuments(browser, page, args.args ?? []);
-    // A dialog does not end the action, as it does for others: the script continues when the dialog is answered.
+    // A dialog or a pause does not end the action, as it does for others: the script continues after it.
     const hint = uidHints(page, args.args ?? []);
     const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
     const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
     const dialog = outcome.dialog && describeDialog(outcome.dialog);
+    const blocked = dialog ?? outcome.paused;
     const result = truncateAnswer(value?.text ?? 'undefined', 'return a part of the result');
-    const moved = describeOutcome({ ...outcome, dialog: undefined });
+    const moved = describeOutcome({ ...outcome, dialog: undefined, paused: undefined });
     if (value?.type === 'undefined') moved.push(...hint);
     return {
-      text: dialog === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${dialog}`,
+      text: blocked === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${blocked}`,
       structured: {
         ...{ type: value?.type ?? 'undefined', result },
         ...(dialog !== undefined && { dialog }),
+        ...(outcome.paused !== undefined && { paused: outcome.paused }),
         ...(moved.length > 0 && { effects: moved }),
       },
     };

@@ -8,6 +8,7 @@ import {
   captureHeap,
   type HeapClass,
 } from '../browser/profiling/heapSnapshot.js';
+import { queryHeap, type HeapQuery } from '../browser/profiling/heapQuery.js';
 import { ToolError } from '../errors/errors.js';
 import { type ResourceLink, type Resources, definePageTool, defineTool, type Tool } from './defineTool.js';
 import { bytesText, oneLine } from './pagination.js';
@@ -143,6 +144,7 @@ const getHeapsnapshotSummaryTool = defineTool({
   title: 'Heap snapshot summary',
   group: 'memory',
   needs: 'nothing',
+  ofSession: true,
   description: 'Largest constructors and detached DOM nodes in a heap snapshot that was taken before',
   input: z.strictObject({
     uri: z.string().optional().describe('From take_heapsnapshot; default: the newest'),
@@ -168,6 +170,7 @@ const compareHeapsnapshotsTool = defineTool({
   title: 'Compare heap snapshots',
   group: 'memory',
   needs: 'nothing',
+  ofSession: true,
   description: 'What grew and shrank between two heap snapshots, by constructor',
   input: z.strictObject({
     base: z.string().optional().describe('uri of the earlier; default: the one before current'),
@@ -246,8 +249,91 @@ function changeSection(title: string, rows: readonly HeapClass[]): string[] {
 const signed = (value: number): string => (value > 0 ? `+${value}` : String(value));
 const signedBytes = (bytes: number): string => `${bytes < 0 ? '-' : '+'}${bytesText(Math.abs(bytes))}`;
 
+const questions = ['detached', 'class', 'node', 'strings', 'closures'] as const;
+
+const queryHeapsnapshotTool = defineTool({
+  name: 'query_heapsnapshot',
+  title: 'Query heap snapshot',
+  group: 'memory',
+  needs: 'nothing',
+  description:
+    'Why objects stay alive, from a heap snapshot: what keeps detached nodes or a class, the way from the root to one node, repeated strings, what closures hold',
+  input: z.strictObject({
+    about: z.enum(questions).default('detached').describe('The question'),
+    name: z.string().optional().describe('Of the class; part of the function of closures'),
+    node: z.int().optional().describe('Id, as @123 in answers'),
+    uri: z.string().optional().describe('From take_heapsnapshot; default: the newest'),
+    limit: z.int().min(1).max(100).default(10).describe('Rows'),
+  }),
+  output: z.object({
+    uri: z.string(),
+    total: z.int(),
+    rows: z.array(heapRow.extend({ node: z.number(), text: z.string() })),
+    holders: z.array(z.string()).optional(),
+    fields: z.array(z.string()).optional(),
+  }),
+  annotations: { readOnlyHint: true },
+  timeoutMs: 180_000,
+  async handler({ about, name, node, uri, limit: rows }, { resources, signal }) {
+    const link = uri === undefined ? snapshotsOf(resources).at(-1) : findSnapshot(resources, uri);
+    if (link === undefined) throw new ToolError('There is no heap snapshot yet. Call take_heapsnapshot.');
+    const answer = await queryHeap(await resources.read(link.uri), heapQueryOf(about, name, node), signal);
+    const shown = answer.rows.slice(0, rows);
+    const lines = [
+      `${link.name}: ${answer.total === 0 ? noneFound[about] : heads[about]}`,
+      ...shown.flatMap((row) => [`${rowText(row)} @${row.node}`, ...(row.text === '' ? [] : [`    ${row.text}`])]),
+      ...(answer.total > shown.length ? [`  … ${answer.total - shown.length} more: raise limit`] : []),
+      ...listLines('Held by:', answer.holders),
+      ...listLines('Holds:', answer.fields),
+    ];
+    return {
+      text: lines.join('\n'),
+      structured: {
+        uri: link.uri,
+        total: answer.total,
+        rows: shown,
+        ...(answer.holders && { holders: answer.holders }),
+        ...(answer.fields && { fields: answer.fields }),
+      },
+    };
+  },
+});
+
+const heads: Record<(typeof questions)[number], string> = {
+  detached:
+    'what keeps detached DOM nodes alive, nodes held alike together (one node of each, with its way from the root):',
+  class: 'objects of the class, those held alike together (one of each, with its way from the root):',
+  node: 'the shortest way from the root:',
+  strings: 'repeated strings, the largest sum first (one of each, with its way from the root):',
+  closures: 'functions by what their closures hold, the largest first:',
+};
+
+const noneFound: Record<(typeof questions)[number], string> = {
+  detached: 'no detached DOM nodes.',
+  class: 'no object of that class. get_heapsnapshot_summary lists the names.',
+  node: 'no such node.',
+  strings: 'no string is there twice.',
+  closures: 'no closure holds variables.',
+};
+
+function heapQueryOf(kind: (typeof questions)[number], name: string | undefined, id: number | undefined): HeapQuery {
+  if (kind === 'class') {
+    if (name === undefined) throw new ToolError('Pass the name of the class. get_heapsnapshot_summary lists them.');
+    return { kind, name };
+  }
+  if (kind === 'node') {
+    if (id === undefined) throw new ToolError('Pass node, the id of one: the number after @ in other answers.');
+    return { kind, id };
+  }
+  return kind === 'closures' ? { kind, name } : { kind };
+}
+
+const listLines = (title: string, items: readonly string[] = []): string[] =>
+  items.length === 0 ? [] : [title, ...items.map((item) => `  ${oneLine(item, 200)}`)];
+
 export const memoryTools: readonly Tool[] = [
   takeHeapsnapshotTool,
   getHeapsnapshotSummaryTool,
   compareHeapsnapshotsTool,
+  queryHeapsnapshotTool,
 ];

@@ -23,6 +23,7 @@ const pageRow = z.object({
   title: z.string(),
   selected: z.boolean(),
   dialog: z.string().optional(),
+  paused: z.string().optional(),
 });
 
 type PageRow = z.infer<typeof pageRow>;
@@ -202,18 +203,20 @@ async function answerPages(browser: SessionBrowser): Promise<{ text: string; str
 
 async function describePage(page: SessionPage, selected: boolean): Promise<PageRow> {
   const dialog = page.dialogs.open;
+  const { current } = page.interruptions;
   return {
     id: page.id,
     url: page.url(),
     title: await page.title(),
     selected,
     ...(dialog && { dialog: `${dialog.type}: ${dialog.message}` }),
+    ...(current?.kind === 'pause' && { paused: current.describe() }),
   };
 }
 
-function pageLine({ id, url, title, selected, dialog }: PageRow): string {
+function pageLine({ id, url, title, selected, dialog, paused }: PageRow): string {
   const short = shortenText(title, 59);
-  return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${selected ? ' [selected]' : ''}${dialog === undefined ? '' : ` [dialog: ${dialog}]`}`;
+  return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${selected ? ' [selected]' : ''}${dialog === undefined ? '' : ` [dialog: ${dialog}]`}${paused === undefined ? '' : ` [${paused}]`}`;
 }
 
 export const pageTools: readonly Tool[] = [

@@ -208,6 +208,7 @@ const analyzeInsightTool = defineTool({
   title: 'Analyse insight',
   group: 'performance',
   needs: 'nothing',
+  ofSession: true,
   description: 'Details of one insight of the last trace',
   input: z.strictObject({
     insightName: z.string().describe('From the trace, such as LCPBreakdown'),

@@ -40,8 +40,7 @@ export const listRequestRulesTool = defineTool({
   title: 'Request rules',
   group: 'extension',
   needs: 'extension',
-  description:
-    'declarativeNetRequest: rules with their matches, broken ones; with url: what they would do to that request',
+  description: 'declarativeNetRequest rules, matches, broken ones; with url: what they would do to that request',
   input: z.strictObject({
     extensionId: extensionIdInput.optional(),
     text: z.string().optional().describe('Text in a rule'),

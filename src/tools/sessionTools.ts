@@ -90,6 +90,7 @@ const getSessionInfoTool = defineTool({
   title: 'Session info',
   group: 'session',
   needs: 'nothing',
+  ofSession: true,
   description:
     'This session: id, user, transport, state, age, number of calls, folders that tools may use. Needs no browser',
   input: z.strictObject({}),

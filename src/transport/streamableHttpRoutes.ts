@@ -9,19 +9,14 @@ import type { Session } from '../session/session.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import { JsonWriter, type StreamWriter } from './streamWriter.js';
-import type { OpenResponses } from './openResponses.js';
+import { isStateless } from '../mcp/envelope.js';
+import { namesStatelessVersion, repeatedHeadersOf } from './repeatedHeaders.js';
 import { sendRefusal } from './sendRefusal.js';
 import { SseWriter } from './sseWriter.js';
+import { createStatelessHttp, type StatelessHttpDeps } from './statelessHttp.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
 import { cutAtExpiry } from './tokenExpiry.js';
-import {
-  resolveSessionRequest,
-  bodyOf,
-  openMemory,
-  logErrors,
-  type AsyncRequestListener,
-  type TransportDeps,
-} from './transport.js';
+import { resolveSessionRequest, bodyOf, openMemory, logErrors, type AsyncRequestListener } from './transport.js';
 
 /** Messages in one batch (S10). Only revision 2025-03-26 has batches. */
 const maxBatchSize = 100;
@@ -29,25 +24,28 @@ const batchRevision = '2025-03-26';
 /** The first revision whose clients accept an event with an id and no data. */
 const primingEventSince = '2025-11-25';
 
-export interface StreamableHttpDeps extends TransportDeps {
+export interface StreamableHttpDeps extends StatelessHttpDeps {
   readonly eventLog: EventLog;
-  readonly openResponses: OpenResponses;
 }
 
 /**
  * `POST /mcp`: `initialize` opens a session, also with the id of another one: clients send that of a session that they lost,
  * and it is never read. Everything else goes to the session in the header `Mcp-Session-Id`. Requests are answered by a stream, so that the responses can be resumed, or as JSON for clients that
- * prefer it; a POST without requests by 202.
+ * prefer it; a POST without requests by 202. A message with the envelope of revision 2026-07-28 needs no session.
  */
 export function postToSession(deps: StreamableHttpDeps): AsyncRequestListener {
+  const answerStateless = createStatelessHttp(deps);
   return async (request, response) => {
     const hasSessionId = sessionIdFromHeader(request) !== '';
-    const caller = await deps.admit(request, hasSessionId ? 'message' : 'connection');
+    const opensSession = !hasSessionId && !namesStatelessVersion(request);
+    const caller = await deps.admit(request, opensSession ? 'connection' : 'message');
     const body = await bodyOf(deps, request, caller);
     const id = replyIdOf(body);
     try {
       const post = { request, response, body };
-      if (!hasSessionId || asksForSession(body)) await openStreamableSession(deps, post);
+      if (isStateless(body, repeatedHeadersOf(request)))
+        await answerStateless(caller, { ...post, accepted: acceptedTypes(request.headers.accept) });
+      else if (!hasSessionId || asksForSession(body)) await openStreamableSession(deps, post);
       else await deliverToSession(deps, caller, post);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

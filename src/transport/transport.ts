@@ -15,7 +15,7 @@ import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { BodyMemory } from './bodyMemory.js';
 import type { Admit } from './admission.js';
 import { readJson } from './jsonBody.js';
-import { principalKey, type Caller } from '../tenancy/principal.js';
+import { principalKey, type Caller, type Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { endSessionAtExpiry } from './tokenExpiry.js';
 import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors/errors.js';
@@ -72,13 +72,22 @@ export async function resolveSessionRequest(
   request: IncomingMessage,
 ): Promise<Omit<SessionRequest, 'channel'>> {
   const principal = toPrincipal(await admit(request, 'connection'));
+  return { principal, ...(await resolveChoices({ selectTools, chooseBrowser }, principal, request)) };
+}
+
+/** What the address of a request chooses: tool set, profile, browser. Throws a Refusal. */
+export async function resolveChoices(
+  { selectTools, chooseBrowser }: Pick<TransportDeps, 'selectTools' | 'chooseBrowser'>,
+  principal: Principal,
+  request: IncomingMessage,
+): Promise<Pick<SessionRequest, 'toolSet' | 'groups' | 'profile' | 'browserUrl'>> {
   const { query } = readCredentials(request);
   const groups = query.get('tools');
   const toolSet = selectTools(groups);
   const browserUrl = await chooseBrowser(principal, query.get('browser'));
   const profile = readProfile(query);
   const choices = { ...(groups !== null && { groups }), ...(profile !== undefined && { profile }) };
-  return { principal, toolSet, ...choices, ...(browserUrl !== undefined && { browserUrl }) };
+  return { toolSet, ...choices, ...(browserUrl !== undefined && { browserUrl }) };
 }
 
 /** `?structured=1` and `?profile=…` as one text; undefined without them. Throws a Refusal on an unknown profile. */

@@ -14,6 +14,7 @@ import {
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureChart, type ChartCost } from './chart.js';
+import { diagnose, diagnosisTable } from './diagnosis.js';
 import { explain } from './explained.js';
 import { measureNodes, nodesFigures, nodesTable, type NodesRounds } from './nodes.js';
 import type { Shares } from './profile.js';
@@ -22,8 +23,8 @@ import { measureTakeovers, takeoverFigures } from './takeovers.js';
 
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
- * work, in turns; and nodes that share a Redis beside one that does not. `--part servers`, `nodes` or `browsers` runs one of the
- * three.
+ * work, in turns; and nodes that share a Redis beside one that does not. `--part servers`, `nodes`, `browsers` or `diagnosis`
+ * runs one of the four; the last places planted bugs through the tools.
  */
 
 const { values } = parseArgs({
@@ -93,13 +94,14 @@ const takeovers = isWanted('nodes') ? takeoverFigures(await measureTakeovers(opt
 const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
+const diagnoses = isWanted('diagnosis') ? await diagnose(options.report) : [];
 const figures = [...ofServers, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...takeovers, ...ofBrowsers];
 const { folder } = options;
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
   join(folder, 'bench.json'),
   JSON.stringify(
-    { machine, servers: serverNames, figures, series, nodes: [...nodes], browsers: [...browsers] },
+    { machine, servers: serverNames, figures, series, nodes: [...nodes], browsers: [...browsers], diagnoses },
     null,
     2,
   ),
@@ -110,6 +112,7 @@ if (chart !== undefined) write(`\n${limitsTableOf(series, chart)}`);
 if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
 if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
+if (diagnoses.length > 0) write(`\n${diagnosisTable(diagnoses)}`);
 const explained = explain(figures);
 if (explained !== '') write(`\n${explained}`);
 write(

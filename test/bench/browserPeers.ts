@@ -141,7 +141,7 @@ export async function startPage(): Promise<{ readonly url: string; close(): void
   };
 }
 
-async function connect(transport: Parameters<Client['connect']>[0]): Promise<Client> {
+export async function connect(transport: Parameters<Client['connect']>[0]): Promise<Client> {
   const client = new Client({ name: 'bench', version: '1' });
   await client.connect(transport);
   return client;

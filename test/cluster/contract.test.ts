@@ -210,6 +210,17 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     expect(await contexts.list(browser)).toEqual([]);
   });
 
+  test('[C-NODES] all nodes sign with one key, and what was used at one is used at all', async () => {
+    const [one, two] = [await openStore(), await openStore()];
+    const key = await one.server.requestStates.signingKey('fresh');
+    expect(await one.server.requestStates.signingKey('another')).toBe(key);
+    expect(key).not.toBe('another');
+    const id = newStreamId();
+    const uses = [one, one, ...(one instanceof MemoryStore ? [] : [two])];
+    const firsts = await Promise.all(uses.map((store) => store.server.requestStates.useOnce(id, 60_000)));
+    expect(firsts.filter(Boolean)).toHaveLength(1);
+  });
+
   test('[C-NODES] a node is there while it holds its lease', async () => {
     const { nodes } = await openStore();
     const node = newStreamId();

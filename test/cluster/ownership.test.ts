@@ -1,7 +1,12 @@
 import { systemClock } from '../../src/clock.js';
+import type { SessionDirectory } from '../../src/cluster/clusterStore.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import { ClusterNode } from '../../src/cluster/node.js';
 import { SessionOwnership } from '../../src/cluster/ownership.js';
 import { silentLog } from '../../src/log.js';
+import { Gate, nextTurn } from '../support/gate.js';
+import { ManualClock } from '../support/manualClock.js';
+import { withOverrides } from './storeOverrides.js';
 
 test('[S11] what is left of a lost session closes nothing when the node has it again', async () => {
   const store = new MemoryStore(systemClock);
@@ -27,4 +32,42 @@ test('[S11] what is left of a lost session closes nothing when the node has it a
   await tenures.whenReleased();
   expect(await store.directory.find('s', 'anyone')).toMatchObject({ epoch: 3 });
   expect(tenures.termOf('s')).toEqual({ sessionId: 's', epoch: 3 });
+});
+
+test('[S5][S11] a session that is lost while it is being restored does not stay at the node that restored it', async () => {
+  const store = new MemoryStore(systemClock);
+  const restoring = new Gate();
+  const sessions = new Set<string>();
+  const completed = new Gate();
+  const completeTakeover: SessionDirectory['completeTakeover'] = async (term) => {
+    const outcome = await store.directory.completeTakeover(term);
+    completed.open();
+    return outcome;
+  };
+  const node = new ClusterNode({
+    ...{ store: withOverrides(store, { directory: { completeTakeover } }), id: 'one', leaseMs: 30_000 },
+    ...{ clock: new ManualClock(), log: silentLog, serveRequest: () => undefined },
+    onSessionLost: (id) => sessions.delete(id),
+    restoreSession: async (id) => {
+      await restoring.pass();
+      sessions.add(id);
+      return true;
+    },
+    hooks: { onHeartbeat: () => undefined, onLeave: () => Promise.resolve() },
+  });
+  await node.join();
+  const principal = { issuer: 'local', user: 'ann' };
+  await store.directory.claim({ sessionId: 's', principal, node: node.name, transport: 'streamable-http' });
+  await store.snapshots.put({ sessionId: 's', epoch: 1 }, '{}');
+  await store.nodes.wake(node.name, 's');
+  await restoring.whenReached();
+  // The node stood still, another one took over, and this one notices before it goes on.
+  await store.directory.takeOver({ sessionId: 's', epoch: 2 }, 'other');
+  await node.ownership.renewAll();
+  restoring.open();
+  await completed.pass();
+  await nextTurn();
+  expect(node.ownership.termOf('s')).toBeUndefined();
+  expect([...sessions]).toEqual([]);
+  await node.leave();
 });

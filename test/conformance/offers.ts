@@ -38,6 +38,19 @@ export const conformanceResources: readonly Resource[] = [
 
 export const conformancePrompts: readonly Prompt[] = [
   definePrompt({
+    name: 'test_input_required_result_prompt',
+    description: 'A prompt that asks its client first',
+    arguments: nothing,
+    messages: async (_args, { client }) => {
+      const form = z.object({ context: z.string() });
+      const answer = await client.elicit(
+        { message: 'What context should the prompt use?', form },
+        { key: 'user_context' },
+      );
+      return `Use this context: ${answer.action === 'accept' ? answer.content.context : 'none'}`;
+    },
+  }),
+  definePrompt({
     name: 'test_simple_prompt',
     description: 'A prompt without arguments',
     arguments: nothing,

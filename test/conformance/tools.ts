@@ -82,7 +82,8 @@ const runningTools: readonly Tool[] = [
 ];
 
 const addressed = z.strictObject({
-  name: z.string().optional(),
+  ...{ name: z.string().optional(), contactMethod: z.enum(['phone', 'email']).optional() },
+  ...{ phone: z.string().optional(), email: z.string().optional() },
   address: z.object({ street: z.string().optional(), city: z.string().optional() }).optional(),
 });
 
@@ -94,12 +95,38 @@ const schemaTool = defineTextTool({
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     type: 'object',
     $defs: {
-      address: { type: 'object', properties: { street: { type: 'string' }, city: { type: 'string' } } },
+      address: {
+        $anchor: 'address',
+        type: 'object',
+        properties: { street: { type: 'string' }, city: { type: 'string' } },
+      },
     },
-    properties: { name: { type: 'string' }, address: { $ref: '#/$defs/address' } },
+    properties: {
+      name: { type: 'string' },
+      address: { $ref: '#/$defs/address' },
+      contactMethod: { type: 'string', enum: ['phone', 'email'] },
+      phone: { type: 'string' },
+      email: { type: 'string' },
+    },
+    allOf: [{ anyOf: [{ required: ['phone'] }, { required: ['email'] }] }],
+    if: { properties: { contactMethod: { const: 'phone' } }, required: ['contactMethod'] },
+    then: { required: ['phone'] },
+    else: { required: ['email'] },
     additionalProperties: false,
   },
   handler: (args) => JSON.stringify(args),
+});
+
+const headerTool = defineTextTool({
+  name: 'test_custom_headers',
+  description: 'Has an argument that a header repeats',
+  input: z.strictObject({ region: z.string().optional(), query: z.string().optional() }),
+  inputSchema: {
+    type: 'object',
+    properties: { region: { type: 'string', 'x-mcp-header': 'Region' }, query: { type: 'string' } },
+    required: ['region'],
+  },
+  handler: ({ region = 'nowhere' }) => `Served in ${region}.`,
 });
 
 /** Asks with a form, and says what came back. */
@@ -171,4 +198,92 @@ const askingTools: readonly Tool[] = [
   }),
 ];
 
-export const conformanceTools: readonly Tool[] = [...contentTools, ...runningTools, schemaTool, ...askingTools];
+const nameForm = z.object({ name: z.string() });
+
+const nameOf = async (client: Client, key: string, message = 'What is your name?'): Promise<string> => {
+  const answer = await client.elicit({ message, form: nameForm }, { key });
+  return answer.action === 'accept' ? answer.content.name : 'nobody';
+};
+
+const sample = async (client: Client, key: string, text: string): Promise<string> => {
+  const message = { role: 'user', content: { type: 'text', text } } as const;
+  const { content } = await client.createMessage({ messages: [message], maxTokens: 100 }, { key });
+  return content.map((block) => (block.type === 'text' ? block.text : `(${block.type})`)).join(' ');
+};
+
+const rootsOf = async (client: Client, key: string): Promise<string> =>
+  (await client.listRoots({ key })).map(({ uri }) => uri).join(' ');
+
+/** A tool that asks its client in rounds. */
+const asking = (name: string, description: string, handler: (client: Client) => Promise<string>): Tool =>
+  defineTextTool({
+    name,
+    description,
+    input: nothing,
+    handler: (_args, { client }) => handler(client),
+  });
+
+const prefix = 'test_input_required_result';
+
+/** The tools of the revision without sessions: what they ask is the result of the call. */
+const roundTools: readonly Tool[] = [
+  asking(`${prefix}_elicitation`, 'Asks for a name', async (client) => `Hello, ${await nameOf(client, 'user_name')}!`),
+  asking(`${prefix}_sampling`, 'Asks for a capital', (client) =>
+    sample(client, 'capital_question', 'What is the capital of France?'),
+  ),
+  asking(`${prefix}_list_roots`, 'Asks for the folders', (client) => rootsOf(client, 'client_roots')),
+  asking(`${prefix}_request_state`, 'Asks to confirm', async (client) => {
+    const { action } = await client.elicit(
+      { message: 'Please confirm', form: z.object({ ok: z.boolean() }) },
+      { key: 'confirm' },
+    );
+    return `state-ok, ${action}`;
+  }),
+  asking(`${prefix}_tampered_state`, 'Asks to confirm, and takes no other state', async (client) => {
+    const { action } = await client.elicit(
+      { message: 'Please confirm', form: z.object({ ok: z.boolean() }) },
+      { key: 'confirm' },
+    );
+    return action;
+  }),
+  asking(`${prefix}_multiple_inputs`, 'Asks three things at once', async (client) =>
+    (
+      await Promise.all([
+        nameOf(client, 'user_name'),
+        sample(client, 'greeting', 'Generate a greeting'),
+        rootsOf(client, 'client_roots'),
+      ])
+    ).join(', '),
+  ),
+  asking(`${prefix}_multi_round`, 'Asks one thing after another', async (client) => {
+    const name = await nameOf(client, 'step1', 'Step 1: What is your name?');
+    const answer = await client.elicit(
+      { message: 'Step 2: What is your favorite color?', form: z.object({ color: z.string() }) },
+      { key: 'step2' },
+    );
+    return `${name} likes ${answer.action === 'accept' ? answer.content.color : 'nothing'}.`;
+  }),
+  asking(`${prefix}_capabilities`, 'Asks what the client can answer', async (client) => {
+    const { capabilities } = client;
+    const asked = [
+      ...(capabilities.forms ? [nameOf(client, 'user_name')] : []),
+      ...(capabilities.sampling ? [sample(client, 'greeting', 'Generate a greeting')] : []),
+    ];
+    return (await Promise.all(asked)).join(', ') || 'Nothing to ask.';
+  }),
+  asking('test_streaming_elicitation', 'Asks for a name', async (client) => nameOf(client, 'user_name')),
+  asking('test_missing_capability', 'Needs a model', async (client) => sample(client, 'needed', 'Hello')),
+  asking('test_logging_tool', 'Logs a line', (client) => {
+    client.log('info', 'A line');
+    return Promise.resolve('Logged.');
+  }),
+];
+
+export const conformanceTools: readonly Tool[] = [
+  ...contentTools,
+  ...runningTools,
+  schemaTool,
+  headerTool,
+  ...askingTools,
+  ...roundTools,
+];

@@ -27,6 +27,12 @@ const elsewhere: Partial<Record<Reason, string>> = {
   already_initialized: 'test/mcp/handshake.test.ts',
   unsupported_version: 'test/transport/streamableHttp.test.ts',
   not_acceptable: 'test/transport/streamableHttp.test.ts',
+  header_mismatch: 'test/transport/statelessHttp.test.ts',
+  missing_capability: 'test/transport/statelessHttp.test.ts',
+  unsupported_revision: 'test/transport/statelessHttp.test.ts',
+  invalid_envelope: 'test/transport/statelessHttp.test.ts',
+  invalid_input: 'test/mcp/inputRounds.test.ts',
+  unknown_method: 'test/transport/statelessHttp.test.ts',
   invalid_upgrade: 'test/transport/webSocketHandshake.test.ts',
   upgrade_required: 'test/transport/webSocketHandshake.test.ts',
 };

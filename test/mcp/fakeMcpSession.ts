@@ -8,11 +8,12 @@ import { Secrets } from '../../src/mcp/secrets.js';
 import { ResponseMemory } from '../../src/mcp/responseMemory.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { emptyToolSet } from '../../src/tools/catalogue.js';
-import { sessionFacts } from '../tools/support/plainSession.js';
+import { noBrowsers, sessionFacts } from '../tools/support/plainSession.js';
 
 /** A call of a client that reads structured answers. */
 export const asProgram = {
   profile: profileOf('', noProfileChoice, { fields: { structured: true } }),
+  revision: sessionFacts.protocolVersion,
   tolerated: () => undefined,
 };
 
@@ -26,6 +27,7 @@ export function fakeMcpSession(lease: BrowserLease): McpSession {
     secrets: new Secrets(),
     memory: new ResponseMemory().open(''),
     resources: new ResourceStore(),
+    browsers: noBrowsers,
     profileChoices: { operator: noProfileChoice, connection: noProfileChoice },
     clock: systemClock,
     log: silentLog,

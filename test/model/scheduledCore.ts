@@ -1,5 +1,6 @@
 import { Secrets } from '../../src/mcp/secrets.js';
 import fc from 'fast-check';
+import { noBrowsers } from '../tools/support/plainSession.js';
 import { silentLog } from '../../src/log.js';
 import { noProfileChoice } from '../../src/mcp/clientProfiles.js';
 import { compileFeatures } from '../../src/mcp/features.js';
@@ -120,6 +121,7 @@ export class ScheduledCore {
       queueLimit,
       clock,
       log: silentLog,
+      browsersOf: () => noBrowsers,
       inspect,
     };
   }

@@ -67,6 +67,36 @@ test('a snapshot counts what the page made, is kept as DevTools reads it, and co
   expect(back.structured['shrunk']).toContainEqual({ name: 'LeakedNote', count: -25, bytes: expect.any(Number) });
 });
 
+test('what keeps objects alive is told by the way from the root to one of each kind', async () => {
+  const ask = (args: Record<string, unknown> = {}) => harness.run('query_heapsnapshot', args);
+  const detached = await ask();
+  expect(detached.structured['rows']).toMatchObject([
+    { name: '<article>', count: 65, text: expect.stringMatching(/removed → Array\[\d+\] → <article> @\d+$/) },
+  ]);
+  const notes = await ask({ about: 'class', name: 'LeakedNote' });
+  const [row] = notes.structured['rows'] as { node: number; text: string }[];
+  expect(row).toMatchObject({ count: 65, text: expect.stringMatching(/notes → Array\[\d+\] → LeakedNote @\d+$/) });
+  const one = await ask({ about: 'node', node: row?.node });
+  expect(one.text).toMatch(/Held by:\n {2}Array @\d+ \.\[\d+\][^]*Holds:\n {2}text: "note \d+"/);
+  await harness.text('evaluate_script', {
+    function: `() => { const big = 'b'.repeat(9); window.held = [1, 2].map((at) => function keeper() { return [at, big]; });
+      window.twins = ['a', 'b'].map(() => JSON.parse('"twin of another text"')); }`,
+  });
+  await harness.run('take_heapsnapshot');
+  const closures = await ask({ about: 'closures', name: 'keeper' });
+  expect(closures.text).toMatch(/keeper\(\) × \d, .*\n {4}at: /);
+  const strings = await ask({ about: 'strings', limit: 100 });
+  expect(strings.text).toMatch(/"twin of another text" × 2, \d+ B @\d+\n {4}window\.twins → Array\[0\]/);
+});
+
+test.each([
+  [{ about: 'class' }, 'Pass the name of the class'],
+  [{ about: 'node' }, 'Pass node, the id of one'],
+  [{ about: 'node', node: 999_999_999 }, 'The heap snapshot has no node 999999999.'],
+])('the question %j is refused with what is missing', async (args, message) => {
+  expect(await harness.refusal('query_heapsnapshot', args)).toContain(message);
+});
+
 test('cancelled, it leaves no snapshot and no protocol session, and the page works on', async () => {
   const before = harness.resources.list().length;
   const reason = new Error('cancelled by the test');

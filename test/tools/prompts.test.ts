@@ -8,7 +8,7 @@ import {
 } from '../../src/selftest/pageServer.js';
 import { extensionTools } from '../../src/tools/allTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
-import { sessionFacts as session } from './support/plainSession.js';
+import { plainClient, sessionFacts as session } from './support/plainSession.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
@@ -30,7 +30,10 @@ function completerOf(prompt: string, argument: string): Completer {
 
 const complete = (prompt: string, argument: string) => {
   const { signal } = new AbortController();
-  return completerOf(prompt, argument)({ session, signal, browser: harness.browser }, { value: '', others: {} });
+  return completerOf(prompt, argument)(
+    { client: plainClient, session, signal, browser: harness.browser },
+    { value: '', others: {} },
+  );
 };
 
 test("[C-OFFER] an extension's id is completed from those that are installed, a url from the pages that are open", async () => {

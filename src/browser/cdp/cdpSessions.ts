@@ -1,4 +1,4 @@
-import type { CDPEvents, CDPSession, Browser, Page } from 'puppeteer-core';
+import type { CDPEvents, CDPSession, Browser, Page, Protocol } from 'puppeteer-core';
 
 /** The kind of target an event comes from. `iframe`: an out-of-process frame; other frames belong to `page`. */
 export type TargetSessionKind = 'page' | 'iframe' | 'worker';
@@ -6,6 +6,8 @@ export type TargetSessionKind = 'page' | 'iframe' | 'worker';
 export interface TargetSession {
   readonly kind: TargetSessionKind;
   readonly session: CDPSession;
+  /** Of a frame or worker that the page's session is attached to. */
+  readonly target?: Protocol.Target.TargetInfo;
 }
 
 export type CdpHandlers = { readonly [Name in keyof CDPEvents]?: (event: CDPEvents[Name]) => void };
@@ -23,23 +25,36 @@ export interface FollowedSessions {
 export interface SessionFollower {
   handlers(source: TargetSession): CdpHandlers;
   enable(source: TargetSession): readonly Promise<unknown>[];
+  /** Called when a frame or worker is gone. */
+  onGone?(source: TargetSession): void;
 }
 
-/** Without service workers: a session keeps a worker alive, and would hide bugs that idle shutdown causes. */
-const autoAttachSettings = {
-  autoAttach: true,
-  waitForDebuggerOnStart: true,
-  flatten: true,
-  filter: [{ type: 'iframe' }, { type: 'worker' }],
-};
+const framesAndWorkers = [{ type: 'iframe' }, { type: 'worker' }];
+
+/**
+ * What is attached to. By default without service workers: a session keeps a worker alive, and would hide bugs that idle
+ * shutdown causes.
+ */
+export const childFilters = {
+  withoutServiceWorkers: framesAndWorkers,
+  withServiceWorkers: [...framesAndWorkers, { type: 'service_worker' }],
+} satisfies Record<string, Protocol.Target.TargetFilter>;
 
 /**
  * Attaches to the out-of-process frames and workers of a session, present and future (CDP Target.setAutoAttach). The
- * settings of the last call apply to the whole session, so they are defined here only. A new target is paused until a
+ * settings of the last call apply to the whole session, so all who use one session use the same. A new target is paused until a
  * follower resumes it: on a page, its collectors do.
  */
-export function attachToChildren(session: CDPSession): Promise<void> {
-  return session.send('Target.setAutoAttach', autoAttachSettings);
+export function attachToChildren(
+  session: CDPSession,
+  filter: Protocol.Target.TargetFilter = childFilters.withoutServiceWorkers,
+): Promise<void> {
+  return session.send('Target.setAutoAttach', {
+    autoAttach: true,
+    waitForDebuggerOnStart: true,
+    flatten: true,
+    filter,
+  });
 }
 
 /**
@@ -47,7 +62,11 @@ export function attachToChildren(session: CDPSession): Promise<void> {
  * target is paused until every follower of the page has sent its commands, so that no event of its start is missed. One
  * session may have several followers, which attach with the same settings.
  */
-export function followSessions(root: CDPSession, follower: SessionFollower): FollowedSessions {
+export function followSessions(
+  root: CDPSession,
+  follower: SessionFollower,
+  filter?: Protocol.Target.TargetFilter,
+): FollowedSessions {
   const open = new Map<CDPSession, { source: TargetSession; stop: () => void }>();
 
   function add(source: TargetSession): readonly Promise<unknown>[] {
@@ -56,21 +75,22 @@ export function followSessions(root: CDPSession, follower: SessionFollower): Fol
       'Target.attachedToTarget': ({ sessionId, targetInfo }) => {
         const session = source.session.connection()?.session(sessionId) ?? undefined;
         if (session === undefined) return;
-        void add({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
+        void add({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session, target: targetInfo });
         // After a microtask every follower has sent its commands, and a session answers commands in order.
         queueMicrotask(() => void unlessGone(session.send('Runtime.runIfWaitingForDebugger')));
       },
       'Target.detachedFromTarget': ({ sessionId }) => remove(sessionId),
     });
     open.set(source.session, { source, stop });
-    return [...follower.enable(source), unlessGone(attachToChildren(source.session))];
+    return [...follower.enable(source), unlessGone(attachToChildren(source.session, filter))];
   }
 
   function remove(sessionId: string): void {
-    for (const [session, { stop }] of open) {
+    for (const [session, { source, stop }] of open) {
       if (session.id() !== sessionId) continue;
       stop();
       open.delete(session);
+      follower.onGone?.(source);
     }
   }
 

@@ -51,6 +51,7 @@ export const {
   readOutline,
   runAndPrint,
   formatValue,
+  formatScope,
   instrumentContext,
   flushReports,
   takeReports,

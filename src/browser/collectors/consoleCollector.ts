@@ -153,7 +153,7 @@ export class ConsoleCollector {
 
   /** An issue counts once for a document, however often Chrome finds it. */
   #recordIssue(issue: Protocol.Audits.InspectorIssue, source: TargetSession): void {
-    const message = describeIssue(issue, Date.now());
+    const message = describeIssue(issue, Date.now(), (scriptId) => this.#keyOf(source.session, scriptId));
     if (message === undefined) return;
     const place = `${message.location?.url ?? ''}:${message.location?.line ?? ''}:${message.location?.column ?? ''}`;
     const key = `${this.#navigation.navigation} ${message.text} ${place}`;

@@ -1,5 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { truncateText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
+import { breakpointOfFrame } from '../debugger/breakpointConditions.js';
 import type { TargetSessionKind } from '../cdp/cdpSessions.js';
 
 export type ConsoleLevel = 'error' | 'warning' | 'info' | 'debug';
@@ -26,7 +27,7 @@ export interface StackFrame extends CodeLocation {
 }
 
 export interface ConsoleMessage {
-  /** `log`, `table`, … for console calls, `exception`, or the browser's own: `network`, `violation`, `deprecation`, … */
+  /** `log`, `table`, … for console calls, `logpoint` for those of a logpoint, `exception`, or the browser's own: `network`, `violation`, `deprecation`, … */
   readonly type: string;
   readonly level: ConsoleLevel;
   /** One string, capped. */
@@ -78,10 +79,14 @@ export function describeRuntimeCall(
   keyOf?: KeyOfScript,
 ): ConsoleMessageBody {
   const args = event.args.slice(0, maxArguments).map((arg) => truncateText(describeObject(arg), maxArgumentChars));
-  const stack = stackFramesOf(event.stackTrace, keyOf);
+  const frames = stackFramesOf(event.stackTrace, keyOf);
+  const breakpoint = breakpointOfFrame(frames[0]?.url ?? '');
+  // The statement that a logpoint stands at is below the logpoint's own code.
+  const stack = breakpoint === undefined ? frames : frames.slice(1);
   const hasFormat = event.args[0]?.type === 'string';
+  const type = event.type === 'warning' ? 'warn' : event.type;
   return {
-    type: event.type === 'warning' ? 'warn' : event.type,
+    type: breakpoint === undefined ? type : 'logpoint',
     level: levels[event.type] ?? 'info',
     text: joinedText(args, hasFormat),
     args,

@@ -1,6 +1,6 @@
 import type { Protocol } from 'puppeteer-core';
 import { truncateText } from './remoteObject.js';
-import type { CodeLocation, ConsoleLevel, ConsoleMessageBody } from './consoleMessage.js';
+import type { CodeLocation, ConsoleLevel, ConsoleMessageBody, KeyOfScript } from './consoleMessage.js';
 
 /** What DevTools shows as an issue, in words: what is wrong, what it is about, how to mend it. */
 interface IssueText {
@@ -19,7 +19,11 @@ const maxTextChars = 2_000;
 const maxUrlChars = 300;
 
 /** An issue as a console message of the type `issue`, or undefined for one that tells a developer of a page nothing. */
-export function describeIssue({ code, details }: Protocol.Audits.InspectorIssue, now: number): ConsoleMessageBody | undefined {
+export function describeIssue(
+  { code, details }: Protocol.Audits.InspectorIssue,
+  now: number,
+  keyOf: KeyOfScript,
+): ConsoleMessageBody | undefined {
   const found = textOf(details) ?? (unwanted.has(code) ? undefined : plainIssue(code));
   if (found === undefined) return undefined;
   const { level, problem, fix, location, affected } = found;
@@ -31,10 +35,15 @@ export function describeIssue({ code, details }: Protocol.Audits.InspectorIssue,
     args: [],
     hasFormat: false,
     abridged: false,
-    location,
+    location: location && { ...location, script: keyOf(scriptOf(details)) },
     stack: [],
     at: now,
   };
+}
+
+function scriptOf({ contentSecurityPolicyIssueDetails, corsIssueDetails, deprecationIssueDetails }: Details): string {
+  const places = [contentSecurityPolicyIssueDetails?.sourceCodeLocation, corsIssueDetails?.location];
+  return [...places, deprecationIssueDetails?.sourceCodeLocation].find((place) => place?.scriptId)?.scriptId ?? '';
 }
 
 /** Hints on forms and contrast are found by audit_accessibility; the others are about Chrome's own trials. */
@@ -69,8 +78,7 @@ const words = (name: string): string => {
 
 function locationOf(place: Protocol.Audits.SourceCodeLocation | undefined): CodeLocation | undefined {
   if (place === undefined || place.url === '') return undefined;
-  // Chrome counts lines from 0 and columns from 1 here.
-  return { url: truncateText(place.url, 500), line: place.lineNumber + 1, column: Math.max(1, place.columnNumber) };
+  return { url: truncateText(place.url, 500), line: place.lineNumber + 1, column: place.columnNumber + 1 };
 }
 
 const describeCsp: Describe<'contentSecurityPolicyIssueDetails'> = (details) => {
@@ -86,7 +94,9 @@ const describeCsp: Describe<'contentSecurityPolicyIssueDetails'> = (details) => 
   };
 };
 
-const cspTexts: Partial<Record<Protocol.Audits.ContentSecurityPolicyViolationType, readonly [what: string, fix: string]>> = {
+const cspTexts: Partial<
+  Record<Protocol.Audits.ContentSecurityPolicyViolationType, readonly [what: string, fix: string]>
+> = {
   kInlineViolation: ['inline code', 'move it to a file, or add its nonce or hash to DIRECTIVE'],
   kEvalViolation: ['eval or the like', "do without eval and new Function, or add 'unsafe-eval' to DIRECTIVE"],
   kWasmEvalViolation: ['WebAssembly', "add 'wasm-unsafe-eval' to DIRECTIVE"],
@@ -95,7 +105,13 @@ const cspTexts: Partial<Record<Protocol.Audits.ContentSecurityPolicyViolationTyp
   kTrustedTypesPolicyViolation: ['a Trusted Types policy', 'add its name to the trusted-types directive'],
 };
 
-const describeCors: Describe<'corsIssueDetails'> = ({ corsErrorStatus, isWarning, request, location, initiatorOrigin }) => {
+const describeCors: Describe<'corsIssueDetails'> = ({
+  corsErrorStatus,
+  isWarning,
+  request,
+  location,
+  initiatorOrigin,
+}) => {
   const { corsError, failedParameter } = corsErrorStatus;
   const parameter = failedParameter === '' ? '' : `: ${failedParameter}`;
   return {
@@ -120,7 +136,13 @@ function corsFix(error: Protocol.Network.CorsError, origin: string): string {
 }
 
 const describeCookie: Describe<'cookieIssueDetails'> = (details) => {
-  const { cookie, rawCookieLine = '', cookieExclusionReasons: excluded, cookieWarningReasons: warned, operation } = details;
+  const {
+    cookie,
+    rawCookieLine = '',
+    cookieExclusionReasons: excluded,
+    cookieWarningReasons: warned,
+    operation,
+  } = details;
   const [reason] = [...excluded, ...warned];
   if (reason === undefined) return undefined;
   const name = cookie?.name ?? rawCookieLine.split(/[=;]/)[0] ?? '';
@@ -128,7 +150,11 @@ const describeCookie: Describe<'cookieIssueDetails'> = (details) => {
   const done = operation === 'SetCookie' ? 'set' : 'sent';
   return {
     level: isExcluded ? 'error' : 'warning',
-    problem: `Cookie "${truncateText(name, 100)}" ${isExcluded ? `was not ${done}` : `was ${done}, but may not be later`}: ${words(reason).toLowerCase().replace(/^(exclude|warn) /, '')}`,
+    problem: `Cookie "${truncateText(name, 100)}" ${isExcluded ? `was not ${done}` : `was ${done}, but may not be later`}: ${words(
+      reason,
+    )
+      .toLowerCase()
+      .replace(/^(exclude|warn) /, '')}`,
     fix: cookieFix(reason),
     affected: details.request?.url ?? details.cookieUrl,
   };
@@ -137,17 +163,28 @@ const describeCookie: Describe<'cookieIssueDetails'> = (details) => {
 function cookieFix(reason: string): string {
   if (/SameSiteNoneInsecure/.test(reason)) return 'a cookie with SameSite=None needs Secure, over HTTPS';
   if (/SameSiteUnspecified/.test(reason)) return 'to use it from other sites, set SameSite=None; Secure';
-  if (/SameSite(Lax|Strict)$/.test(reason)) return 'it is not for requests from other sites: SameSite=None; Secure allows that';
-  if (/ThirdParty/.test(reason)) return 'the browser blocks cookies of other sites: use Partitioned, or the Storage Access API';
+  if (/SameSite(Lax|Strict)$/.test(reason))
+    return 'it is not for requests from other sites: SameSite=None; Secure allows that';
+  if (/ThirdParty/.test(reason))
+    return 'the browser blocks cookies of other sites: use Partitioned, or the Storage Access API';
   if (/NonASCII/.test(reason)) return 'its Domain may have ASCII characters only (Punycode)';
   if (/Downgrade/.test(reason)) return 'use HTTPS on both sites';
   if (/MaxSize/.test(reason)) return 'shorten its attributes to 1024 characters';
   return 'change its attributes';
 }
 
-const describeMixed: Describe<'mixedContentIssueDetails'> = ({ resolutionStatus, insecureURL, mainResourceURL, resourceType }) => {
+const describeMixed: Describe<'mixedContentIssueDetails'> = ({
+  resolutionStatus,
+  insecureURL,
+  mainResourceURL,
+  resourceType,
+}) => {
   const isBlocked = resolutionStatus === 'MixedContentBlocked';
-  const became = { MixedContentBlocked: 'was blocked', MixedContentAutomaticallyUpgraded: 'was loaded by HTTPS instead', MixedContentWarning: 'was loaded without encryption' };
+  const became = {
+    MixedContentBlocked: 'was blocked',
+    MixedContentAutomaticallyUpgraded: 'was loaded by HTTPS instead',
+    MixedContentWarning: 'was loaded without encryption',
+  };
   return {
     level: isBlocked ? 'error' : 'warning',
     problem: `Mixed content: ${(resourceType ?? 'resource').toLowerCase()} of an HTTPS page ${became[resolutionStatus]}`,
@@ -172,17 +209,19 @@ const describers: { readonly [Name in keyof Details]?: Describe<Name> } = {
   blockedByResponseIssueDetails: ({ request, reason }) => ({
     level: 'error',
     problem: `The answer was blocked by a policy of origins: ${words(reason).toLowerCase()}`,
-    fix: blockedFixes[reason] ?? 'its server may answer with Cross-Origin-Resource-Policy: cross-origin, or the request use CORS',
+    fix:
+      blockedFixes[reason] ??
+      'its server may answer with Cross-Origin-Resource-Policy: cross-origin, or the request use CORS',
     affected: request.url,
   }),
   deprecationIssueDetails: ({ type, sourceCodeLocation }) => ({
     level: 'warning',
-    problem: `Deprecated: ${words(type).toLowerCase()} (${type})`,
+    problem: `A deprecated feature is used, ${type}`,
     fix: 'replace it before browsers remove it',
     location: locationOf(sourceCodeLocation),
   }),
   quirksModeIssueDetails: ({ isLimitedQuirksMode, url }) => ({
-    level: 'warning',
+    level: 'info',
     problem: `The document is laid out in ${isLimitedQuirksMode ? 'limited quirks mode' : 'quirks mode'}`,
     fix: 'begin it with <!doctype html>',
     location: { url, line: undefined, column: undefined },
@@ -195,8 +234,12 @@ const describers: { readonly [Name in keyof Details]?: Describe<Name> } = {
   }),
   stylesheetLoadingIssueDetails: ({ styleSheetLoadingIssueReason: reason, failedRequestInfo, sourceCodeLocation }) => ({
     level: 'error',
-    problem: reason === 'LateImportRule' ? 'An @import comes after other rules and is ignored' : 'A style sheet could not be loaded',
-    fix: reason === 'LateImportRule' ? 'move it to the top of the style sheet' : (failedRequestInfo?.failureMessage ?? ''),
+    problem:
+      reason === 'LateImportRule'
+        ? 'An @import comes after other rules and is ignored'
+        : 'A style sheet could not be loaded',
+    fix:
+      reason === 'LateImportRule' ? 'move it to the top of the style sheet' : (failedRequestInfo?.failureMessage ?? ''),
     location: locationOf(sourceCodeLocation),
     affected: failedRequestInfo?.url,
   }),

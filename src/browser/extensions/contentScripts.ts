@@ -58,7 +58,7 @@ export async function findContentWorld(
 
 /** Undefined when the page does not answer. */
 async function worldsIn(scope: CdpScope, extension: Extension, page: SessionPage): Promise<ContentWorld[] | undefined> {
-  if (page.dialogs.open) return undefined;
+  if (page.interruptions.current) return undefined;
   const limit = timeLimit(responseTimeoutMs);
   const late = new Promise<undefined>((resolve) => limit.addEventListener('abort', () => resolve(undefined)));
   const { targetInfo } = await scope.untilAborted(page.cdp.send('Target.getTargetInfo'));

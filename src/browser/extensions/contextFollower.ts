@@ -31,6 +31,7 @@ interface FollowedContext extends ReportingContext {
 }
 
 const scheme = 'chrome-extension://';
+const maxParsed = 500;
 
 /** CDP leaves `auxData` untyped; Chrome's content has frame and kind. */
 const auxDataSchema = z.object({ type: z.string().optional(), frameId: z.string().optional() });
@@ -42,6 +43,7 @@ const auxDataSchema = z.object({ type: z.string().optional(), frameId: z.string(
  */
 export class ContextFollower {
   readonly target: Protocol.Target.TargetInfo;
+  readonly session: CDPSession;
   /** Resolves when the target's own session reports; never rejects. */
   readonly ready: Promise<void>;
   readonly #logs: ActivityLogs;
@@ -50,11 +52,14 @@ export class ContextFollower {
   readonly #frameUrls = new Map<string, string>();
   /** Files of extensions that ran, by context, also in the page's main world. */
   readonly #scripts = new Map<string, Set<string>>();
+  /** The newest scripts of a target that is no tab. */
+  parsed: readonly Protocol.Debugger.ScriptParsedEvent[] = [];
   readonly #breakpoints = new Map<CDPSession, string>();
   readonly #releasing = new Set<CDPSession>();
 
   constructor(target: Protocol.Target.TargetInfo, session: CDPSession, to: ActivityLogs) {
     this.target = target;
+    this.session = session;
     this.#logs = to;
     this.#followed = followSessions(session, {
       handlers: (source) => (source.kind === 'worker' ? {} : this.#handlers(source.session)),
@@ -126,8 +131,10 @@ export class ContextFollower {
       'Runtime.executionContextDestroyed': ({ executionContextId }) =>
         this.#removeContexts((key) => key === keyOf(session, executionContextId)),
       'Runtime.executionContextsCleared': () => this.#removeContexts((key) => key.startsWith(keyOf(session, ''))),
-      'Debugger.scriptParsed': ({ url, executionContextId }) => {
+      'Debugger.scriptParsed': (event) => {
+        const { url, executionContextId } = event;
         if (!url.startsWith(scheme)) return;
+        this.parsed = [...this.parsed, event].slice(-maxParsed);
         const key = keyOf(session, executionContextId);
         this.#scripts.set(key, (this.#scripts.get(key) ?? new Set()).add(url));
       },

@@ -11,6 +11,13 @@ import { MessageLog } from './messageLog.js';
 import { WorkerMonitor, type WorkerState, WorkerEndObserver } from './serviceWorkers.js';
 import { StorageChangeLog } from './storageChangeLog.js';
 
+/** `parsed` are the scripts so far. Returns what is called when the target is gone, or no longer followed. */
+type OnTarget = (
+  target: Protocol.Target.TargetInfo,
+  session: CDPSession,
+  parsed: readonly Protocol.Debugger.ScriptParsedEvent[],
+) => () => void;
+
 /** Popups have the type `other` at first, offscreen documents `background_page`. */
 const autoAttachSettings: Protocol.Target.SetAutoAttachRequest = {
   autoAttach: true,
@@ -48,6 +55,9 @@ export class ExtensionRecorder {
   /** The reasons to keep each extension's worker alive. */
   readonly #keptAwake = new Map<string, Set<'trace' | 'logs'>>();
   readonly #workerEnds: WorkerEndObserver;
+  /** Sees each target of an extension that is no tab, before its first statement. */
+  #watcher: OnTarget | undefined;
+  readonly #watched = new Map<CDPSession, () => void>();
   #root: Promise<CDPSession> | undefined;
   #closed = false;
 
@@ -119,9 +129,37 @@ export class ExtensionRecorder {
     const reasons = this.#keptAwake.get(extensionId) ?? new Set();
     if (on) this.#keptAwake.set(extensionId, reasons.add(reason));
     else if (reasons.delete(reason) && reasons.size === 0) this.#keptAwake.delete(extensionId);
-    if (this.#keptAwake.size > 0) await this.#workerEnds.open();
+    await this.#updateFollowing();
+  }
+
+  /**
+   * Calls `onTarget` for the workers and documents of extensions that are no tabs, present and future, with a session on
+   * each from before its first statement. Their workers stay alive until the returned function is called.
+   */
+  async watchTargets(onTarget: OnTarget): Promise<() => Promise<void>> {
+    this.#watcher = onTarget;
+    for (const follower of this.#followers.values()) this.#showTarget(follower);
+    if (this.#root !== undefined) await this.#updateFollowing();
+    return async () => {
+      this.#watcher = undefined;
+      this.#watched.clear();
+      if (this.#root !== undefined && !this.#closed) await this.#updateFollowing();
+    };
+  }
+
+  #showTarget({ target, session, parsed }: ContextFollower): void {
+    // A popup may have the type of a tab.
+    const isTab = target.type === 'page' && target.url !== '' && !target.url.startsWith('chrome-extension://');
+    if (isTab || this.#watcher === undefined) return;
+    this.#watched.set(session, this.#watcher(target, session, parsed));
+  }
+
+  /** Follows the workers that are to stay alive, and detaches from the others. */
+  async #updateFollowing(): Promise<void> {
+    const isKeepingAlive = this.#keptAwake.size > 0 || this.#watcher !== undefined;
+    if (isKeepingAlive) await this.#workerEnds.open();
     else await this.#workerEnds.close();
-    if (on) await this.#followRunningWorkers();
+    if (isKeepingAlive) await this.#followRunningWorkers();
     const idle = [...this.#followers].filter(
       ([, { target }]) => target.type === 'service_worker' && !this.#isFollowed(target),
     );
@@ -178,7 +216,9 @@ export class ExtensionRecorder {
   }
 
   #isFollowed({ type, url }: Protocol.Target.TargetInfo): boolean {
-    return type !== 'service_worker' || [...this.#keptAwake.keys()].some((id) => url.startsWith(`${originOf(id)}/`));
+    if (type !== 'service_worker') return true;
+    if (this.#watcher !== undefined && url.startsWith('chrome-extension://')) return true;
+    return [...this.#keptAwake.keys()].some((id) => url.startsWith(`${originOf(id)}/`));
   }
 
   #onAttached(root: CDPSession, sessionId: string, target: Protocol.Target.TargetInfo): void {
@@ -192,15 +232,21 @@ export class ExtensionRecorder {
       void done.then(() => unlessGone(root.send('Target.detachFromTarget', { sessionId })));
       return;
     }
-    this.#followers.set(sessionId, new ContextFollower(target, session, this));
+    const follower = new ContextFollower(target, session, this);
+    this.#followers.set(sessionId, follower);
+    this.#showTarget(follower);
     // A session that outlives its worker would pause the next one at its start.
     if (target.type === 'service_worker') this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
     void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
   }
 
   #onDetached(sessionId: string): void {
-    this.#followers.get(sessionId)?.stop();
+    const follower = this.#followers.get(sessionId);
+    if (follower === undefined) return;
+    follower.stop();
     this.#followers.delete(sessionId);
+    this.#watched.get(follower.session)?.();
+    this.#watched.delete(follower.session);
   }
 
   async #detach(sessionId: string): Promise<void> {

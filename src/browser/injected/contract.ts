@@ -116,6 +116,15 @@ export interface PrintedValue {
   readonly kind: string;
 }
 
+/** The variables of one scope of a paused frame. */
+export interface ScopeText {
+  readonly variables: readonly { readonly name: string; readonly value: string }[];
+  /** Further variables that are no functions. */
+  readonly more: number;
+  /** Functions are counted only. */
+  readonly functions: number;
+}
+
 /** State of `chrome.action` for the active tab; null without `action` in the manifest. */
 export type ActionState = {
   readonly popup: string;
@@ -304,6 +313,7 @@ export interface InjectedFunctions {
   ): OutlineReading;
   runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue>;
   formatValue(maxCharacters: number): string;
+  formatScope(maxVariables: number, maxCharacters: number): ScopeText;
   instrumentContext(bindingName: string, isTracing: boolean, refusing?: readonly string[]): false;
   flushReports(): void;
   takeReports(): readonly string[];

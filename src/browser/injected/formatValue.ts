@@ -1,3 +1,5 @@
+import type { ScopeText } from './contract.js';
+
 const maxDepth = 6;
 const maxItems = 50;
 const maxStringChars = 1_000;
@@ -14,6 +16,23 @@ interface Output {
  */
 export function formatValue(this: unknown, maxCharacters: number): string {
   return format(this, { ancestors: [], remainingCharacters: maxCharacters });
+}
+
+/** Called on the scope of a paused frame: its variables, each of at most `maxCharacters` characters. */
+export function formatScope(
+  this: Readonly<Record<string, unknown>>,
+  maxVariables: number,
+  maxCharacters: number,
+): ScopeText {
+  const names = Object.keys(this);
+  const isFunction = (name: string): boolean => typeof this[name] === 'function';
+  const values = names.filter((name) => !isFunction(name));
+  const variables = values.slice(0, maxVariables).map((name) => {
+    const value = format(this[name], { ancestors: [], remainingCharacters: maxCharacters });
+    const isCut = value.length > maxCharacters;
+    return { name, value: isCut ? `${value.slice(0, maxCharacters).toWellFormed()}…` : value };
+  });
+  return { variables, more: values.length - variables.length, functions: names.length - values.length };
 }
 
 function format(value: unknown, output: Output): string {

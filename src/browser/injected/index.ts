@@ -6,7 +6,7 @@
 export { isInView, standIn, untilActionable } from './actionable.js';
 export { runAudit } from './audit.js';
 export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
-export { formatValue } from './formatValue.js';
+export { formatScope, formatValue } from './formatValue.js';
 export { isChecked, fileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
 export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';

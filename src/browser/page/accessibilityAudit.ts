@@ -56,7 +56,14 @@ const maxElements = 50;
 const maxNodes = 40_000;
 
 /** What only the outermost document has to have. */
-const ofWholePage = ['bypass', 'document-title', 'html-has-lang', 'landmark-one-main', 'page-has-heading-one', 'region'];
+const ofWholePage = [
+  'bypass',
+  'document-title',
+  'html-has-lang',
+  'landmark-one-main',
+  'page-has-heading-one',
+  'region',
+];
 
 const objectGroup = 'greenroom-elements';
 const impacts = ['critical', 'serious', 'moderate', 'minor'];
@@ -91,8 +98,11 @@ export async function auditAccessibility(
     for (const finding of report.findings) addFinding(findings, finding);
     for (const { id, count } of report.review) review.set(id, (review.get(id) ?? 0) + count);
   }
-  if (skipped.length > 0 && skipped.length === documents.length) throw new ToolError(`Nothing was audited. ${skipped.join('; ')}.`);
-  const sorted = [...findings.values()].sort((one, other) => impacts.indexOf(one.impact) - impacts.indexOf(other.impact));
+  if (skipped.length > 0 && skipped.length === documents.length)
+    throw new ToolError(`Nothing was audited. ${skipped.join('; ')}.`);
+  const sorted = [...findings.values()].sort(
+    (one, other) => impacts.indexOf(one.impact) - impacts.indexOf(other.impact),
+  );
   return { findings: sorted, review, documents: documents.length - skipped.length, skipped };
 }
 
@@ -102,7 +112,11 @@ function addFinding(findings: Map<string, AuditFinding>, finding: AuditFinding):
   findings.set(finding.id, { ...finding, ...both });
 }
 
-async function sizeProblem(page: SessionPage, document: FrameDocument, below: NodeAddress | undefined): Promise<string | undefined> {
+async function sizeProblem(
+  page: SessionPage,
+  document: FrameDocument,
+  below: NodeAddress | undefined,
+): Promise<string | undefined> {
   if (below !== undefined) return undefined;
   const size = await unlessGone(page.callInIsolatedWorld(measureDocument, [], document));
   const { nodes } = z.object({ nodes: z.int() }).safeParse(size).data ?? { nodes: 0 };
@@ -128,7 +142,8 @@ async function auditDocument(
     awaitPromise: true,
     objectGroup,
   });
-  if (exceptionDetails || result.objectId === undefined) throw new Error(exceptionDetails?.exception?.description ?? 'no result');
+  if (exceptionDetails || result.objectId === undefined)
+    throw new Error(exceptionDetails?.exception?.description ?? 'no result');
   const { result: parts } = await cdp.send('Runtime.getProperties', { objectId: result.objectId, ownProperties: true });
   const [json, ...elements] = parts.filter(({ name }) => /^\d+$/.test(name)).map(({ value }) => value);
   const { findings, review } = findingsSchema.parse(JSON.parse(String(json?.value)));

@@ -1,6 +1,8 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
+import { noop } from '../../async.js';
 import { ToolError } from '../../errors/errors.js';
 import { shortenText } from '../../text.js';
+import type { Interruptions } from './interruptions.js';
 
 /** The open dialog of a page. It blocks the page's main thread. */
 export interface OpenDialog {
@@ -22,48 +24,24 @@ export function describeDialog(dialog: OpenDialog): string {
  */
 export class Dialogs {
   #open: OpenDialog | undefined;
-  readonly #watchers: ((dialog: OpenDialog) => void)[] = [];
+  #end: () => void = noop;
   readonly #cdp: CDPSession;
 
-  constructor(cdp: CDPSession) {
+  constructor(cdp: CDPSession, interruptions: Interruptions) {
     this.#cdp = cdp;
     cdp.on('Page.javascriptDialogOpening', (event) => {
-      this.#open = { type: event.type, message: event.message, defaultPrompt: event.defaultPrompt ?? '' };
-      this.#watchers.at(-1)?.(this.#open);
+      const dialog = { type: event.type, message: event.message, defaultPrompt: event.defaultPrompt ?? '' };
+      this.#open = dialog;
+      this.#end = interruptions.begin({ kind: 'dialog', describe: () => describeDialog(dialog) });
     });
-    cdp.on('Page.javascriptDialogClosed', () => (this.#open = undefined));
+    cdp.on('Page.javascriptDialogClosed', () => {
+      this.#open = undefined;
+      this.#end();
+    });
   }
 
   get open(): OpenDialog | undefined {
     return this.#open;
-  }
-
-  /** Throws a ToolError while a dialog blocks the page. */
-  throwIfOpen(): void {
-    if (this.#open) throw new ToolError(describeDialog(this.#open));
-  }
-
-  /**
-   * The result of `work`, or of `onDialog` if a dialog opens meanwhile. Of nested calls, the innermost gets the dialog.
-   * `work` continues when the dialog is answered; its result is then discarded.
-   */
-  async runUntilDialog<T>(work: () => Promise<T>, onDialog: (dialog: OpenDialog) => T): Promise<T> {
-    let watcher = (_: OpenDialog): void => undefined;
-    const opened = new Promise<T>((resolve, reject) => {
-      watcher = (dialog) => {
-        try {
-          resolve(onDialog(dialog));
-        } catch (error) {
-          reject(error);
-        }
-      };
-    });
-    this.#watchers.push(watcher);
-    try {
-      return await Promise.race([work(), opened]);
-    } finally {
-      this.#watchers.splice(this.#watchers.indexOf(watcher), 1);
-    }
   }
 
   /** `Page.handleJavaScriptDialog`. Throws a ToolError when none is open. */

@@ -200,8 +200,8 @@ export async function findElementBySelector(page: SessionPage, selector: string)
 
 /** Releases the nodes of `findElement` for garbage collection. Never rejects. */
 export async function releaseElements(page: SessionPage): Promise<void> {
-  // A page with an open dialog does not answer: its nodes are released next time, or with their document.
-  if (page.dialogs.open) return;
+  // An interrupted page does not answer: its nodes are released next time, or with their document.
+  if (page.interruptions.current) return;
   await Promise.allSettled(
     page.frames.sessions().map((cdp) => cdp.send('Runtime.releaseObjectGroup', { objectGroup })),
   );

@@ -78,6 +78,11 @@ export class Frames {
     return [this.#root, ...[...this.#remote.values()].map(({ cdp }) => cdp)];
   }
 
+  /** The target of one of the page's sessions. A page's target has the id of its main frame. */
+  targetIdOf(cdp: CDPSession): string {
+    return [...this.#remote].find(([, frame]) => frame.cdp === cdp)?.[0] ?? this.#mainId;
+  }
+
   /** Target ids of the out-of-process frames. */
   remoteTargetIds(): string[] {
     return [...this.#remote.keys()];

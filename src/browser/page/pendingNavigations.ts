@@ -25,8 +25,8 @@ interface PendingNavigation {
 export interface PendingNavigationsOptions {
   /** The page's own session. */
   readonly root: CDPSession;
-  /** While a dialog is open, the page waits for its answer and not for a server. */
-  readonly isDialogOpen: () => boolean;
+  /** While a dialog or a pause is open, the page waits for that and not for a server. */
+  readonly isInterrupted: () => boolean;
   readonly clock?: Clock;
 }
 
@@ -150,7 +150,7 @@ export class PendingNavigations {
 
   #stopAt(pending: PendingNavigation, ms: number): void {
     pending.timer = this.#clock.setTimeout(() => {
-      if (this.#options.isDialogOpen()) this.#stopAt(pending, ms);
+      if (this.#options.isInterrupted()) this.#stopAt(pending, ms);
       else void this.#stop(pending);
     }, ms);
   }

@@ -2,6 +2,7 @@ import { timeLimit } from '../../clock.js';
 import { noop, untilAborted } from '../../async.js';
 import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { OpenDialog } from './dialogs.js';
+import type { Interruption } from './interruptions.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
 import { answerTimeoutMs, type StoppedNavigation } from './pendingNavigations.js';
 import type { SessionPage } from './sessionPage.js';
@@ -28,6 +29,8 @@ export interface ActionOutcome {
   readonly stopped: readonly StoppedNavigation[];
   /** The open dialog, which blocks the action and the page until it is handled. */
   readonly dialog: OpenDialog | undefined;
+  /** Where the debugger paused the page, which blocks both until the page goes on. */
+  readonly paused: string | undefined;
   /** The windows that opened, by address; without an id where they have not opened yet. */
   readonly opened: readonly OpenedWindow[];
   readonly download: string | undefined;
@@ -45,7 +48,7 @@ export interface OpenedWindow {
 }
 
 export interface ActionResult<T> {
-  /** Undefined when a dialog opened first. */
+  /** Undefined when a dialog or a pause came first. */
   readonly value: T | undefined;
   readonly outcome: ActionOutcome;
 }
@@ -60,14 +63,14 @@ export interface SettleOptions {
 /**
  * Runs `work` and waits until the page has settled: the loads and requests that started have ended and the documents
  * did not change for a moment. A load may take `limitMs`; a page that is loaded gets three seconds to come to rest.
- * Driven by events only. A dialog ends the wait immediately, and `work` stops at its next step. A navigation that has
+ * Driven by events only. A dialog or a pause ends the wait immediately, and `work` stops at its next step. A navigation that has
  * no answer at the end is stopped, since it would block the tools that follow. Rejects with the signal's reason when
  * aborted, otherwise with the error of `work`.
  *
  *     work ──> loaded ──> requests idle ──> documents quiet ──> nothing new started? ──yes──> settled
  *                ^              ^                                       │
  *                └── navigated ─┴──────────────────no───────────────────┘
- *     at any time: dialog ──> outcome.dialog   limit ──> settled: false   page closed ──> closed: true
+ *     at any time: dialog, pause ──> outcome.dialog, outcome.paused   limit ──> settled: false   page closed ──> closed: true
  */
 export async function performAction<T>(
   page: SessionPage,
@@ -92,14 +95,14 @@ export async function performAction<T>(
     }
     if (onlyIfStarted && activity.changes === 0 && activity.opened.length === 0) return outcome({ settled: true });
     const settled = await settle(page, activity, cancelled, limitMs);
-    if (!settled && !page.dialogs.open) await page.navigations.stop();
+    if (!settled && !page.interruptions.current) await page.navigations.stop();
     await windows.opened(activity.opened.length, stopped);
     return outcome({ settled });
   };
   try {
-    const end = await page.dialogs.runUntilDialog(
+    const end = await page.interruptions.runUntilInterrupted(
       () => untilAborted(steps(), signal),
-      (dialog) => outcome({ settled: false, dialog }),
+      (interruption) => outcome({ settled: false, interruption }),
     );
     return { value, outcome: end };
   } finally {
@@ -112,7 +115,7 @@ export async function performAction<T>(
 
 interface ActionEnd {
   readonly settled: boolean;
-  readonly dialog?: OpenDialog;
+  readonly interruption?: Interruption;
 }
 
 const windowTimeoutMs = 1_500;
@@ -149,7 +152,7 @@ function outcomeOf(
   page: SessionPage,
   activity: PageActivity,
   windows: OpenedWindows,
-  { settled, dialog }: ActionEnd,
+  { settled, interruption }: ActionEnd,
 ): ActionOutcome {
   const { navigated, isUnreachable: unreachable, response, challenges, download } = activity;
   const count = Math.max(activity.opened.length, windows.pages.length);
@@ -158,9 +161,12 @@ function outcomeOf(
     return { url: window?.url() || (activity.opened[index] ?? ''), pageId: window?.id };
   });
   const closed = page.isClosed;
-  const busyWith = settled || closed || dialog ? undefined : activity.describe();
+  const busyWith = settled || closed || interruption ? undefined : activity.describe();
   const stopped = page.navigations.takeStopped();
-  return { navigated, response, challenges, unreachable, stopped, dialog, opened, download, settled, busyWith, closed };
+  const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
+  const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;
+  const effects = { navigated, response, challenges, unreachable, stopped, opened, download };
+  return { ...effects, dialog, paused, settled, busyWith, closed };
 }
 
 /** Whether the page settled within the limit. Rejects with the signal's reason only. */

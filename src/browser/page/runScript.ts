@@ -181,8 +181,9 @@ async function evaluateWithElements(
       userGesture: true,
     });
   } finally {
-    // A page with an open dialog does not answer; the group is then released with its document.
-    if (!page.dialogs.open) await cdp.send('Runtime.releaseObjectGroup', { objectGroup }).catch(() => undefined);
+    // An interrupted page does not answer; the group is then released with its document.
+    if (!page.interruptions.current)
+      await cdp.send('Runtime.releaseObjectGroup', { objectGroup }).catch(() => undefined);
   }
 }
 

@@ -1,10 +1,11 @@
 import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/consoleCollector.js';
-import { Dialogs, describeDialog } from './dialogs.js';
+import { Dialogs } from './dialogs.js';
 import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
+import { Interruptions } from './interruptions.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { InitScripts } from './initScripts.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
@@ -59,6 +60,8 @@ export class SessionPage {
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
   readonly scripts: ScriptRegistry;
+  /** A dialog or a pause, during which the page does not answer. */
+  readonly interruptions = new Interruptions();
   readonly dialogs: Dialogs;
   readonly elements: ElementUids;
   readonly frames: Frames;
@@ -92,7 +95,7 @@ export class SessionPage {
     this.scripts = new ScriptRegistry(cdp);
     this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf);
     this.network = new NetworkCollector(cdp, credentials, { plainSessions: () => puppeteerSessionsOf(page), keyOf });
-    this.dialogs = new Dialogs(cdp);
+    this.dialogs = new Dialogs(cdp, this.interruptions);
     this.emulation = new Emulation(page, cdp);
     this.initScripts = new InitScripts(page, cdp);
     this.tracing = new PageTracing(page);
@@ -100,7 +103,8 @@ export class SessionPage {
     const elements = new ElementUids();
     this.elements = elements;
     page.browser().on('disconnected', this.#markClosed);
-    this.navigations = new PendingNavigations({ root: cdp, isDialogOpen: () => this.dialogs.open !== undefined });
+    const isInterrupted = (): boolean => this.interruptions.current !== undefined;
+    this.navigations = new PendingNavigations({ root: cdp, isInterrupted });
     this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => {
       elements.documentChanged(frameId, loaderId);
       if (frameId === this.frames.mainId) this.lastScreenshot = undefined;
@@ -146,13 +150,13 @@ export class SessionPage {
 
   /**
    * Runs one tool at a time on this page, in FIFO order. Rejects with the signal's reason while waiting. Rejects with a
-   * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
+   * ToolError that names the dialog or pause when the page is interrupted: it does not answer until that is handled.
    * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
    */
   runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
     const { navigates = false, onWanted } = options;
     const work = (): Promise<T> => {
-      this.dialogs.throwIfOpen();
+      this.interruptions.throwIfOpen();
       const runFocused = async (): Promise<T> => {
         try {
           if (navigates) await this.navigations.stop();
@@ -163,8 +167,8 @@ export class SessionPage {
           if (signal.aborted) await this.navigations.stop();
         }
       };
-      return this.dialogs.runUntilDialog(runFocused, (dialog) => {
-        throw new ToolError(describeDialog(dialog));
+      return this.interruptions.runUntilInterrupted(runFocused, (interruption) => {
+        throw new ToolError(interruption.describe());
       });
     };
     return this.#lock.run(signal, work, onWanted);

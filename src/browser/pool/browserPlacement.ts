@@ -13,6 +13,8 @@ import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
 import { SourceMaps } from '../sources/sourceMaps.js';
+import { SessionDebugger } from '../debugger/sessionDebugger.js';
+import type { SessionPage } from '../page/sessionPage.js';
 import { PageSet } from './pageSet.js';
 import type { SessionPageState } from './sessionPageState.js';
 
@@ -28,6 +30,7 @@ interface PlacementParts {
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
   readonly sources: SourceMaps;
+  readonly debugger: SessionDebugger;
   /** Present when the context is registered for other nodes. */
   readonly unregisterContext: UnregisterContext | undefined;
   readonly stopGuarding: () => void;
@@ -78,10 +81,13 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const stopGuarding = await guardAddresses({ connection, context, isolation, pageState });
   // No limit on tabs in a user's own browser.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
-  const pages = new PageSet({ context, pageState, ledger, maxPages });
   const folder = new SessionFolder(connection.temporaryFolder);
   const activity = new ExtensionRecorder(browser);
   const sources = new SourceMaps({ browser, addresses: pageState.addresses });
+  const onPage = (page: SessionPage): Promise<void> => sessionDebugger.onPage(page);
+  const pages = new PageSet({ context, pageState, ledger, maxPages, onPage });
+  const own = { browser, activity, sources, pages: () => pages.list(), ...pageState };
+  const sessionDebugger = new SessionDebugger(own);
   const placement: PlacementParts = {
     connection,
     context,
@@ -90,6 +96,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     folder,
     activity,
     sources,
+    debugger: sessionDebugger,
     unregisterContext,
     stopGuarding,
   };
@@ -175,6 +182,8 @@ async function findOrCreateContext({ connection, contextId }: PlacementOptions):
 /** In a profile the tabs stay open, except the blank ones that the session opened and never used. */
 async function closePlacement(placement: PlacementParts, ledger: ResourceLedger, keepOpen: boolean): Promise<void> {
   const { isolation, context, pages, folder } = placement;
+  // First: a page that is paused would not be closed.
+  await placement.debugger.close();
   placement.sources.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)

@@ -2,6 +2,7 @@ import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
+import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { ActionLog } from '../page/actionLog.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
@@ -109,7 +110,9 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   async closePage(pageId: number): Promise<void> {
-    await this.#placement.pages.close(this.page(pageId));
+    const page = this.page(pageId);
+    await this.debugger.releasePage(page);
+    await this.#placement.pages.close(page);
   }
 
   adoptPopup(popup: Target): Promise<SessionPage> {
@@ -128,6 +131,10 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#placement.folder.existing;
   }
 
+  get debugger(): SessionDebugger {
+    return this.#placement.debugger;
+  }
+
   get activity(): ExtensionRecorder {
     return this.#placement.activity;
   }
@@ -142,7 +149,7 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   takeNotices(): string[] {
-    return this.#pageState.notices.splice(0);
+    return [...this.#pageState.notices.splice(0), ...this.debugger.pauses.takeNotices()];
   }
 
   /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */

@@ -15,6 +15,8 @@ export interface PageSetOptions {
   readonly ledger: ResourceLedger;
   /** The limit on tabs. Default 50. */
   readonly maxPages?: number | undefined;
+  /** Called for each page before it is listed, and waited for. Never rejects. */
+  readonly onPage?: (page: SessionPage) => Promise<void>;
 }
 
 const adoptTimeoutMs = 15_000;
@@ -52,6 +54,7 @@ export class PageSet {
   readonly #closing = new WeakSet<SessionPage>();
   readonly #disposed = new AbortController();
   readonly #limit: PageLimit;
+  readonly #onPage: (page: SessionPage) => Promise<void>;
   readonly #windowWatchers = new Set<OnWindow>();
   /** Tabs that the session is opening itself. */
   #isOpening = 0;
@@ -61,7 +64,8 @@ export class PageSet {
   /** Settles with the session's first page here, opened by the session or by the page. */
   #firstPage: Promise<unknown> | undefined;
 
-  constructor({ context, pageState, ledger, maxPages }: PageSetOptions) {
+  constructor({ context, pageState, ledger, maxPages, onPage }: PageSetOptions) {
+    this.#onPage = onPage ?? (() => Promise.resolve());
     this.#limit = new PageLimit(context, maxPages);
     this.#context = context;
     this.#pageState = pageState;
@@ -254,6 +258,7 @@ export class PageSet {
     this.#pages.set(id, sessionPage);
     this.#firstPage ??= Promise.resolve();
     this.#listen(sessionPage);
+    await this.#onPage(sessionPage);
     if (page.isClosed()) this.#remove(sessionPage);
     return sessionPage;
   }

@@ -1,6 +1,7 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
+import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { ActionLog } from '../page/actionLog.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
@@ -52,6 +53,8 @@ export interface SessionBrowser {
    */
   adoptPopup(popup: Target): Promise<SessionPage>;
 
+  /** Its breakpoints, and the code that they have paused. */
+  readonly debugger: SessionDebugger;
   /** Records what the extensions do, from the first `ensureProcess` on. */
   readonly activity: ExtensionRecorder;
   /** The source maps of its scripts. */

@@ -1,10 +1,11 @@
+import { BreakpointList } from '../debugger/breakpoints.js';
 import { ActionLog } from '../page/actionLog.js';
 import { AddressPolicy } from '../policy/addressPolicy.js';
 import { Credentials } from '../policy/credentials.js';
 
 /**
  * Session state that outlives its browser: the page id counter, the pending notices for the client, the address
- * policy, credentials for servers, and the log of actions.
+ * policy, credentials for servers, breakpoints, and the log of actions.
  */
 export interface SessionPageState {
   lastPageId: number;
@@ -12,6 +13,7 @@ export interface SessionPageState {
   readonly notices: string[];
   readonly addresses: AddressPolicy;
   readonly credentials: Credentials;
+  readonly breakpoints: BreakpointList;
   readonly actions: ActionLog;
 }
 
@@ -24,6 +26,7 @@ export function createSessionPageState(lastPageId = 0): SessionPageState {
     notices: [],
     addresses: new AddressPolicy(),
     credentials: new Credentials(),
+    breakpoints: new BreakpointList(),
     actions: new ActionLog(),
   };
 }

@@ -1,9 +1,8 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
-import { ToolError } from '../../errors/errors.js';
 import { Lock } from '../../async.js';
+import { runAnalysisThread } from './analysisThread.js';
 import { traceWorkerScript } from './traceWorker.js';
 
 /**
@@ -62,42 +61,9 @@ export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<Analys
 }
 
 function analyseInWorker(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const engine = pathToFileURL(createRequire(import.meta.url).resolve('@paulirish/trace_engine')).href;
-    const worker = new Worker(traceWorkerScript, {
-      eval: true,
-      workerData: { engine, trace },
-      resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
-      // Output of the engine must not reach the server's stdout, which may be a transport.
-      stdout: true,
-      stderr: true,
-    });
-    const end = (): void => {
-      signal.removeEventListener('abort', abort);
-      void worker.terminate();
-    };
-    const abort = (): void => {
-      end();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', abort);
-    worker.once('message', (message: unknown) => {
-      end();
-      resolve(messageSchema.parseAsync(message));
-    });
-    worker.once('error', (error) => {
-      end();
-      reject(isOutOfMemory(error) ? new ToolError(tooLargeMessage, { cause: error }) : error);
-    });
-    // The last event; relevant only if there was no message or error before.
-    worker.once('exit', (code) => reject(new Error(`The analysis thread exited with code ${code} and no result.`)));
-  });
+  const engine = pathToFileURL(createRequire(import.meta.url).resolve('@paulirish/trace_engine')).href;
+  const options = { script: traceWorkerScript, workerData: { engine, trace }, maxMegabytes, tooLarge: tooLargeMessage };
+  return runAnalysisThread(options, messageSchema, signal);
 }
 
 const tooLargeMessage = 'The trace is too large to be analysed. Record a shorter time.';
-
-function isOutOfMemory(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  return error.code === 'ERR_WORKER_OUT_OF_MEMORY' || error.code === 'ERR_STRING_TOO_LONG';
-}

@@ -55,6 +55,8 @@ export const wakeChannel = (node: string): string => `${wakeChannelPrefix}${node
  * | `greenroom:creations` | hash | `PART CAUSE`: session creations with this cause in this twelfth of `--alert-window` | a little more than the window |
  * | `greenroom:episode` | string | `ringing` while the alert fires, then `over` until a new episode may begin | the window, renewed; two twelfths |
  * | `greenroom:contexts:BROWSER` | hash | owner of each context in a remote browser: `SESSION NODE`, without a session while the node closes it | a day, renewed by each node that uses it |
+ * | `greenroom:state:ID` | string | the `requestState` with this id was used | 10 min |
+ * | `greenroom:state-key` | string | the key that signs every `requestState` | none |
  * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | none |
  *
  * Channel `greenroom:users`: a new version was written. Nothing depends on its arrival.
@@ -72,6 +74,9 @@ export const usersChannel = 'greenroom:users';
 export const rosterKeys = ['greenroom:{rosters}', 'greenroom:{rosters}:until'];
 
 export const contextsKey = (browser: string): string => `greenroom:contexts:${browser}`;
+
+export const requestStateKey = (id: string): string => `greenroom:state:${id}`;
+export const signingKeyKey = 'greenroom:state-key';
 
 export const creationsKey = 'greenroom:creations';
 export const episodeKey = 'greenroom:episode';

@@ -7,6 +7,7 @@ import {
   type ContextOwner,
   type ContextStore,
   type AlertEpisodeStore,
+  type OnceStore,
   type QuotaStore,
   type RosterStore,
   type ServerStore,
@@ -18,7 +19,9 @@ import {
   episodeKey,
   quotaKeys,
   rateLimitPrefix,
+  requestStateKey,
   rosterKeys,
+  signingKeyKey,
   usersChannel,
   usersKey,
 } from './redisKeys.js';
@@ -96,6 +99,17 @@ export class RedisServerStore implements ServerStore {
     },
     remove: async (node) => {
       await this.#redis.run((redis) => redis.removeRoster(rosterKeys, [node]));
+    },
+  };
+
+  readonly requestStates: OnceStore = {
+    signingKey: async (fresh) => {
+      await this.#redis.run((redis) => redis.set(signingKeyKey, fresh, { condition: 'NX' }));
+      return (await this.#redis.run((redis) => redis.get(signingKeyKey))) ?? fresh;
+    },
+    useOnce: async (id, ms) => {
+      const first = { condition: 'NX', expiration: { type: 'PX', value: ms } } as const;
+      return (await this.#redis.run((redis) => redis.set(requestStateKey(id), 'used', first))) !== null;
     },
   };
 

@@ -1,5 +1,8 @@
 import type { Check } from '../checkContext.js';
+import { auditChecks } from './auditChecks.js';
+import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
+import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
@@ -26,17 +29,20 @@ import { styleChecks } from './styleChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
+  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
   ...sourceChecks,
+  ...debuggerChecks,
   ...styleChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...evidenceChecks,
   ...storageChecks,
+  ...auditChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
   ...extensionContextChecks,

@@ -60,4 +60,18 @@ export const memoryChecks: readonly Check[] = [
       return `${count} more after ${before}`;
     },
   },
+  {
+    tool: 'query_heapsnapshot',
+    async run(context) {
+      await open(context);
+      const count = await leak(context);
+      const { data } = await context.call('take_heapsnapshot');
+      const answer = await context.call('query_heapsnapshot', { uri: data['uri'] });
+      const row = rowWith(answer, 'rows', { name: '<article>', count });
+      assertIncludes(row['text'], 'removed');
+      const notes = await context.call('query_heapsnapshot', { uri: data['uri'], about: 'class', name: 'LeakedNote' });
+      assertIncludes(rowWith(notes, 'rows', { name: 'LeakedNote', count })['text'], 'notes');
+      return `${count} detached elements, held by one list`;
+    },
+  },
 ];

@@ -1,4 +1,5 @@
 import { noCapabilities } from '../../../src/mcp/callClient.js';
+import type { BrowserHandles } from '../../../src/mcp/methodContext.js';
 import type { Client } from '../../../src/tools/client.js';
 import type { SessionFacts } from '../../../src/tools/defineTool.js';
 
@@ -13,6 +14,16 @@ export const sessionFacts: SessionFacts = {
   toolCalls: 3,
   lease: 'eager',
   browserState: 'ready',
+};
+
+/** A user who has no browser beside that of the session. */
+export const noBrowsers: BrowserHandles = {
+  idleTimeoutMs: 1_800_000,
+  open: () => Promise.reject(new Error('not asked')),
+  close: () => Promise.reject(new Error('not asked')),
+  list: () => Promise.resolve([]),
+  forward: () => Promise.reject(new Error('not asked')),
+  resources: () => [],
 };
 
 /** A client that declared nothing, so that no tool asks it for anything. */

@@ -15,7 +15,7 @@ import { chromium, chromiumFlags } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 import { recordAction } from '../../../src/tools/actionScript.js';
 import { withAllowedDocuments } from '../../../src/tools/documentAccess.js';
-import { plainClient, sessionFacts } from './plainSession.js';
+import { noBrowsers, plainClient, sessionFacts } from './plainSession.js';
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
@@ -138,6 +138,7 @@ async function runTool(
     ...{ session: sessionFacts, signal, resources, progress },
     workspace: folders,
     client: plainClient,
+    browsers: noBrowsers,
     pictures,
   };
   const call = async (): Promise<Answer> => {

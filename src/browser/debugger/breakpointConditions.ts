@@ -1,0 +1,66 @@
+import { parse } from 'acorn';
+import { ToolError } from '../../errors/errors.js';
+import { messageOf } from '../../errors/errors.js';
+import type { Breakpoint } from './breakpoints.js';
+
+/** The name of a logpoint's code in stacks, followed by the id of its breakpoint. */
+const codeName = 'greenroom:breakpoint/';
+
+/** The breakpoint of a frame of a stack, whose code is a logpoint or a condition. */
+export function breakpointOfFrame(url: string): number | undefined {
+  return url.startsWith(codeName) ? Number(url.slice(codeName.length)) : undefined;
+}
+
+/**
+ * The condition with which Chrome stops at a line (CDP Debugger.setBreakpointByUrl); empty for always. A logpoint is a
+ * condition that logs and is false. One that throws says so in the console, and does not stop. A console of its own name
+ * (V8's `console.context`) works also where a page has replaced its console.
+ */
+export function lineCondition({ id, condition, log }: Breakpoint): string {
+  if (log === undefined && condition === undefined) return '';
+  const own = `(console.context?.('breakpoint ${id}') ?? console)`;
+  const failed = `catch (error) { ${own}.warn('The expressions of breakpoint ${id} threw:', error); false }`;
+  const test = log === undefined ? `(${condition}\n)` : logging({ condition, log }, own);
+  return `try { ${test} } ${failed}\n//# sourceURL=${codeName}${id}`;
+}
+
+/** The same as one expression, for a frame that is paused already. */
+export function pausedExpression(breakpoint: Breakpoint): string | undefined {
+  const code = lineCondition(breakpoint);
+  return code === '' ? undefined : code;
+}
+
+function logging({ condition, log }: { readonly condition: string | undefined; readonly log: string }, own: string) {
+  const call = `${own}.log(${logArguments(log)}\n)`;
+  return `${condition === undefined ? '' : `if (${condition}\n) `}${call}; false`;
+}
+
+/** Throws a ToolError when it is no JavaScript expression. */
+export function checkCondition(condition: string): void {
+  const error = syntaxError(`(${condition}\n)`);
+  if (error !== undefined) {
+    throw new ToolError(`condition is no JavaScript expression: ${error}. Such as total > 100 && user.name === "Ada".`);
+  }
+}
+
+/** What `console.log` gets: expressions with commas between, a text with expressions in braces, or a text. */
+export function logArguments(log: string): string {
+  if (syntaxError(`[${log}\n]`) === undefined) return log;
+  const parts = log.split(/(\{[^{}]*\})/).filter((part) => part !== '');
+  const asArguments = parts.map((part, index) => {
+    const code = /^\{([^{}]+)\}$/.exec(part)?.[1];
+    if (code !== undefined && syntaxError(`(${code}\n)`) === undefined) return `(${code}\n)`;
+    // The first text of a console call is a format.
+    return JSON.stringify((index === 0 ? part.replaceAll('%', '%%') : part).trim());
+  });
+  return asArguments.join(', ');
+}
+
+function syntaxError(code: string): string | undefined {
+  try {
+    parse(code, { ecmaVersion: 'latest', allowSuperOutsideMethod: true, checkPrivateFields: false });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

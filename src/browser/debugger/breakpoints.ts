@@ -1,0 +1,120 @@
+import { ToolError } from '../../errors/errors.js';
+
+/** What stops the code, or makes a logpoint log. Lines and columns count from 1. */
+export type Trigger =
+  | { readonly on: 'line'; readonly file: string; readonly line: number; readonly column: number | undefined }
+  | { readonly on: 'exception'; readonly which: 'uncaught' | 'all' }
+  | {
+      readonly on: 'dom';
+      readonly uid: string;
+      readonly change: DomChange;
+      /** CDP target id of the frame's document, and its node there. */
+      readonly targetId: string;
+      readonly backendNodeId: number;
+    }
+  /** A DOM event by name, such as `click`. */
+  | { readonly on: 'event'; readonly name: string }
+  /** A part of the URL of a request by script. */
+  | { readonly on: 'request'; readonly url: string };
+
+export const domChanges = ['subtree', 'attribute', 'removal'] as const;
+export type DomChange = (typeof domChanges)[number];
+
+export interface BreakpointOptions {
+  readonly trigger: Trigger;
+  /** JavaScript; it stops, or logs, only where this is truthy. */
+  readonly condition: string | undefined;
+  /** What a logpoint logs; undefined: a breakpoint, which pauses. */
+  readonly log: string | undefined;
+  /** How long a pause may last without a call about it. */
+  readonly pauseMs: number;
+  /** The page that it is limited to, with its frames and workers. Undefined: everywhere in the session. */
+  readonly pageId: number | undefined;
+}
+
+export interface Breakpoint extends BreakpointOptions {
+  /** Never reused in a session. */
+  readonly id: number;
+  /** How often it paused. Logpoints are not counted: the console has what they logged. */
+  pauses: number;
+}
+
+const maxBreakpoints = 100;
+
+/** The breakpoints of a session. They outlive its browser, and go with the session. */
+export class BreakpointList {
+  #lastId = 0;
+  readonly #breakpoints = new Map<number, Breakpoint>();
+
+  /** Oldest first. */
+  list(): readonly Breakpoint[] {
+    return [...this.#breakpoints.values()];
+  }
+
+  /** Throws a ToolError at the bound, and for a second breakpoint at one place. */
+  add(options: BreakpointOptions): Breakpoint {
+    const same = this.list().find((each) => each.pageId === options.pageId && isSame(each.trigger, options.trigger));
+    if (same !== undefined) {
+      throw new ToolError(`Breakpoint ${same.id} is there already. To change it, call remove_breakpoint first.`);
+    }
+    if (this.#breakpoints.size >= maxBreakpoints) {
+      throw new ToolError(`A session may have ${maxBreakpoints} breakpoints. remove_breakpoint makes room.`);
+    }
+    const breakpoint = { ...options, id: (this.#lastId += 1), pauses: 0 };
+    this.#breakpoints.set(breakpoint.id, breakpoint);
+    return breakpoint;
+  }
+
+  /** Throws a ToolError that lists what exists. */
+  remove(id: number): Breakpoint {
+    const breakpoint = this.#breakpoints.get(id);
+    if (breakpoint === undefined) {
+      const ids = [...this.#breakpoints.keys()];
+      const others = ids.length === 0 ? 'There are none' : `There are: ${ids.join(', ')}`;
+      throw new ToolError(`There is no breakpoint ${id}. ${others}; see list_breakpoints.`);
+    }
+    this.#breakpoints.delete(id);
+    return breakpoint;
+  }
+}
+
+function isSame(one: Trigger, other: Trigger): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** `src/cart.ts:12`, `uncaught exception`, … */
+export function describeTrigger(trigger: Trigger): string {
+  switch (trigger.on) {
+    case 'line':
+      return [trigger.file, trigger.line, trigger.column].filter((part) => part !== undefined).join(':');
+    case 'exception':
+      return trigger.which === 'all' ? 'every exception' : 'uncaught exceptions';
+    case 'dom':
+      return `${trigger.change} of element ${trigger.uid}`;
+    case 'event':
+      return `event ${trigger.name}`;
+    case 'request':
+      return trigger.url === '' ? 'every request' : `requests with ${JSON.stringify(trigger.url)}`;
+  }
+}
+
+/** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path. */
+export function addressPattern(file: string): string {
+  const hasScheme = /^[a-z][\w+.-]*:/i.test(file);
+  const escaped = (hasScheme ? file : file.replace(/^(?:\.?\/)+/, '')).replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const rest = /[?#]/.test(file) ? '' : '(?:[?#].*)?';
+  return hasScheme ? `^${escaped}${rest}$` : `^(?:.*/)?${escaped}${rest}$`;
+}
+
+/** Why there is no such pause, and how to come to one. */
+export function describeNoPause(
+  id: number | undefined,
+  paused: readonly number[],
+  breakpoints: readonly Breakpoint[],
+): string {
+  if (paused.length > 0) return `There is no pause ${id} now. Paused: ${paused.join(', ')}.`;
+  const set = breakpoints.filter(({ log }) => log === undefined);
+  if (set.length === 0) return 'Nothing is paused, and no breakpoint is set: call set_breakpoint.';
+  const names = set.map((each) => `${each.id} ${describeTrigger(each.trigger)}`);
+  return `Nothing is paused. Set: ${names.join(', ')}. Act so that this code runs.`;
+}

@@ -1,0 +1,403 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
+import { addressPattern, type Breakpoint } from './breakpoints.js';
+import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
+import { causesOf, domTypes, isCausedBy, watchNode, type CodePlace, type PauseCause } from './pause.js';
+import type { StopPlace } from './sourcePlaces.js';
+
+type PausedEvent = Protocol.Debugger.PausedEvent;
+type ParsedScript = Protocol.Debugger.ScriptParsedEvent;
+
+/** What a target reports to its session. */
+export interface TargetOwner {
+  /** The code has stopped, and this target waits in `paused`. */
+  onPaused(target: DebuggedTarget, stop: Stop): void;
+  /** It goes on, for whatever reason, or is gone. */
+  onResumed(target: DebuggedTarget): void;
+  /** The breakpoints for this target. */
+  breakpointsFor(target: DebuggedTarget): readonly Breakpoint[];
+  /** The places of a line breakpoint whose file is an original one, as far as they are known. */
+  generatedPlaces(breakpoint: Breakpoint, target: DebuggedTarget): readonly StopPlace[];
+  /** A script with a source map is there. Resolves when the breakpoints of its original files are set. */
+  onMapped(target: DebuggedTarget, script: ParsedScript): Promise<void>;
+  /** Whether another session of this server debugs the same target, and may have paused it. */
+  isShared(target: DebuggedTarget): boolean;
+}
+
+export interface Stop {
+  readonly event: PausedEvent;
+  readonly causes: readonly PauseCause[];
+  readonly breakpoints: readonly Breakpoint[];
+}
+
+export type StepAction = 'over' | 'into' | 'out' | 'resume';
+
+/**
+ * Whether the code of a target runs.
+ *
+ *     running ──(stopped by a breakpoint)──> deciding ──(its condition holds)──> paused
+ *        ^                                      │                                 │
+ *        ├──────────────(it does not)───────────┘            step ──> stepping ──┐│
+ *        └────────(resume, deadline, end of the call that was stepped in)────────┴┘
+ */
+type RunState =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'deciding' }
+  | { readonly kind: 'paused'; readonly stop: Stop }
+  /** One step was asked for; it ends at the next statement, or when the call has ended. */
+  | { readonly kind: 'stepping' };
+
+const beforeMapped = { instrumentation: 'beforeScriptWithSourceMapExecution' } as const;
+
+/** How long the code of an unknown pause may stay stopped for the other session that may have asked for it. */
+const foreignPauseMs = 60_000;
+const objectGroup = 'greenroom-debugger';
+const asyncDepth = 6;
+const maxScripts = 5_000;
+/** How long a script may wait for its source map before it runs. */
+const mapMs = 3_000;
+
+/** Code of the server and of its driver, which a step or an exception does not stop in. */
+const ownCode = /^(?:|pptr:.*|evaluate_script|greenroom\.js|greenroom:.*)$/;
+
+/**
+ * The debugger of one target (page, out-of-process frame, worker, document of an extension) on a CDP session that nobody
+ * else debugs with. Sets the breakpoints of its owner there, and decides at each stop whether it is one of theirs.
+ */
+export class DebuggedTarget {
+  readonly session: CDPSession;
+  readonly targetId: string;
+  /** `Page 1`, `Worker https://…`. */
+  readonly label: string;
+  readonly pageId: number | undefined;
+  /** Whether a pause here blocks its page. */
+  readonly blocksPage: boolean;
+  /** Aborted when the target is gone. */
+  readonly ended: AbortSignal;
+  readonly #owner: TargetOwner;
+  readonly #end = new AbortController();
+  readonly #scripts = new Map<string, ParsedScript>();
+  /** The ids that Chrome gave, by breakpoint and place. */
+  readonly #set = new Map<number, Map<string, string>>();
+  #mapped: Promise<void> = Promise.resolve();
+  #mapsFirst: Promise<unknown> | undefined;
+  readonly #places = new Map<number, Protocol.Debugger.Location[]>();
+  #enabled: Promise<unknown> = Promise.resolve();
+  #state: RunState = { kind: 'running' };
+
+  constructor(
+    source: Pick<DebuggedTarget, 'session' | 'targetId' | 'label' | 'pageId' | 'blocksPage'>,
+    owner: TargetOwner,
+  ) {
+    const { session, targetId, label, pageId, blocksPage } = source;
+    [this.session, this.targetId, this.label, this.pageId] = [session, targetId, label, pageId];
+    this.blocksPage = blocksPage;
+    this.#owner = owner;
+    this.ended = this.#end.signal;
+    session.on('Debugger.scriptParsed', this.#onScript);
+    session.on('Debugger.breakpointResolved', this.#onResolved);
+    session.on('Debugger.paused', this.#onPaused);
+    session.on('Debugger.resumed', this.#onResumed);
+  }
+
+  get stop(): Stop | undefined {
+    return this.#state.kind === 'paused' ? this.#state.stop : undefined;
+  }
+
+  /**
+   * Sends all commands at once: a target that starts runs only after them. `parsed` has the scripts of a session whose
+   * domain is enabled already.
+   */
+  start(parsed: readonly ParsedScript[]): Promise<unknown>[] {
+    for (const event of parsed) this.#onScript(event);
+    this.#enabled = unlessGone(this.session.send('Debugger.enable'));
+    return [this.#enabled, this.update()];
+  }
+
+  /** Makes what is set here what the owner wants: sets new breakpoints and removes the others. Never rejects. */
+  async update(): Promise<void> {
+    const wanted = this.#owner.breakpointsFor(this);
+    const hasLines = wanted.some(({ trigger }) => trigger.on === 'line');
+    const mayPause = wanted.some(({ log, trigger }) => log === undefined || trigger.on !== 'line');
+    if (hasLines && this.#mapsFirst === undefined)
+      this.#mapsFirst = this.#send(() => this.session.send('Debugger.setInstrumentationBreakpoint', beforeMapped));
+    const exceptions = wanted.flatMap(({ trigger }) => (trigger.on === 'exception' ? [trigger.which] : []));
+    const state = exceptions.includes('all') ? 'all' : (exceptions[0] ?? 'none');
+    const ids = new Set(wanted.map(({ id }) => id));
+    await Promise.all([
+      this.#send(() => this.session.send('Debugger.setPauseOnExceptions', { state })),
+      ...(mayPause
+        ? [this.#send(() => this.session.send('Debugger.setAsyncCallStackDepth', { maxDepth: asyncDepth }))]
+        : []),
+      ...[...this.#set.keys()].filter((id) => !ids.has(id)).map((id) => this.#unset(id)),
+      ...wanted.map((breakpoint) => this.#setOne(breakpoint)),
+      this.#send(() => this.session.send('Debugger.setSkipAllPauses', { skip: !mayPause && !hasLines })),
+      this.#mapsFirst,
+    ]);
+  }
+
+  /** Where a breakpoint is in the code that is loaded here. */
+  locationsOf(breakpoint: Breakpoint): readonly Protocol.Debugger.Location[] {
+    return this.#places.get(breakpoint.id) ?? [];
+  }
+
+  /** The addresses of the code that is loaded here. */
+  scripts(): string[] {
+    return [...new Set([...this.#scripts.values()].map(({ url }) => url))];
+  }
+
+  /** The scripts that name a source map. */
+  mappedScripts(): ParsedScript[] {
+    return [...this.#scripts.values()].filter(({ sourceMapURL = '' }) => sourceMapURL !== '');
+  }
+
+  /** The script of a frame. */
+  script({ scriptId }: Protocol.Debugger.Location): ParsedScript | undefined {
+    return this.#scripts.get(scriptId);
+  }
+
+  /** The place of a frame, in generated code. */
+  placeOf({ scriptId, lineNumber, columnNumber = 0 }: Protocol.Debugger.Location): CodePlace {
+    return { url: this.#scripts.get(scriptId)?.url ?? '', line: lineNumber + 1, column: columnNumber + 1 };
+  }
+
+  /** Goes on from a pause. Resolves when Chrome has taken the command. */
+  async go(action: StepAction): Promise<void> {
+    if (this.#state.kind !== 'paused') return;
+    await unlessGone(this.session.send('Runtime.releaseObjectGroup', { objectGroup }));
+    if (action !== 'resume') this.#state = { kind: 'stepping' };
+    const command = { over: 'stepOver', into: 'stepInto', out: 'stepOut', resume: 'resume' } as const;
+    await unlessGone(this.session.send(`Debugger.${command[action]}`));
+  }
+
+  /** The call that was stepped in has ended: what runs later is not part of it. */
+  endStep(): void {
+    if (this.#state.kind === 'stepping') this.#state = { kind: 'running' };
+  }
+
+  /** Evaluates in a frame of the present pause, and ends code that does not end. */
+  evaluate(
+    callFrameId: string,
+    expression: string,
+    timeout: number,
+  ): Promise<Protocol.Debugger.EvaluateOnCallFrameResponse> {
+    const options = { callFrameId, expression, objectGroup, timeout, generatePreview: true };
+    return this.session.send('Debugger.evaluateOnCallFrame', options);
+  }
+
+  /** Removes what is set here from a session that stays open. Never rejects. */
+  async leave(): Promise<void> {
+    await Promise.all([
+      ...[...this.#set.keys()].map((id) => this.#unset(id)),
+      unlessGone(this.session.send('Debugger.setPauseOnExceptions', { state: 'none' })),
+      unlessGone(this.session.send('Debugger.setSkipAllPauses', { skip: true })),
+    ]);
+  }
+
+  /** Removes the listeners and lets the code run on. The session stays open. Idempotent. */
+  dispose(): void {
+    if (this.ended.aborted) return;
+    this.#end.abort(new Error('The code that was debugged is gone.'));
+    const { session } = this;
+    session.off('Debugger.scriptParsed', this.#onScript).off('Debugger.breakpointResolved', this.#onResolved);
+    session.off('Debugger.paused', this.#onPaused).off('Debugger.resumed', this.#onResumed);
+    this.#onResumed();
+  }
+
+  /**
+   * Sends a command at once, and again when the domain is enabled: some commands overtake others, and fail before that.
+   * Never rejects.
+   */
+  async #send<Response>(send: () => Promise<Response>): Promise<Response | undefined> {
+    const first = await unlessGone(send());
+    if (first !== undefined) return first;
+    await this.#enabled;
+    return unlessGone(send());
+  }
+
+  async #setOne(breakpoint: Breakpoint): Promise<void> {
+    const { trigger, id } = breakpoint;
+    if (trigger.on === 'line') return this.#setLine(breakpoint);
+    if (this.#set.has(id) || trigger.on === 'exception') return;
+    this.#set.set(id, new Map());
+    if (trigger.on === 'event') {
+      await unlessGone(this.session.send('DOMDebugger.setEventListenerBreakpoint', { eventName: trigger.name }));
+    } else if (trigger.on === 'request') {
+      await unlessGone(this.session.send('DOMDebugger.setXHRBreakpoint', { url: trigger.url }));
+    } else if (trigger.targetId === this.targetId) {
+      await unlessGone(watchNode(this.session, trigger.backendNodeId, domTypes[trigger.change]));
+    }
+  }
+
+  async #setLine(breakpoint: Breakpoint): Promise<void> {
+    const { trigger, id } = breakpoint;
+    if (trigger.on !== 'line') return;
+    const known = this.#set.get(id) ?? new Map<string, string>();
+    this.#set.set(id, known);
+    const originals = this.#owner.generatedPlaces(breakpoint, this);
+    const named = { urlRegex: addressPattern(trigger.file), line: trigger.line, column: trigger.column };
+    // A name that an original file has means that file, and not a script of the same name.
+    const wanted = new Map((originals.length > 0 ? originals : [named]).map((place) => [JSON.stringify(place), place]));
+    const obsolete = [...known].filter(([key]) => !wanted.has(key));
+    if (obsolete.length > 0) this.#places.delete(id);
+    await Promise.all([
+      ...obsolete.map(([key, cdpId]) => this.#removeAt(known, key, cdpId)),
+      ...[...wanted]
+        .filter(([key]) => !known.has(key))
+        .map(([key, place]) => this.#setAt(breakpoint, place, { key, known })),
+    ]);
+  }
+
+  async #setAt(
+    breakpoint: Breakpoint,
+    { urlRegex, line, column }: StopPlace,
+    { key, known }: { readonly key: string; readonly known: Map<string, string> },
+  ): Promise<void> {
+    known.set(key, '');
+    const response = await this.#send(() =>
+      this.session.send('Debugger.setBreakpointByUrl', {
+        urlRegex,
+        lineNumber: line - 1,
+        ...(column !== undefined && { columnNumber: column - 1 }),
+        condition: lineCondition(breakpoint),
+      }),
+    );
+    if (response === undefined) return;
+    known.set(key, response.breakpointId);
+    for (const location of response.locations) this.#addPlace(breakpoint.id, location);
+  }
+
+  async #unset(id: number): Promise<void> {
+    const known = this.#set.get(id) ?? new Map<string, string>();
+    this.#set.delete(id);
+    this.#places.delete(id);
+    await Promise.all([...known].map(([key, cdpId]) => this.#removeAt(known, key, cdpId)));
+  }
+
+  async #removeAt(known: Map<string, string>, key: string, breakpointId: string): Promise<void> {
+    known.delete(key);
+    if (breakpointId !== '') await unlessGone(this.session.send('Debugger.removeBreakpoint', { breakpointId }));
+  }
+
+  /** Removes what is set by name and not by id. */
+  async unsetTrigger({ trigger }: Breakpoint): Promise<void> {
+    if (trigger.on === 'event')
+      await unlessGone(this.session.send('DOMDebugger.removeEventListenerBreakpoint', { eventName: trigger.name }));
+    if (trigger.on === 'request')
+      await unlessGone(this.session.send('DOMDebugger.removeXHRBreakpoint', { url: trigger.url }));
+    // Leaving the domain removes its breakpoints on nodes; the others of this target are set again.
+    if (trigger.on === 'dom' && trigger.targetId === this.targetId) {
+      await unlessGone(this.session.send('DOM.disable'));
+      for (const { id, trigger: other } of this.#owner.breakpointsFor(this))
+        if (other.on === 'dom') this.#set.delete(id);
+    }
+  }
+
+  #addPlace(id: number, location: Protocol.Debugger.Location): void {
+    // Scripts of documents that were left are not told.
+    const places = (this.#places.get(id) ?? []).filter(
+      (each) => placeKey(this.placeOf(each)) !== placeKey(this.placeOf(location)),
+    );
+    this.#places.set(id, [...places, location].slice(-20));
+  }
+
+  #breakpointOf(cdpId: string): number | undefined {
+    return [...this.#set].find(([, ids]) => [...ids.values()].includes(cdpId))?.[0];
+  }
+
+  readonly #onScript = (event: ParsedScript): void => {
+    const { scriptId, url, sourceMapURL = '' } = event;
+    if (ownCode.test(url) || breakpointOfFrame(url) !== undefined) return;
+    this.#scripts.set(scriptId, event);
+    const [oldest] = this.#scripts.keys();
+    if (this.#scripts.size > maxScripts && oldest !== undefined) this.#scripts.delete(oldest);
+    if (sourceMapURL === '') return;
+    const mapped = this.#owner.onMapped(this, event).catch(noop);
+    this.#mapped = Promise.all([this.#mapped, mapped]).then(noop);
+  };
+
+  // Only newer Chromes have its replacement, a field of `scriptParsed`.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  readonly #onResolved = ({ breakpointId, location }: Protocol.Debugger.BreakpointResolvedEvent): void => {
+    const id = this.#breakpointOf(breakpointId);
+    if (id !== undefined) this.#addPlace(id, location);
+  };
+
+  readonly #onPaused = (event: PausedEvent): void => {
+    const wasStepping = this.#state.kind === 'stepping';
+    this.#state = { kind: 'deciding' };
+    if (event.reason === 'instrumentation') {
+      // A script with a source map is about to run: first its breakpoints.
+      void untilAborted(this.#mapped, timeLimit(mapMs))
+        .catch(noop)
+        .then(() => this.#runOn());
+      return;
+    }
+    void this.#decide(event, wasStepping).catch(() => this.#runOn());
+  };
+
+  readonly #onResumed = (): void => {
+    const wasPaused = this.#state.kind === 'paused';
+    if (this.#state.kind !== 'stepping') this.#state = { kind: 'running' };
+    if (wasPaused || this.#state.kind === 'stepping') this.#owner.onResumed(this);
+  };
+
+  async #decide(event: PausedEvent, wasStepping: boolean): Promise<void> {
+    const causes = causesOf(event);
+    const isOwnCode = ownCode.test(this.placeOf(event.callFrames[0]?.location ?? { scriptId: '', lineNumber: 0 }).url);
+    const hit = await this.#breakpointsAt(event, causes);
+    const isStop = hit.length > 0 || (wasStepping && !isOwnCode);
+    if (!isStop || (isOwnCode && causes.every(({ reason }) => reason.startsWith('exception')))) {
+      this.#passOver();
+      return;
+    }
+    // It may have gone on, or be gone.
+    if (this.#state.kind !== 'deciding') return;
+    const stop = { event, causes, breakpoints: hit };
+    for (const breakpoint of hit) breakpoint.pauses += 1;
+    this.#state = { kind: 'paused', stop };
+    this.#owner.onPaused(this, stop);
+  }
+
+  /** The breakpoints that stop here: those that log have done so, and those whose condition is false are left out. */
+  async #breakpointsAt(
+    { hitBreakpoints = [], callFrames }: PausedEvent,
+    causes: readonly PauseCause[],
+  ): Promise<Breakpoint[]> {
+    const lineIds = new Set(hitBreakpoints.map((id) => this.#breakpointOf(id)));
+    const hit = await Promise.all(
+      this.#owner.breakpointsFor(this).map(async (breakpoint) => {
+        // Chrome has evaluated the condition of a line.
+        if (breakpoint.trigger.on === 'line') return lineIds.has(breakpoint.id);
+        if (!causes.some((cause) => isCausedBy(cause, breakpoint))) return false;
+        const expression = pausedExpression(breakpoint);
+        const [top] = callFrames;
+        if (expression === undefined || top === undefined) return true;
+        const answer = await unlessGone(this.evaluate(top.callFrameId, expression, 2_000));
+        return answer?.result.value !== undefined
+          ? Boolean(answer.result.value)
+          : answer?.result.objectId !== undefined;
+      }),
+    );
+    return this.#owner.breakpointsFor(this).filter((_, index) => hit[index]);
+  }
+
+  /** A `debugger` statement, or the pause of another client: only what a session has asked for holds its pages. */
+  #passOver(): void {
+    if (!this.#owner.isShared(this)) {
+      this.#runOn();
+      return;
+    }
+    const timer = setTimeout(() => this.#runOn(), foreignPauseMs);
+    this.session.once('Debugger.resumed', () => clearTimeout(timer));
+    this.ended.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  }
+
+  #runOn(): void {
+    void this.session.send('Debugger.resume').catch(noop);
+  }
+}
+
+const placeKey = ({ url, line, column }: CodePlace): string => `${url} ${line} ${column}`;

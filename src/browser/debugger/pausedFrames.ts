@@ -1,0 +1,130 @@
+import type { Protocol } from 'puppeteer-core';
+import { z } from 'zod';
+import { ToolError } from '../../errors/errors.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
+import { formatScope, formatValue } from '../cdp/injectedFunctions.js';
+import { describeObject, truncateText } from '../collectors/remoteObject.js';
+import type { ScopeText } from '../injected/contract.js';
+import type { DebuggedTarget } from './debuggedTarget.js';
+import { scopeFromProperties, type Pause, type ScopeReading } from './pause.js';
+
+/** Bounds of what one call reads. */
+const maxVariables = 25;
+const maxVariableChars = 200;
+const maxValueChars = 8_000;
+const evaluationMs = 2_000;
+const maxScopes = 6;
+/** Longer scripts are not read for one line. */
+const maxReadChars = 4 * 1024 ** 2;
+
+const scopeSchema = z.object({
+  variables: z.array(z.object({ name: z.string(), value: z.string() })),
+  more: z.int(),
+  functions: z.int(),
+}) satisfies z.ZodType<ScopeText>;
+
+/** The frame of a pause by its number. Throws a ToolError that names what exists. */
+function frameAt({ frames }: Pause, index: number): Protocol.Debugger.CallFrame {
+  const frame = frames[index];
+  if (frame !== undefined) return frame;
+  throw new ToolError(`There is no frame ${index}: the frames are 0 to ${frames.length - 1}, see get_pause.`);
+}
+
+/** The variables that a frame sees, innermost scope first; not the global ones. Values are cut. */
+export async function readScopes(target: DebuggedTarget, pause: Pause, index: number): Promise<ScopeReading[]> {
+  const { scopeChain } = frameAt(pause, index);
+  const scopes = scopeChain.filter(({ type }) => type !== 'global').slice(0, maxScopes);
+  const readings = await Promise.all(
+    scopes.map(async ({ type, name, object }) => ({ kind: type, name, content: await readScope(target, object) })),
+  );
+  return readings.filter(({ content }) => content.variables.length + content.functions > 0);
+}
+
+async function readScope(target: DebuggedTarget, { objectId }: Protocol.Runtime.RemoteObject): Promise<ScopeText> {
+  const nothing = { variables: [], more: 0, functions: 0 };
+  if (objectId === undefined) return nothing;
+  const answer = await unlessGone(
+    target.session.send('Runtime.callFunctionOn', {
+      objectId,
+      functionDeclaration: formatScope,
+      arguments: [{ value: maxVariables }, { value: maxVariableChars }],
+      returnByValue: true,
+      silent: true,
+      throwOnSideEffect: true,
+    }),
+  );
+  const read = scopeSchema.safeParse(answer?.result.value);
+  if (answer?.exceptionDetails === undefined && read.success) return read.data;
+  const options = { objectId, ownProperties: true, generatePreview: true };
+  const properties = await unlessGone(target.session.send('Runtime.getProperties', options));
+  return properties === undefined ? nothing : scopeFromProperties(properties.result, maxVariables);
+}
+
+/** The value of an expression in a frame, as a console prints it. Throws a ToolError with what it throws. */
+export async function evaluateInFrame(
+  target: DebuggedTarget,
+  pause: Pause,
+  { index, expression }: { readonly index: number; readonly expression: string },
+): Promise<{ readonly type: string; readonly text: string }> {
+  const { callFrameId } = frameAt(pause, index);
+  // Models write functions, since other tools take them.
+  const isFunction = /^\s*(?:async\s*)?(?:\(\s*\)|function\s*\(\s*\))\s*(?:=>|\{)/.test(expression);
+  const code = isFunction ? `(${expression}\n)()` : expression;
+  const answer = await evaluateOrExplain(target, callFrameId, code);
+  const { exceptionDetails, result } = answer;
+  if (exceptionDetails !== undefined) {
+    const { exception, text } = exceptionDetails;
+    const [message = text] = (exception === undefined ? text : describeObject(exception)).split('\n    at ');
+    throw new ToolError(`The expression threw: ${truncateText(message, 1_000)}`);
+  }
+  return { type: result.type, text: await printed(target, result) };
+}
+
+async function evaluateOrExplain(
+  target: DebuggedTarget,
+  callFrameId: string,
+  code: string,
+): Promise<Protocol.Debugger.EvaluateOnCallFrameResponse> {
+  try {
+    return await target.evaluate(callFrameId, code, evaluationMs);
+  } catch (error) {
+    if (target.stop === undefined)
+      throw new ToolError('The code went on meanwhile: the pause has ended.', { cause: error });
+    const hint = 'It must end by itself: a promise is not awaited at a pause, and no timer fires.';
+    throw new ToolError(`The expression was stopped after ${evaluationMs / 1_000} s. ${hint}`, { cause: error });
+  }
+}
+
+async function printed(target: DebuggedTarget, value: Protocol.Runtime.RemoteObject): Promise<string> {
+  if (value.type === 'string') return truncateText(JSON.stringify(value.value), maxValueChars);
+  if (value.objectId === undefined || value.type === 'function' || value.subtype === 'node')
+    return describeObject(value);
+  const answer = await unlessGone(
+    target.session.send('Runtime.callFunctionOn', {
+      objectId: value.objectId,
+      functionDeclaration: formatValue,
+      arguments: [{ value: maxValueChars }],
+      returnByValue: true,
+      silent: true,
+      throwOnSideEffect: true,
+    }),
+  );
+  const text: unknown = answer?.result.value;
+  const isRead = answer?.exceptionDetails === undefined && typeof text === 'string';
+  return truncateText(isRead ? text : describeObject(value), maxValueChars);
+}
+
+/** From the script itself; of a long line the part around the statement. */
+export async function generatedLine(target: DebuggedTarget, { frames }: Pause): Promise<string | undefined> {
+  const location = frames[0]?.location;
+  if (location === undefined) return undefined;
+  const { scriptId, lineNumber, columnNumber = 0 } = location;
+  const script = target.script(location);
+  if ((script?.length ?? 0) > maxReadChars) return undefined;
+  const source = await unlessGone(target.session.send('Debugger.getScriptSource', { scriptId }));
+  const first = lineNumber - (script?.startLine ?? 0);
+  const line = source?.scriptSource.split('\n', first + 1).at(-1);
+  return line === undefined || line.length < 200
+    ? line
+    : line.slice(Math.max(0, columnNumber - 40), columnNumber + 160);
+}

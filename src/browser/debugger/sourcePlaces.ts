@@ -1,0 +1,96 @@
+import type { Protocol } from 'puppeteer-core';
+import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
+import type { LoadingFrame } from '../sources/sourceLoader.js';
+import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
+import { namesSource } from '../sources/sourceNames.js';
+import type { Breakpoint } from './breakpoints.js';
+import type { CodePlace, SourcePlace } from './pause.js';
+
+/** A place in generated code to stop at. `column` is undefined for the first statement of the line. */
+export interface StopPlace {
+  /** The addresses, as a regular expression. */
+  readonly urlRegex: string;
+  readonly line: number;
+  readonly column: number | undefined;
+}
+
+type ParsedScript = Protocol.Debugger.ScriptParsedEvent;
+
+/** A map that is slower does not delay an answer: the generated place stands alone. */
+const originalMs = 1_500;
+
+const auxDataSchema = z.object({ frameId: z.string().optional() });
+
+/** Original places of code that is debugged, and the other way round, from the source maps of the session. */
+export class SourcePlaces {
+  readonly #sources: SourceMaps;
+
+  constructor(sources: SourceMaps) {
+    this.#sources = sources;
+  }
+
+  /** Undefined where no map has it. In the order of `places`; never rejects. */
+  async originals(
+    script: MappedScript | undefined,
+    places: readonly CodePlace[],
+  ): Promise<(SourcePlace | undefined)[]> {
+    if (script === undefined || script.sourceMapUrl === '') return places.map(() => undefined);
+    try {
+      const found = await this.#sources.originals(script, places, timeLimit(originalMs));
+      return found.map((placed) => {
+        if (placed === undefined || 'problem' in placed) return undefined;
+        const { file, line, column, name } = placed;
+        return { url: file, line, column, name };
+      });
+    } catch {
+      return places.map(() => undefined);
+    }
+  }
+
+  /** Where a line breakpoint of an original file is in a script; none if it is no file of its map. Never rejects. */
+  async generated(script: MappedScript, { trigger }: Breakpoint, signal: AbortSignal): Promise<StopPlace[]> {
+    if (trigger.on !== 'line') return [];
+    try {
+      const map = await this.#sources.open(script, signal);
+      if (map === undefined || 'problem' in map) return [];
+      const source = map.files.findIndex(({ url, name }) => namesSource(trigger.file, url, name));
+      if (source === -1) return [];
+      const found = await this.#sources.generated(script, { source, line: trigger.line }, signal);
+      const urlRegex = `^${script.url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;
+      return (found?.places ?? []).map(({ line, column }) => ({ urlRegex, line: line + 1, column: column + 1 }));
+    } catch {
+      return [];
+    }
+  }
+
+  /** A line of an original file. Undefined where its text is not to be had. */
+  async line(script: MappedScript, { url, line }: SourcePlace): Promise<string | undefined> {
+    try {
+      const limit = timeLimit(originalMs);
+      const map = await this.#sources.open(script, limit);
+      if (map === undefined || 'problem' in map) return undefined;
+      const text = await this.#sources.text(
+        script,
+        map.files.findIndex(({ name }) => name === url),
+        limit,
+      );
+      return text.split('\n', line).at(-1);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** A script as its source map needs it. `frame` is that of the page or frame that runs it. */
+export function mappedScript(event: ParsedScript, frame: LoadingFrame | undefined): MappedScript {
+  const { url, hash, startLine, startColumn, endLine, endColumn, sourceMapURL = '' } = event;
+  const line = endLine - startLine;
+  const { frameId } = auxDataSchema.safeParse(event.executionContextAuxData).data ?? {};
+  return {
+    ...{ url, hash, sourceMapUrl: sourceMapURL },
+    start: { line: startLine, column: startColumn },
+    end: { line, column: line === 0 ? endColumn - startColumn : endColumn },
+    frame: frame && { ...frame, ...(frameId !== undefined && { frameId }) },
+  };
+}

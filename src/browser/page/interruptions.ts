@@ -1,0 +1,60 @@
+import { ToolError } from '../../errors/errors.js';
+
+/** What blocks a page's main thread until a tool ends it: a dialog, or a pause of the debugger. */
+export interface Interruption {
+  readonly kind: 'dialog' | 'pause';
+  /** Says what it is, and which tool ends it. */
+  describe(): string;
+}
+
+/**
+ * The interruptions of one page, which its dialogs and the debugger report. While there is one the page does not answer,
+ * so the tools that meet it say so at once. Owned by its page.
+ */
+export class Interruptions {
+  readonly #open: Interruption[] = [];
+  readonly #watchers: ((interruption: Interruption) => void)[] = [];
+
+  /** The newest. */
+  get current(): Interruption | undefined {
+    return this.#open.at(-1);
+  }
+
+  /** Reports an interruption. The returned function ends it; idempotent. */
+  begin(interruption: Interruption): () => void {
+    this.#open.push(interruption);
+    this.#watchers.at(-1)?.(interruption);
+    return () => {
+      const index = this.#open.indexOf(interruption);
+      if (index !== -1) this.#open.splice(index, 1);
+    };
+  }
+
+  /** Throws a ToolError while the page is interrupted. */
+  throwIfOpen(): void {
+    if (this.current) throw new ToolError(this.current.describe());
+  }
+
+  /**
+   * The result of `work`, or of `onInterruption` if the page is interrupted meanwhile. Of nested calls, the innermost gets
+   * it. `work` continues when the interruption ends; its result is then discarded.
+   */
+  async runUntilInterrupted<T>(work: () => Promise<T>, onInterruption: (interruption: Interruption) => T): Promise<T> {
+    let watcher = (_: Interruption): void => undefined;
+    const interrupted = new Promise<T>((resolve, reject) => {
+      watcher = (interruption) => {
+        try {
+          resolve(onInterruption(interruption));
+        } catch (error) {
+          reject(error);
+        }
+      };
+    });
+    this.#watchers.push(watcher);
+    try {
+      return await Promise.race([work(), interrupted]);
+    } finally {
+      this.#watchers.splice(this.#watchers.indexOf(watcher), 1);
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import { Worker } from 'node:worker_threads';
+import type { z } from 'zod';
+import { ToolError } from '../../errors/errors.js';
+
+export interface AnalysisThread {
+  /** The program of the thread. It posts one message. */
+  readonly script: string;
+  readonly workerData: unknown;
+  /** Exceeding it ends the thread, not the server. */
+  readonly maxMegabytes: number;
+  /** The message of the ToolError for what does not fit. */
+  readonly tooLarge: string;
+}
+
+/**
+ * Runs a program in a worker thread, so that other sessions do not wait for it, and resolves with its message. Aborting ends
+ * the thread. Throws a ToolError when memory does not suffice.
+ */
+export function runAnalysisThread<Message extends z.ZodType>(
+  { script, workerData, maxMegabytes, tooLarge }: AnalysisThread,
+  messageSchema: Message,
+  signal: AbortSignal,
+): Promise<z.output<Message>> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const worker = new Worker(script, {
+      eval: true,
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
+      // Output of the program must not reach the server's stdout, which may be a transport.
+      stdout: true,
+      stderr: true,
+    });
+    const end = (): void => {
+      signal.removeEventListener('abort', abort);
+      void worker.terminate();
+    };
+    const abort = (): void => {
+      end();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', abort);
+    worker.once('message', (message: unknown) => {
+      end();
+      resolve(messageSchema.parseAsync(message));
+    });
+    worker.once('error', (error) => {
+      end();
+      reject(isOutOfMemory(error) ? new ToolError(tooLarge, { cause: error }) : error);
+    });
+    // The last event; relevant only if there was no message or error before.
+    worker.once('exit', (code) => reject(new Error(`The analysis thread exited with code ${code} and no result.`)));
+  });
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === 'ERR_WORKER_OUT_OF_MEMORY' || error.code === 'ERR_STRING_TOO_LONG';
+}

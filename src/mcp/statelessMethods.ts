@@ -1,0 +1,122 @@
+import { Refusal } from '../errors/errors.js';
+import { listingsFor } from '../tools/catalogue.js';
+import { metaKeys } from './envelope.js';
+import { profileOf } from './clientProfiles.js';
+import { capabilitiesOfServer, methods } from './methods.js';
+import { paginate, type Method, type MethodContext } from './methodContext.js';
+import { statelessVersions } from './protocol.js';
+import type { MethodTable } from './requests.js';
+
+/** How long a client may use a result without asking again, and whether other users may use it too (server/caching). */
+interface CacheHint {
+  readonly ttlMs: number;
+  readonly cacheScope: 'public' | 'private';
+}
+
+/** The same for everybody at one address, and changed by an update of the server alone. */
+const ofServer: CacheHint = { ttlMs: 300_000, cacheScope: 'public' };
+/** Of one user, and changed by their calls. */
+const ofUser: CacheHint = { ttlMs: 0, cacheScope: 'private' };
+/** Lists that an embedder may change. */
+const changeable: CacheHint = { ttlMs: 0, cacheScope: 'private' };
+
+const openBrowserFirst =
+  'Call open_browser first and pass the browser_id in its answer to every tool that works on a browser; close_browser when done.';
+
+/** The tools by the address alone: a list does not vary with what a client calls itself. */
+export function statelessListings({ session, features }: MethodContext): ReturnType<typeof listingsFor> {
+  const { operator, connection } = session.profileChoices;
+  return listingsFor(features.toolSet, { ...profileOf('', operator, connection), browserId: 'required' });
+}
+
+const listTools: Method = (server, params) => {
+  const { page, ...next } = paginate(statelessListings(server), params);
+  return { tools: page, ...next };
+};
+
+/** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
+export function statelessCapabilities(server: MethodContext): Record<string, object> {
+  const { prompts, ...rest } = capabilitiesOfServer(server);
+  return { ...rest, tools: {}, ...(prompts && { prompts: {} }) };
+}
+
+const discover: Method = (server) => {
+  const { instructions } = server.features.serverFeatures;
+  const hasBrowsers = server.features.toolSet.tools.has('open_browser');
+  const text = [...(hasBrowsers ? [openBrowserFirst] : []), ...(instructions === undefined ? [] : [instructions])];
+  return {
+    supportedVersions: statelessVersions,
+    capabilities: statelessCapabilities(server),
+    ...(text.length > 0 && { instructions: text.join('\n') }),
+  };
+};
+
+/** Answered by a stream of its own. */
+export const listenMethod = 'subscriptions/listen';
+
+const served: Readonly<Record<string, { readonly run: Method | undefined; readonly cache?: CacheHint }>> = {
+  'server/discover': { run: discover, cache: ofServer },
+  'tools/list': { run: listTools, cache: ofServer },
+  'tools/call': { run: methods['tools/call'] },
+  'prompts/list': { run: methods['prompts/list'], cache: ofServer },
+  'prompts/get': { run: methods['prompts/get'] },
+  'resources/list': { run: methods['resources/list'], cache: ofUser },
+  'resources/templates/list': { run: methods['resources/templates/list'], cache: ofServer },
+  'resources/read': { run: methods['resources/read'], cache: ofUser },
+  'completion/complete': { run: methods['completion/complete'] },
+};
+
+/** Adds what every result of the revision has: its type, the server that made it, and how long it may be kept. */
+function completed(run: Method, cache: CacheHint | undefined): Method {
+  return async (server, params, request) => {
+    const result = await outcomeOf(run, server, params, request);
+    if (result['resultType'] === 'input_required') return withServerInfo(server, result);
+    const { isExtensible } = server.features.serverFeatures;
+    const hint = cache === ofServer && isExtensible ? changeable : cache;
+    return withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+  };
+}
+
+/** What the handler asked of the client comes before what it answered or threw. */
+async function outcomeOf(run: Method, ...[server, params, request]: Parameters<Method>): Promise<Result> {
+  try {
+    const result = await run(server, params, request);
+    return (await server.inputRequired?.()) ?? result;
+  } catch (error) {
+    const required = await server.inputRequired?.();
+    if (required) return required;
+    throw error;
+  }
+}
+
+type Result = Record<string, unknown>;
+
+function withServerInfo({ session }: MethodContext, result: Result): Result {
+  return {
+    ...result,
+    _meta: { ...(result['_meta'] as object | undefined), [metaKeys.serverInfo]: session.serverInfo },
+  };
+}
+
+const statelessMethods: Readonly<Record<string, Method>> = Object.fromEntries(
+  Object.entries(served).flatMap(([name, { run, cache }]) =>
+    run === undefined ? [] : [[name, completed(run, cache)]],
+  ),
+);
+
+/** The methods of the revision, for one request: those of features that the server does not declare are unknown. */
+export function statelessTable(server: MethodContext): MethodTable {
+  return {
+    methods: statelessMethods,
+    refusalOf: (method) => (isServed(server, method) ? null : new Refusal('unknown_method')),
+  };
+}
+
+/** Whether a request has a method of the revision that this server declares. */
+export function isServed(server: MethodContext, method: string): boolean {
+  if (method === listenMethod) return true;
+  if (!Object.hasOwn(statelessMethods, method)) return false;
+  const capabilities = capabilitiesOfServer(server);
+  if (method.startsWith('prompts/')) return 'prompts' in capabilities;
+  return !method.startsWith('completion/') || 'completions' in capabilities;
+}

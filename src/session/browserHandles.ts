@@ -1,0 +1,170 @@
+import { Refusal, ToolError } from '../errors/errors.js';
+import type { BrowserHandles, ClientInfo, HandleRequest, SessionResources } from '../mcp/methodContext.js';
+import { changeOf, type Changes } from '../mcp/changes.js';
+import type { ClientCapabilities } from '../tools/client.js';
+import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
+import { principalKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
+import type { ToolSet } from '../tools/catalogue.js';
+import type { BrowserOptions, UserBrowser } from '../tools/browsers.js';
+import type { Channel, CloseNotice } from './channel.js';
+import { handleError } from './handleRequests.js';
+import type { SessionRegistry } from './registry.js';
+import type { Session } from './session.js';
+import type { SessionDeps } from './sessionDeps.js';
+
+/**
+ * The channel of a session that clients reach by its handle alone: there is no connection to write to. It is announced by
+ * the answer of `open_browser`, which waits for `announced`.
+ */
+export class HandleChannel implements Channel {
+  readonly kind = 'handle';
+  /** No connection can be lost, and another node can continue it. */
+  readonly resumable = true;
+  readonly memory: SessionMemory;
+  /** Resolves on entry to `connected`; rejects with the Refusal if the set-up fails. */
+  readonly announced: Promise<void>;
+  readonly #onNotification: (method: string, params: Record<string, unknown>) => void;
+  #resolvers: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
+
+  /** `onNotification` is called with what the session notifies: it belongs to no request of a client. */
+  constructor(memory: SessionMemory, onNotification: (method: string, params: Record<string, unknown>) => void) {
+    this.memory = memory;
+    this.#onNotification = onNotification;
+    this.announced = new Promise((resolve, reject) => (this.#resolvers = { resolve, reject }));
+    // Nobody waits for it after a takeover.
+    this.announced.catch(() => undefined);
+  }
+
+  announce(): void {
+    this.#resolvers?.resolve();
+  }
+
+  deliver(message: JSONRPCMessage): void {
+    if ('method' in message) this.#onNotification(message.method, message.params ?? {});
+  }
+
+  snapshot(): null {
+    return null;
+  }
+
+  end({ refusal }: CloseNotice): void {
+    this.#resolvers?.reject(refusal);
+  }
+}
+
+export interface BrowserHandlesDeps {
+  readonly registry: SessionRegistry;
+  readonly parts: SessionDeps;
+  readonly idleTimeoutMs: number;
+  openMemory(user: string): SessionMemory;
+  /** Receives what a browser's session notifies. */
+  readonly changes: Changes;
+  selectTools(groups: string): ToolSet;
+  /** False: another node may own the sessions of this one (S11). */
+  isWritable(): boolean;
+}
+
+/** Whose browsers they are, and what the next one is opened with. */
+export interface HandleOwner {
+  readonly principal: Principal;
+  /** Whose sessions can be named: `principal`, or anyone's without authentication. */
+  readonly caller: Caller;
+  readonly toolSet: ToolSet;
+  readonly groups?: string;
+  readonly profile?: string;
+  readonly browserUrl?: string;
+  readonly client: ClientInfo | null;
+  readonly clientCapabilities: ClientCapabilities;
+  readonly protocolVersion: string;
+  /** The id of the session that asks; null for a request without one. */
+  readonly sessionId: string | null;
+  /** Counts the opening, or throws `rate_limited`. */
+  admitOpening(): Promise<unknown>;
+}
+
+/** The browsers of one user. Created for a session, or for one request without a session; owns nothing. */
+export function browserHandlesOf(deps: BrowserHandlesDeps, owner: HandleOwner): BrowserHandles {
+  const { registry, idleTimeoutMs } = deps;
+  const find = (id: string): Session => {
+    try {
+      if (!deps.isWritable()) throw new Refusal('store_unreachable');
+      return registry.find(id, owner.caller);
+    } catch (error) {
+      throw error instanceof Refusal ? handleError(error) : error;
+    }
+  };
+  const owned = (): Session[] => registry.list().filter(({ principal }) => owns(owner.caller, principal));
+  return {
+    idleTimeoutMs,
+    forward: (id: string, request: HandleRequest) => find(id).handleRequests.serve(request),
+    open: async (options, signal) => describe(await open(deps, owner, options, signal), owner),
+    close: async (id) => {
+      const session = find(id);
+      if (id === owner.sessionId)
+        throw new ToolError('This is the browser of your own session: it is closed when you end the session.');
+      session.close('client-closed');
+      await session.ended;
+    },
+    list: () =>
+      Promise.resolve(
+        owned()
+          .filter(({ state }) => state === 'connected' || state === 'active')
+          .map((session) => describe(session, owner)),
+      ),
+    // Another session of the user keeps its results to itself.
+    resources: (): readonly SessionResources[] =>
+      owned()
+        .filter(({ channel }) => channel.kind === 'handle' || owner.sessionId === null)
+        .map(({ resources }) => resources),
+  };
+}
+
+function describe(session: Session, { sessionId }: HandleOwner): UserBrowser {
+  const { id, state, transport, createdAt, toolCalls } = session.facts();
+  const pages = session.browserLease?.current?.pages().map((page) => page.url()) ?? [];
+  return { id, state, transport, createdAt, toolCalls, pages, isOwn: id === sessionId };
+}
+
+/** Passes on what concerns a user. */
+export const publishTo =
+  (changes: Changes, user: string) =>
+  (method: string, params: Record<string, unknown>): void => {
+    const change = changeOf(method, params, user);
+    if (change !== undefined) changes.publish(change);
+  };
+
+/** Resolves when the session is connected: the id leaves with the answer and not before (S1). */
+async function open(
+  { registry, parts, openMemory, selectTools, changes }: BrowserHandlesDeps,
+  owner: HandleOwner,
+  { isolation, groups }: BrowserOptions,
+  signal: AbortSignal,
+): Promise<Session> {
+  const { principal, client, clientCapabilities, protocolVersion } = owner;
+  const user = principalKey(principal);
+  const channel = new HandleChannel(openMemory(user), publishTo(changes, user));
+  const chosen = [owner.groups, groups].filter((part) => part !== undefined).join();
+  try {
+    const toolSet = groups === undefined ? owner.toolSet : selectTools(chosen);
+    await owner.admitOpening();
+    const session = await registry.openWithClusterQuota(parts, {
+      principal,
+      toolSet,
+      channel,
+      ...(chosen !== '' && { groups: chosen }),
+      ...(owner.profile !== undefined && { profile: owner.profile }),
+      ...(owner.browserUrl !== undefined && { browserUrl: owner.browserUrl }),
+      ...(isolation !== undefined && { isolation }),
+    });
+    const leave = (): void => session.close('client-closed');
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    await channel.announced.finally(() => signal.removeEventListener('abort', leave));
+    session.server.open({ client, clientCapabilities, protocolVersion });
+    return session;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof Refusal ? handleError(error) : error;
+  }
+}

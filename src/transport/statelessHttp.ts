@@ -1,0 +1,215 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Refusal } from '../errors/errors.js';
+import { readEnvelope, type Envelope } from '../mcp/envelope.js';
+import type { BrowserHandles, SessionResources } from '../mcp/methodContext.js';
+import type { RequestStates } from '../mcp/requestState.js';
+import { parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
+import { StatelessRequest, type StatelessSessionOptions } from '../mcp/stateless.js';
+import { isServed, listenMethod, statelessCapabilities, statelessListings } from '../mcp/statelessMethods.js';
+import type { Changes } from '../mcp/changes.js';
+import { publishTo, type HandleOwner } from '../session/browserHandles.js';
+import { toPrincipal } from '../tenancy/auth.js';
+import { principalKey, type Caller } from '../tenancy/principal.js';
+import { withBrowserTools } from '../tools/catalogue.js';
+import { parseProfileChoice } from '../mcp/clientProfiles.js';
+import type { OpenResponses } from './openResponses.js';
+import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from './repeatedHeaders.js';
+import { SseWriter } from './sseWriter.js';
+import type { Subscriptions } from './subscriptions.js';
+import { cutAtExpiry } from './tokenExpiry.js';
+import { openMemory, resolveChoices, type TransportDeps } from './transport.js';
+
+/** Requests of one user that may be in flight at once (S10). */
+const maxInFlight = 256;
+/** A stream begins with the first message about its request, or after this time: quick answers are plain JSON. */
+const streamAfterMs = 2_000;
+
+export interface StatelessHttpDeps extends TransportDeps {
+  readonly openResponses: OpenResponses;
+  /** The browsers that a request can name. */
+  browsersOf(owner: HandleOwner): BrowserHandles;
+  /** What tools without a browser stored for a user. */
+  resourcesOf(user: string): SessionResources;
+  readonly requestStates: RequestStates;
+  readonly changes: Changes;
+  readonly subscriptions: Subscriptions;
+}
+
+interface PostedBody {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly body: unknown;
+  /** Media types that the client accepts, by preference. */
+  readonly accepted: readonly string[];
+}
+
+/**
+ * Answers one POST of a revision without sessions (2026-07-28, basic/transports): a request by one JSON answer or an event
+ * stream with messages about it, a notification by 202. What a client closes is cancelled. Throws a Refusal before anything
+ * is written.
+ *
+ * ```
+ *   envelope ─▶ standard headers ─▶ method ─▶ headers of arguments ─▶ run ─▶ answer
+ *   -32602, -32020, -32022         -32601     -32020                        -32021, or in the answer
+ * ```
+ */
+export function createStatelessHttp(deps: StatelessHttpDeps) {
+  const inFlight = new Map<string, number>();
+  const count = (user: string, change: 1 | -1): void => {
+    const requests = (inFlight.get(user) ?? 0) + change;
+    if (requests > maxInFlight) throw new Refusal('queue_full', { limit: `${maxInFlight} requests in flight` });
+    if (requests === 0) inFlight.delete(user);
+    else inFlight.set(user, requests);
+  };
+  return async (caller: Caller, posted: PostedBody): Promise<void> => {
+    const { request, response, body } = posted;
+    const message = parseMessage(body);
+    if (!('method' in message)) throw new Refusal('invalid_message');
+    const envelope = readEnvelope(message, repeatedHeadersOf(request));
+    if (!('id' in message)) {
+      response.writeHead(202).end();
+      return;
+    }
+    checkStandardHeaders(request, message);
+    const user = principalKey(toPrincipal(caller));
+    const stream = new AnswerStream(deps, posted);
+    const options = await optionsFor(deps, caller, { envelope, request, write: (notice) => stream.write(notice) });
+    options.memory.checkRoom();
+    const run = new StatelessRequest(message, envelope, options);
+    checkCall(run, message, request);
+    if (message.method === listenMethod) {
+      deps.openResponses.track(caller, response);
+      cutAtExpiry(caller, response, deps.clock);
+      deps.subscriptions.listen({ message, response, user, capabilities: statelessCapabilities(run) });
+      return;
+    }
+    await run.readInput();
+    deps.openResponses.track(caller, response);
+    count(user, 1);
+    try {
+      await stream.answer(run);
+    } finally {
+      count(user, -1);
+    }
+  };
+}
+
+/** Throws `unknown_method`, or `header_mismatch` for an argument that a header has to repeat. */
+function checkCall(run: StatelessRequest, { method, params }: JSONRPCRequest, request: IncomingMessage): void {
+  if (!isServed(run, method)) throw new Refusal('unknown_method', { detail: `Method not found: ${method}` });
+  if (method !== 'tools/call') return;
+  const listing = statelessListings(run).find(({ name }) => name === params?.['name']);
+  if (listing !== undefined) checkParameterHeaders(request, listing.inputSchema, params?.['arguments']);
+}
+
+interface NewRequest {
+  readonly envelope: Envelope;
+  readonly request: IncomingMessage;
+  write(message: JSONRPCMessage): void;
+}
+
+async function optionsFor(
+  deps: StatelessHttpDeps,
+  caller: Caller,
+  added: NewRequest,
+): Promise<StatelessSessionOptions> {
+  const { parts, clock } = deps;
+  const { envelope, request, write } = added;
+  const principal = toPrincipal(caller);
+  const { toolSet: listed, ...choices } = await resolveChoices(deps, principal, request);
+  const toolSet = withBrowserTools(listed);
+  const { client, clientCapabilities, protocolVersion } = envelope;
+  const browsers = deps.browsersOf({
+    ...{ ...choices, principal, caller, toolSet, client, clientCapabilities, protocolVersion, sessionId: null },
+    admitOpening: () => deps.admit(request, 'connection'),
+  });
+  const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log, prepareBrowser } = parts;
+  return {
+    ...{
+      user: principal.user,
+      owner: principalKey(principal),
+      requestStates: deps.requestStates,
+      toolSet,
+      serverFeatures,
+      serverInfo,
+      workspace,
+      secrets,
+      browsers,
+      clock,
+      log,
+      write,
+    },
+    profileChoices: { operator, connection: parseProfileChoice(choices.profile ?? '') },
+    resources: deps.resourcesOf(principalKey(principal)),
+    memory: openMemory(deps, { principal }),
+    changed: publishTo(deps.changes, principalKey(principal)),
+    ...(prepareBrowser && { prepareBrowser }),
+  };
+}
+
+/** The status of an answer that is an error of the protocol itself; every other one is in a 200. */
+const statusOf = (message: JSONRPCMessage): number => ('error' in message && message.error.code === -32021 ? 400 : 200);
+
+/** The answer to one POST: JSON, or an event stream once there is something to say before it. */
+class AnswerStream {
+  readonly #deps: Pick<StatelessHttpDeps, 'clock'>;
+  readonly #response: ServerResponse;
+  readonly #acceptsStream: boolean;
+  readonly #acceptsJson: boolean;
+  #writer: SseWriter | undefined;
+  #isAnswered = false;
+
+  constructor(deps: Pick<StatelessHttpDeps, 'clock'>, { response, accepted }: PostedBody) {
+    this.#deps = deps;
+    this.#response = response;
+    this.#acceptsStream = accepted.includes('text/event-stream');
+    this.#acceptsJson = accepted.includes('application/json');
+  }
+
+  /** Runs the request and answers it. The client that closes its connection cancels it. */
+  async answer(run: StatelessRequest): Promise<void> {
+    const response = this.#response;
+    const { clock } = this.#deps;
+    const cancel = (): void => run.cancel(new Error('The client closed the connection of this request.'));
+    response.once('close', cancel);
+    if (response.destroyed) cancel();
+    const timer = clock.setTimeout(() => this.#openStream(), this.#acceptsJson ? streamAfterMs : 0);
+    const message = await run.run();
+    clock.clearTimeout(timer);
+    response.off('close', cancel);
+    this.#isAnswered = true;
+    if (message !== null) this.#finish(message);
+    else if (!response.headersSent) response.writeHead(202).end();
+    else this.#writer?.end();
+  }
+
+  /** A message about the request. A client that takes no stream gets the answer alone. */
+  write(message: JSONRPCMessage): void {
+    if (this.#isAnswered) return;
+    this.#openStream();
+    this.#writer?.write({ event: 'message', data: JSON.stringify(message) });
+  }
+
+  #openStream(): void {
+    if (this.#writer !== undefined || !this.#acceptsStream || this.#response.destroyed) return;
+    this.#writer = new SseWriter(this.#response, { clock: this.#deps.clock });
+    this.#writer.open();
+    this.#writer.flush();
+  }
+
+  #finish(message: JSONRPCMessage): void {
+    const data = JSON.stringify(message);
+    if (this.#writer === undefined && !this.#acceptsJson) this.#openStream();
+    if (this.#writer !== undefined) {
+      this.#writer.write({ event: 'message', data });
+      this.#writer.end();
+      return;
+    }
+    if (this.#response.destroyed) return;
+    this.#response.writeHead(statusOf(message), {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(data),
+    });
+    this.#response.end(data);
+  }
+}

@@ -1,0 +1,110 @@
+import type { AnyStateMachine } from 'xstate';
+import { machines } from '../../machines/index.js';
+import { ChartSteps } from './chartSteps.js';
+import { explore, type Counterexample, type ExploreOptions, type World } from './explore.js';
+import { LifecycleWorld } from './lifecycleWorld.js';
+import { alertLifecycle, browserLifecycle, serverLifecycle } from './lifecycles.js';
+import { ServerWorld } from './serverWorld.js';
+import { SessionWorld, type SessionBounds } from './sessionWorld.js';
+
+/** One exploration, as it is printed and recorded. */
+export interface Proof {
+  readonly world: string;
+  readonly states: number;
+  readonly transitions: number;
+  readonly depth: number;
+  /** Distinct states of the charts. */
+  readonly chartStates: number;
+  readonly isComplete: boolean;
+  readonly layers: readonly number[];
+  readonly counterexamples: readonly Counterexample[];
+}
+
+/** Worlds of growing bounds: no further one is explored when one has brought no new state of a chart. */
+export interface Family {
+  readonly name: string;
+  /** Of each bound, as long as there is one. */
+  world(bound: number): World<unknown> | undefined;
+}
+
+const allDelays = ['setupTimeout', 'initializeTimeout', 'idleTimeout', 'resumeGrace', 'drainTimeout'];
+const delays = Object.fromEntries(
+  [...allDelays, 'connectTimeout', 'backoff', 'closeTimeout', 'confirmation'].map((name) => [name, 1]),
+);
+
+/** A chart that can be stepped: entering a state arms its timers, and nothing is ever run. */
+export const stepsOf = (machine: AnyStateMachine): ChartSteps => new ChartSteps(machine.provide({ delays }));
+
+const sessionKinds = (['eager', 'lazy'] as const).flatMap((lease) =>
+  [true, false].flatMap((resumable) => [false, true].map((isWarm) => ({ lease, resumable, isWarm }))),
+);
+
+/** Every kind of session, with at most so many early messages and requests in flight. */
+export const sessionWorlds = (steps: ChartSteps, bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight'>) =>
+  sessionKinds.map((kind) => new SessionWorld(steps, { ...kind, ...bounds }));
+
+/** The worlds that each chart is explored in, smallest bounds: a change of the chart shows here. */
+export function smallWorlds(name: (typeof machines)[number]['name'], machine: AnyStateMachine): World<unknown>[] {
+  const steps = stepsOf(machine);
+  if (name === 'session') return sessionWorlds(steps, { queueLimit: 1, maxInFlight: 2 });
+  if (name === 'browser') return [0, 1, 2].map((attempts) => new LifecycleWorld(steps, browserLifecycle(attempts)));
+  if (name === 'server') return [new LifecycleWorld(steps, serverLifecycle)];
+  return [new LifecycleWorld(steps, alertLifecycle)];
+}
+
+const machineOf = (name: string): AnyStateMachine => {
+  const found = machines.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`No chart "${name}".`);
+  return found.machine;
+};
+
+/** Everything that is explored: each chart alone, and sessions together in their server. */
+export function families(isDeep: boolean): Family[] {
+  const session = stepsOf(machineOf('session'));
+  const server = stepsOf(machineOf('server'));
+  const browser = stepsOf(machineOf('browser'));
+  const alert = stepsOf(machineOf('alert'));
+  const one =
+    (world: World<unknown>): Family['world'] =>
+    (bound) =>
+      bound === 1 ? world : undefined;
+  const [warm] = [{ lease: 'eager', resumable: true, isWarm: true } as const];
+  return [
+    ...sessionKinds.map((kind) => {
+      const world = (bound: number) =>
+        new SessionWorld(session, { ...kind, queueLimit: bound - 1, maxInFlight: bound });
+      return { name: world(1).title, world };
+    }),
+    {
+      name: 'sessions of one server',
+      world: (bound) => {
+        const size = isDeep ? 2 : 1;
+        const each = new SessionWorld(session, { ...warm, queueLimit: size, maxInFlight: size });
+        return new ServerWorld(each, new LifecycleWorld(server, serverLifecycle), bound);
+      },
+    },
+    { name: 'browser', world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)) },
+    { name: 'server', world: one(new LifecycleWorld(server, serverLifecycle)) },
+    { name: 'alert', world: one(new LifecycleWorld(alert, alertLifecycle)) },
+  ];
+}
+
+export function prove(world: World<unknown>, options?: ExploreOptions): { proof: Proof; shapes: ReadonlySet<string> } {
+  const { states, transitions, depth, layers, isComplete, counterexamples, shapes } = explore(world, options);
+  const counts = { states: states.length, transitions, depth, chartStates: shapes.size };
+  return { shapes, proof: { world: world.name, ...counts, isComplete, layers, counterexamples } };
+}
+
+/** Proofs of one family, the last of which has brought nothing new. Stops early at a counterexample. */
+export function* proveFamily(family: Family, options: ExploreOptions): Generator<Proof> {
+  let known: ReadonlySet<string> = new Set();
+  for (let bound = 1; ; bound += 1) {
+    const world = family.world(bound);
+    if (world === undefined) return;
+    const { proof, shapes } = prove(world, options);
+    yield proof;
+    const isNew = [...shapes].some((shape) => !known.has(shape));
+    if (!isNew || !proof.isComplete || proof.counterexamples.length > 0) return;
+    known = new Set([...known, ...shapes]);
+  }
+}

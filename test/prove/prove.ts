@@ -1,0 +1,50 @@
+import { writeFileSync } from 'node:fs';
+import { argv, stdout } from 'node:process';
+import { machines } from '../../machines/index.js';
+import { proofRecordPath, type ProofRecord } from '../../visualizations/proofs.js';
+import { scoreOf } from './mutationScore.js';
+import { families, proveFamily, type Proof } from './proofs.js';
+
+// npm run prove [-- --deep | --record]: explores the charts. Exits with 1 if a promise does not hold or a change is not noticed.
+const isDeep = argv.includes('--deep');
+const started = performance.now();
+const seconds = (): number => (performance.now() - started) / 1_000;
+const say = (line: string): void => void stdout.write(`${line}\n`);
+
+function show({ world, states, transitions, depth, chartStates, isComplete, counterexamples }: Proof): void {
+  const counts = `${states} states, ${transitions} transitions, depth ${depth}, ${chartStates} states of the chart`;
+  say(`${world}\n  ${counts}, ${isComplete ? 'complete' : 'NOT complete'}, ${counterexamples.length} violations`);
+  for (const { promise, story } of counterexamples) say(`  ${promise}\n    ${story.join('\n    ')}`);
+}
+
+/** What is found and not yet expanded is known; what that leads to is not. */
+function progress(expanded: number, found: number, depth: number): void {
+  const left = ((found - expanded) / expanded) * seconds();
+  const spent = `${seconds().toFixed(0)} s, at least ${left.toFixed(0)} s more`;
+  say(`  … ${expanded} of at least ${found} states, at depth ${depth}; ${spent}`);
+}
+
+const record: ProofRecord = { proofs: [], scores: [] };
+let failures = 0;
+for (const family of families(isDeep)) {
+  for (const proof of proveFamily(family, { progress })) {
+    show(proof);
+    failures += proof.counterexamples.length + Number(!proof.isComplete);
+    const { world, states, transitions, depth, chartStates, layers } = proof;
+    record.proofs.push({ world, states, transitions, depth, chartStates, layers: [...layers] });
+  }
+  say(`  ${family.name}: the last bound brought no new state of a chart\n`);
+}
+
+for (const { name } of machines) {
+  const { mutants, noticed, equivalent, survivors } = scoreOf(name);
+  say(`${name}: ${noticed.size} of ${mutants} changes noticed, ${equivalent.length} change nothing`);
+  for (const survivor of survivors) say(`  NOT noticed: ${survivor}`);
+  failures += survivors.length;
+  record.scores.push({ chart: name, mutants, noticed: noticed.size, equivalent: equivalent.length });
+}
+if (argv.includes('--record') && failures === 0) writeFileSync(proofRecordPath, `${JSON.stringify(record)}\n`);
+const outcome =
+  failures === 0 ? 'complete, 0 violations, every change is noticed or changes nothing' : `${failures} failures`;
+say(`${outcome}; ${seconds().toFixed(1)} s`);
+process.exitCode = failures === 0 ? 0 : 1;

@@ -1,0 +1,363 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LeasedBrowser } from '../../src/browser/pool/leasedBrowser.js';
+import { openPlacement } from '../../src/browser/pool/browserPlacement.js';
+import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
+import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { allTools } from '../../src/tools/allTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
+import { serveDebuggedSite } from './support/debuggedSite.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let site: Awaited<ReturnType<typeof serveDebuggedSite>>;
+let url: string;
+let harness: ToolHarness;
+let folder: string;
+
+beforeAll(async () => {
+  site = await serveDebuggedSite();
+  ({ url } = site);
+  folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+  harness = await startToolHarness(allTools);
+});
+
+afterAll(async () => {
+  await harness.close();
+  site.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+afterEach(() => harness.run('remove_breakpoint'));
+
+const open = (path = '/'): Promise<string> => harness.text('navigate_page', { url: `${url}${path}` });
+const set = (args: object): Promise<string> => harness.text('set_breakpoint', { file: 'shop.js', ...args });
+const resume = (): Promise<string> => harness.text('step_debugger', { action: 'resume' });
+const script$ = (source: string, more: object = {}): Promise<string> =>
+  harness.text('evaluate_script', { function: source, ...more });
+
+/** The text of the pause that `act` causes. */
+async function pauseOf(act: Promise<string>): Promise<string> {
+  await act;
+  return harness.text('get_pause');
+}
+
+async function logged(text: string): Promise<string> {
+  return waitUntilFound(async () => {
+    const answer = await harness.text('list_console_messages', { types: ['logpoint'] });
+    return answer.includes(text) ? answer : undefined;
+  });
+}
+
+/** Resolves when the breakpoint of a worker is set there. A service worker starts later. */
+async function untilLoaded(file: string): Promise<void> {
+  if (file !== 'worker.js') return;
+  await waitUntilFound(async () => {
+    const answer = await harness.text('list_breakpoints');
+    return answer.includes('in Worker') ? answer : undefined;
+  });
+}
+
+describe('logpoints print without stopping', () => {
+  beforeEach(async () => {
+    await open();
+  });
+
+  test.each([
+    ['expressions, where the page has no console', { log: 'sum, prices' }, 'logpoint: 7 [3, 4] ('],
+    ['a text with expressions in braces', { log: 'sold {sum} of 100%' }, 'logpoint: sold 7 of 100% ('],
+    ['a plain text', { log: 'came by here' }, 'logpoint: came by here ('],
+    ['a cyclic object', { log: 'shop' }, 'self: (circular)}'],
+    ['an expression that throws', { log: 'prices.none.at' }, 'threw: TypeError'],
+    ['a condition that throws', { log: 'sum', condition: 'none.at' }, 'threw: ReferenceError: none is not defined'],
+  ])('%s', async (_what, args, expected) => {
+    expect(await set({ line: 7, ...args })).toContain('shop.js:7:3 in Page 1');
+    expect(await script$('() => sell([3, 4])')).toBe('7');
+    expect(await logged(expected)).toContain(`${url}/shop.js:7:`);
+  });
+
+  test('only where their condition holds', async () => {
+    await set({ line: 7, log: '"sum", sum', condition: 'sum > 5' });
+    await script$('() => [sell([1]), sell([6])]');
+    expect(await logged('sum 6')).not.toContain('sum 1');
+  });
+});
+
+describe('breakpoints stop', () => {
+  test('the action that meets one says where at once, and so does every tool until the code goes on', async () => {
+    await open();
+    await set({ line: 8, condition: 'sum === 7' });
+    const snapshot = await harness.text('take_snapshot');
+    const uid = /uid=(\S+) button/.exec(snapshot)?.[1];
+    expect(await harness.text('click', { uid })).toMatch(
+      /^Clicked .*\nPage 1 is paused at .*shop\.js:8:3 in sell \(breakpoint \d+\)\. get_pause shows .* 30 s\.$/,
+    );
+    const pause = await harness.text('get_pause');
+    expect(pause).toMatch(/> return sum;\n#0 sell .*shop\.js:8:3\n#1 onclick /);
+    expect(pause).toContain('  sum = 7');
+    expect(pause).toContain('self: (circular)');
+    expect(await harness.refusal('take_snapshot')).toContain('step_debugger steps or resumes');
+    expect(await harness.text('list_pages')).toContain('[Page 1 is paused at');
+    expect(await harness.text('evaluate_in_frame', { expression: '() => prices.map((price) => price * 2)' })).toBe(
+      '[6, 8]',
+    );
+    expect(await harness.refusal('evaluate_in_frame', { expression: 'nothing.here' })).toContain('ReferenceError');
+    expect(await harness.refusal('evaluate_in_frame', { expression: 'sum', frame: 9 })).toContain('get_pause');
+    expect(await harness.text('step_debugger', { action: 'out' })).toContain('#0 onclick');
+    expect(await resume()).toContain('It runs on.');
+    expect(await harness.text('take_snapshot')).toContain('button "sell"');
+  });
+
+  test('after a reload, and once their code loads; those that wait say what is loaded', async () => {
+    await open('/none');
+    expect(await set({ line: 7 })).toContain('waits for its code: no');
+    await open();
+    expect(await harness.text('list_breakpoints')).toContain('shop.js:7:3 in Page 1');
+    await harness.run('navigate_page', { reload: true });
+    expect(await pauseOf(script$('() => sell([1])'))).toContain('#0 sell');
+    await resume();
+    expect(await set({ file: 'src/none.ts', line: 3 })).toContain('no loaded script is called src/none.ts. Loaded:');
+    expect(await set({ line: 900 })).toContain('has no statement at or after line 900');
+    expect(await harness.refusal('set_breakpoint', { file: 'shop.js', line: 7 })).toContain('is there already');
+  });
+
+  test('at lines of original files, also in code that runs while the page loads', async () => {
+    await open('/none');
+    expect(await set({ file: 'src/sum.ts', line: 4 })).toContain('waits for its code');
+    await set({ file: 'src/sum.ts', line: 3, log: '"adds"' });
+    expect(await open('/typed')).toMatch(/paused at src\/sum\.ts:4:\d+ in/);
+    const pause = await harness.text('get_pause');
+    expect(pause).toMatch(
+      /> return result;\n#0 [^\n]*src\/sum\.ts:4:\d+ \(http[^\n]*bundle\.js:1:\d+\)\n#1 [^\n]*src\/main\.ts:3:/,
+    );
+    await resume();
+    expect(await harness.text('list_breakpoints')).toMatch(/set at src\/sum\.ts:4:/);
+    expect(await logged('adds')).toContain('src/sum.ts:3');
+  });
+
+  test.each([
+    {
+      where: 'an out-of-process frame',
+      ...{ path: '/framed', file: 'shop.js', line: 7, code: 'sell([3])' },
+      expected: /Frame http:\/\/localhost[^]*sum = 3/,
+    },
+    {
+      where: 'a worker',
+      ...{ path: '/', file: 'worker.js', line: 3, code: 'w.postMessage(4)' },
+      expected: /Worker http[^]*twice = 8/,
+    },
+    {
+      where: 'a service worker',
+      ...{ path: '/', file: 'sw.js', line: 3 },
+      code: `navigator.serviceWorker.register('sw.js').then(() => navigator.serviceWorker.ready).then(({ active }) => active.postMessage(4))`,
+      expected: /Service worker http[^]*twice = 8/,
+    },
+  ])('in $where', async ({ path, file, line, code, expected }) => {
+    await open(path);
+    await set({ file, line });
+    const { page } = harness.browser.page();
+    await page.evaluate(`w = new Worker('worker.js')`);
+    await untilLoaded(file);
+    const frame = page.frames().at(-1) ?? page.mainFrame();
+    void frame.evaluate(`void (${code})`).catch(() => undefined);
+    const pause = await harness.text('get_pause');
+    expect(pause).toMatch(expected);
+    expect(await resume()).toContain('It runs on.');
+  });
+
+  test.each([
+    [
+      'uncaught exceptions, and no others',
+      { on: 'exception' },
+      `() => { caught(); setTimeout(fail); }`,
+      /exception TypeError: no till[^]*#0 fail[^]*async setTimeout/,
+    ],
+    [
+      'every exception',
+      { on: 'exception', match: 'all' },
+      '() => caught()',
+      /exception TypeError: no till[^]*#1 caught/,
+    ],
+    [
+      'an event',
+      { on: 'event', match: 'click' },
+      `() => document.querySelector('button').click()`,
+      /event click[^]*#0 onclick/,
+    ],
+    ['a request', { on: 'request', match: '/stock' }, '() => void ask()', /request http[^\n]*stock[^]*#0 ask/],
+    ['a request where a condition holds', { on: 'request', condition: 'true' }, '() => void ask()', /request http/],
+  ])('at %s', async (_what, args, action, expected) => {
+    await open();
+    await harness.run('set_breakpoint', args);
+    expect(await pauseOf(script$(action))).toMatch(expected);
+    await resume();
+  });
+
+  test.each([
+    ['subtree', `list.append(document.createElement('li'))`],
+    ['attribute', `list.setAttribute('class', 'long')`],
+    ['removal', 'list.remove()'],
+  ])('at a change of an element: %s', async (match, change) => {
+    await open();
+    const uid = /uid=(\S+) list/.exec(await harness.text('take_snapshot'))?.[1];
+    await harness.run('set_breakpoint', { on: 'dom', match, uid });
+    await harness.browser
+      .page()
+      .page.evaluate(
+        `change = new Function("const list = document.querySelector('ul'); ${change.replaceAll('"', "'")}; //# sourceURL=change.js")`,
+      )
+      .catch(() => undefined);
+    expect(await pauseOf(script$('() => { globalThis.change(); }'))).toMatch(/DOM change/);
+    await resume();
+  });
+
+  test('in content script, service worker and popup of an extension', async () => {
+    const manifest = {
+      manifest_version: 3,
+      name: 'Stops',
+      version: '1',
+      background: { service_worker: 'background.js' },
+      action: { default_popup: 'popup.html' },
+      content_scripts: [{ matches: ['http://127.0.0.1/*'], js: ['content.js'] }],
+    };
+    const content = { 'manifest.json': JSON.stringify(manifest), 'popup.html': '<script src="popup.js"></script>' };
+    const code = {
+      'background.js': `chrome.runtime.onMessage.addListener((message, _from, reply) => {\n  const answer = message + 1;\n  reply(answer);\n});`,
+      'content.js': `const here = 'content';\nchrome.runtime.sendMessage(1);\n`,
+      'popup.js': `const here = 'popup';\nconst there = here + 1;\n`,
+    };
+    const path = join(folder, 'stops');
+    await mkdir(path);
+    for (const [name, text] of Object.entries({ ...content, ...code })) await writeFile(join(path, name), text);
+    const { structured } = await harness.run('install_extension', { path }, { workspace: [folder] });
+    const extensionId = structured['id'];
+    await set({ file: 'content.js', line: 2 });
+    await set({ file: 'background.js', line: 3 });
+    await set({ file: 'popup.js', line: 2 });
+    expect(await open()).toContain('content.js:2');
+    expect(await pauseOf(Promise.resolve(''))).toContain(`here = "content"`);
+    await resume();
+    expect(await pauseOf(Promise.resolve(''))).toMatch(/Service worker chrome-extension:[^]*answer = 2/);
+    await resume();
+    const popup = harness.text('open_extension_popup', { extensionId }).catch(String);
+    const paused = waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.list[0]?.reason.text));
+    expect(await Promise.race([popup, paused])).toContain('breakpoint');
+    expect(await pauseOf(Promise.resolve(''))).toMatch(/popup\.js:2[^]*here = "popup"/);
+    await resume();
+    await popup;
+    await harness.run('uninstall_extension', { extensionId });
+  });
+});
+
+describe('nothing stays stopped', () => {
+  beforeEach(async () => {
+    await open();
+  });
+
+  test('code goes on by itself when no call is about its pause, and the next answer says so', async () => {
+    await set({ line: 7, timeout: 1_000 });
+    await script$('() => sell([1])');
+    await waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.list.length === 0 ? true : undefined));
+    expect(harness.browser.takeNotices().join()).toMatch(/Page 1 was paused at .*shop\.js:7 and went on by itself/);
+    expect(await script$('() => 1 + 1')).toBe('2');
+  });
+
+  test('a debugger statement is passed over', async () => {
+    await set({ line: 900 });
+    expect(await script$('() => statement()')).toBe(`"passed"`);
+  });
+
+  test('an expression that never ends is stopped, and says why', async () => {
+    await set({ line: 7 });
+    await script$('() => sell([1])');
+    expect(await harness.refusal('evaluate_in_frame', { expression: 'for (;;) {}' })).toContain('must end by itself');
+    await resume();
+  });
+
+  test('a scope of thousands of variables is read in part', async () => {
+    await set({ line: 15 });
+    const pause = await pauseOf(script$('() => manyNames()'));
+    expect(pause).toContain('2976 more variables');
+    expect(pause.length).toBeLessThan(4_000);
+    await resume();
+  });
+
+  test('a worker that ends while it is paused ends its pause', async () => {
+    await set({ file: 'worker.js', line: 3 });
+    await script$(`() => { w = new Worker('worker.js'); }`);
+    await untilLoaded('worker.js');
+    await script$('() => w.postMessage(4)');
+    await harness.text('get_pause');
+    await script$('() => w.terminate()');
+    await waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.list.length === 0 ? true : undefined));
+    expect(await harness.refusal('step_debugger', { action: 'over' })).toContain('Nothing is paused');
+  });
+
+  test('a call that waits for paused code is told, and one that is cancelled leaves the pause to its deadline', async () => {
+    await set({ file: 'worker.js', line: 3 });
+    await script$(`() => { w = new Worker('worker.js'); }`);
+    await untilLoaded('worker.js');
+    await script$('() => w.postMessage(4)');
+    await harness.text('get_pause');
+    const { signal } = new AbortController();
+    const waiting = harness.browser.debugger.unlessStalled(signal, () => new Promise(() => undefined));
+    await expect(waiting).rejects.toThrow(/This did not end so far\. Worker .* is paused/);
+    const cancelled = harness.run(
+      'step_debugger',
+      { action: 'over' },
+      { signal: AbortSignal.abort(new Error('cancelled')) },
+    );
+    await expect(cancelled).rejects.toThrow('cancelled');
+    await resume().catch(() => undefined);
+  });
+
+  test('a page is closed while it is paused', async () => {
+    const { structured } = await harness.run('new_page', { url });
+    const { pageId } = structured;
+    await set({ line: 7 });
+    await script$('() => sell([1])');
+    await harness.run('close_page', { pageId });
+    expect(harness.browser.debugger.pauses.list).toEqual([]);
+    expect(await harness.text('list_pages')).not.toContain('paused');
+  });
+});
+
+test('[S6] breakpoints of a session stop no page of another in the same browser, and end with their session', async () => {
+  const { browser } = harness.browser;
+  const state = createSessionPageState();
+  const ledger = createResourceLedger();
+  const temporaryFolder = folder;
+  const ping = (): Promise<void> => Promise.resolve();
+  const connection = {
+    browser,
+    mode: 'launch',
+    product: '',
+    temporaryFolder,
+    disconnected: new Promise<void>(() => undefined),
+    ping,
+    close: ping,
+  } as const;
+  const placement = await openPlacement({ connection, isolation: 'context', pageState: state, ledger });
+  const other = new LeasedBrowser(placement, state, ping);
+  const { page } = await other.newPage();
+  await page.goto(url);
+  await open();
+  await set({ line: 7 });
+  await script$('() => sell([1])');
+  expect(await page.evaluate('sell([2])')).toBe(2);
+  expect(other.debugger.pauses.list).toEqual([]);
+  await resume();
+  const signal = AbortSignal.timeout(5_000);
+  const trigger = { on: 'line', file: 'shop.js', line: 8, column: undefined } as const;
+  await other.debugger.set(
+    { trigger, condition: undefined, log: undefined, pauseMs: 60_000, pageId: undefined },
+    signal,
+  );
+  await harness.run('remove_breakpoint');
+  expect(await script$('() => sell([3])')).toBe('3');
+  const stopped = page.evaluate('sell([4])').catch(() => 'closed');
+  await other.debugger.untilPaused(signal);
+  expect(other.debugger.pauses.list).toHaveLength(1);
+  await placement.close();
+  expect([4, 'closed']).toContain(await stopped);
+});
