@@ -294,6 +294,8 @@ describe('pinned', () => {
       'inspect_page_storage',
       'set_page_storage',
       'audit_accessibility',
+      'start_coverage',
+      'stop_coverage',
       'start_recording',
       'stop_recording',
       'export_har',

@@ -13,6 +13,7 @@ import { toPrincipal } from '../tenancy/auth.js';
 import type { RemovedRecords } from '../tenancy/userDocument.js';
 import { createAdmission } from '../transport/admission.js';
 import { BodyMemory } from '../transport/bodyMemory.js';
+import { serveStatelessOver } from '../transport/statelessPipe.js';
 import { OpenResponses } from '../transport/openResponses.js';
 import { type ConnectionTransport, openConnectionSession } from '../transport/transport.js';
 import { createApp, type AppDeps, type UpgradeListener } from './app.js';
@@ -107,8 +108,12 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
       for (const session of registry.list()) session.server.resourceUpdated(uri);
       stateless.changes.publish({ method: 'notifications/resources/updated', uri });
     },
-    connect: (channel) =>
-      openConnectionSession(deps, { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel }),
+    connect: (channel) => {
+      const request = { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel };
+      const session = openConnectionSession(deps, request);
+      serveStatelessOver(deps, session, channel);
+      return session;
+    },
     listen: async () => {
       await watchers.listen();
       const { inspect } = watchers;

@@ -100,11 +100,18 @@ export function browserHandlesOf(deps: BrowserHandlesDeps, owner: HandleOwner): 
     forward: (id: string, request: HandleRequest) => find(id).handleRequests.serve(request),
     open: async (options, signal) => describe(await open(deps, owner, options, signal), owner),
     close: async (id) => {
-      const session = find(id);
       if (id === owner.sessionId)
         throw new ToolError('This is the browser of your own session: it is closed when you end the session.');
-      session.close('client-closed');
-      await session.ended;
+      try {
+        if (!deps.isWritable()) throw new Refusal('store_unreachable');
+        const session = registry.find(id, owner.caller);
+        session.close('client-closed');
+        await session.ended;
+      } catch (error) {
+        // It is what was asked for; its node may have had no time to answer before it ended.
+        if (error instanceof Refusal && error.reason === 'closed') return;
+        throw error instanceof Refusal ? handleError(error) : error;
+      }
     },
     list: () =>
       Promise.resolve(
@@ -157,11 +164,12 @@ async function open(
       ...(owner.browserUrl !== undefined && { browserUrl: owner.browserUrl }),
       ...(isolation !== undefined && { isolation }),
     });
+    // Before it is connected: from then on its snapshot may be what another node continues from.
+    session.server.open({ client, clientCapabilities, protocolVersion });
     const leave = (): void => session.close('client-closed');
     signal.addEventListener('abort', leave, { once: true });
     if (signal.aborted) leave();
     await channel.announced.finally(() => signal.removeEventListener('abort', leave));
-    session.server.open({ client, clientCapabilities, protocolVersion });
     return session;
   } catch (error) {
     signal.throwIfAborted();

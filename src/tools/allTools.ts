@@ -3,6 +3,7 @@ import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
+import { coverageTools } from './coverageTools.js';
 import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
 import { evidenceTools } from './evidenceTools.js';
@@ -102,6 +103,7 @@ export const allTools: readonly Tool[] = [
   ...emulationTools,
   ...storageTools,
   ...accessibilityTools,
+  ...coverageTools,
   ...evidenceTools,
   ...extensionTools,
   ...browserTools,

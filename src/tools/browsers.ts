@@ -27,7 +27,7 @@ export interface Browsers {
   readonly idleTimeoutMs: number;
   /** Opens a browser; resolves when it is ready (S1). Throws a ToolError or a Refusal: nothing is left behind (S8). */
   open(options: BrowserOptions, signal: AbortSignal): Promise<UserBrowser>;
-  /** Closes a browser; resolves when what it held is released. Throws a ToolError for an unknown or closed one. */
+  /** Closes a browser; resolves when what it held is released, or was before. Throws a ToolError for an unknown one. */
   close(id: string): Promise<void>;
   /** Oldest first. */
   list(): Promise<readonly UserBrowser[]>;

@@ -39,7 +39,7 @@ const listConsoleMessagesTool = definePageTool({
     types: z
       .array(z.string())
       .optional()
-        .describe('Any of error, warning, info, debug, log, exception, logpoint, network, issue (of DevTools), …'),
+      .describe('Any of error, warning, info, debug, log, exception, logpoint, network, issue (of DevTools), …'),
     text: z.string().optional().describe('Text in the message, ignoring case'),
     ...listingInput,
   }),

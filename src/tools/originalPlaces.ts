@@ -115,14 +115,16 @@ export const placeText = ({ file, line, column }: Pick<OriginalPlace, 'file' | '
 
 /** The last part of an address: `app.js`. */
 export function fileName(url: string): string {
-  const path = url.startsWith('data:') ? '(inline)' : (url.split(/[?#]/, 1)[0] ?? url);
+  const path = url === '' || url.startsWith('data:') ? '(inline)' : (url.split(/[?#]/, 1)[0] ?? url);
   return path.slice(path.lastIndexOf('/') + 1) || path;
 }
 
 type Complete = Location & { readonly line: number; readonly column: number };
 
 const isComplete = (location: Location | undefined): location is Complete =>
-  location?.line !== undefined && location.column !== undefined && location.url !== '';
+  location?.line !== undefined &&
+  location.column !== undefined &&
+  (location.url !== '' || location.script !== undefined);
 
 const keyOf = ({ url, line, column, script }: Location): string => `${script ?? url} ${line} ${column}`;
 

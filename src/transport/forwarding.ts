@@ -6,7 +6,9 @@ import type { ClusterNode } from '../cluster/node.js';
 import type { EnqueueResult } from '../cluster/clusterStore.js';
 import { Refusal } from '../errors/errors.js';
 import { replyIdOf, requireShallow } from '../mcp/protocol.js';
+import { toPrincipal } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
+import { namesStatelessVersion } from './repeatedHeaders.js';
 import type { OpenResponses } from './openResponses.js';
 import { sendRefusal } from './sendRefusal.js';
 import { requestIdOf } from './requestContext.js';
@@ -101,6 +103,12 @@ export async function forwardToOwner(
     return false;
   } catch (error) {
     const refusal = error instanceof Refusal ? error : new Refusal('node_lost', {}, { cause: error });
+    // The owner ended the session meanwhile: without sessions that is a failure of the call, which is answered here.
+    const { closedBecause } = refusal.data;
+    if (closedBecause !== undefined && namesStatelessVersion(forwarded.request)) {
+      registry.addTombstone(sessionId, toPrincipal(caller), closedBecause);
+      return false;
+    }
     if (!response.destroyed) sendRefusal(response, refusal, replyIdOf(body));
     return true;
   }

@@ -1,37 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Refusal } from '../errors/errors.js';
-import { readEnvelope, type Envelope } from '../mcp/envelope.js';
-import type { BrowserHandles, SessionResources } from '../mcp/methodContext.js';
-import type { RequestStates } from '../mcp/requestState.js';
+import { readEnvelope } from '../mcp/envelope.js';
 import { parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
-import { StatelessRequest, type StatelessSessionOptions } from '../mcp/stateless.js';
+import { StatelessRequest } from '../mcp/stateless.js';
 import { isServed, listenMethod, statelessCapabilities, statelessListings } from '../mcp/statelessMethods.js';
-import type { Changes } from '../mcp/changes.js';
-import { publishTo, type HandleOwner } from '../session/browserHandles.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { principalKey, type Caller } from '../tenancy/principal.js';
-import { withBrowserTools } from '../tools/catalogue.js';
-import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import type { OpenResponses } from './openResponses.js';
 import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from './repeatedHeaders.js';
 import { SseWriter } from './sseWriter.js';
+import { statelessOptions, type StatelessDeps } from './statelessOptions.js';
 import type { Subscriptions } from './subscriptions.js';
 import { cutAtExpiry } from './tokenExpiry.js';
-import { openMemory, resolveChoices, type TransportDeps } from './transport.js';
+import { resolveChoices, type TransportDeps } from './transport.js';
 
 /** Requests of one user that may be in flight at once (S10). */
 const maxInFlight = 256;
 /** A stream begins with the first message about its request, or after this time: quick answers are plain JSON. */
 const streamAfterMs = 2_000;
 
-export interface StatelessHttpDeps extends TransportDeps {
+export interface StatelessHttpDeps extends TransportDeps, StatelessDeps {
   readonly openResponses: OpenResponses;
-  /** The browsers that a request can name. */
-  browsersOf(owner: HandleOwner): BrowserHandles;
-  /** What tools without a browser stored for a user. */
-  resourcesOf(user: string): SessionResources;
-  readonly requestStates: RequestStates;
-  readonly changes: Changes;
   readonly subscriptions: Subscriptions;
 }
 
@@ -73,7 +62,11 @@ export function createStatelessHttp(deps: StatelessHttpDeps) {
     checkStandardHeaders(request, message);
     const user = principalKey(toPrincipal(caller));
     const stream = new AnswerStream(deps, posted);
-    const options = await optionsFor(deps, caller, { envelope, request, write: (notice) => stream.write(notice) });
+    const options = statelessOptions(deps, {
+      ...{ caller, envelope, sessionId: null, write: (notice) => stream.write(notice) },
+      choices: await resolveChoices(deps, toPrincipal(caller), request),
+      admitOpening: () => deps.admit(request, 'connection'),
+    });
     options.memory.checkRoom();
     const run = new StatelessRequest(message, envelope, options);
     checkCall(run, message, request);
@@ -100,51 +93,6 @@ function checkCall(run: StatelessRequest, { method, params }: JSONRPCRequest, re
   if (method !== 'tools/call') return;
   const listing = statelessListings(run).find(({ name }) => name === params?.['name']);
   if (listing !== undefined) checkParameterHeaders(request, listing.inputSchema, params?.['arguments']);
-}
-
-interface NewRequest {
-  readonly envelope: Envelope;
-  readonly request: IncomingMessage;
-  write(message: JSONRPCMessage): void;
-}
-
-async function optionsFor(
-  deps: StatelessHttpDeps,
-  caller: Caller,
-  added: NewRequest,
-): Promise<StatelessSessionOptions> {
-  const { parts, clock } = deps;
-  const { envelope, request, write } = added;
-  const principal = toPrincipal(caller);
-  const { toolSet: listed, ...choices } = await resolveChoices(deps, principal, request);
-  const toolSet = withBrowserTools(listed);
-  const { client, clientCapabilities, protocolVersion } = envelope;
-  const browsers = deps.browsersOf({
-    ...{ ...choices, principal, caller, toolSet, client, clientCapabilities, protocolVersion, sessionId: null },
-    admitOpening: () => deps.admit(request, 'connection'),
-  });
-  const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log, prepareBrowser } = parts;
-  return {
-    ...{
-      user: principal.user,
-      owner: principalKey(principal),
-      requestStates: deps.requestStates,
-      toolSet,
-      serverFeatures,
-      serverInfo,
-      workspace,
-      secrets,
-      browsers,
-      clock,
-      log,
-      write,
-    },
-    profileChoices: { operator, connection: parseProfileChoice(choices.profile ?? '') },
-    resources: deps.resourcesOf(principalKey(principal)),
-    memory: openMemory(deps, { principal }),
-    changed: publishTo(deps.changes, principalKey(principal)),
-    ...(prepareBrowser && { prepareBrowser }),
-  };
 }
 
 /** The status of an answer that is an error of the protocol itself; every other one is in a 200. */

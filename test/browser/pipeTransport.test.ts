@@ -31,6 +31,17 @@ test('a message that arrives in pieces is handed over whole, and the next one af
   expect(transport.droppedBecause).toBeUndefined();
 });
 
+test('a script over the bound, as with a huge source map in it, is passed over', async () => {
+  const { browser, received, transport } = open(40);
+  for (const piece of ['{"method":"Debugger.scriptParsed","params":', 'x'.repeat(50), 'y'.repeat(50), '}\0next\0']) {
+    browser.write(piece);
+    await nextTurn();
+  }
+  while (received.length < 1) await nextTurn();
+  expect(received).toEqual(['next']);
+  expect(transport.droppedBecause).toBeUndefined();
+});
+
 test.each([
   ['while it arrives, before its end', ['01234', '56789', '+']],
   ['when it arrives in one piece', ['0123456789+\0next\0']],

@@ -3,6 +3,7 @@ import { readProofs } from '../../visualizations/proofs.js';
 import { root } from '../support/root.js';
 import { explore } from './explore.js';
 import { scoreOf } from './mutationScore.js';
+import { playAllOrders } from './ownershipPlay.js';
 import { families, prove, stepsOf } from './proofs.js';
 import { RealSession } from './realSession.js';
 import { SessionWorld, type SessionBounds } from './sessionWorld.js';
@@ -70,4 +71,13 @@ test.each(kinds)('[S1][S2][S4][S9] a real session goes every way of the explored
   }
   expect(differences).toEqual([]);
   expect(states.length).toBeGreaterThan(300);
+});
+
+test.each([
+  { failures: 0, drains: false, returns: false },
+  { failures: 1, drains: false, returns: false },
+])('[S5][S11] one node at most owns a session, in every order of the steps of two nodes: %j', async (bounds) => {
+  const { states, violations } = await playAllOrders(bounds);
+  expect(Object.fromEntries(violations)).toEqual({});
+  expect(states).toBeGreaterThan(100);
 });

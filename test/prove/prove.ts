@@ -3,6 +3,7 @@ import { argv, stdout } from 'node:process';
 import { machines } from '../../machines/index.js';
 import { proofRecordPath, type ProofRecord } from '../../visualizations/proofs.js';
 import { scoreOf } from './mutationScore.js';
+import { playAllOrders } from './ownershipPlay.js';
 import { families, proveFamily, type Proof } from './proofs.js';
 
 // npm run prove [-- --deep | --record]: explores the charts. Exits with 1 if a promise does not hold or a change is not noticed.
@@ -34,6 +35,18 @@ for (const family of families(isDeep)) {
     record.proofs.push({ world, states, transitions, depth, chartStates, layers: [...layers] });
   }
   say(`  ${family.name}: the last bound brought no new state of a chart\n`);
+}
+
+for (const drains of [false, true]) {
+  const bounds = { failures: Number(isDeep || !drains), drains, returns: isDeep };
+  const { states, moves, depth, violations } = await playAllOrders(bounds);
+  const failing = `${bounds.failures} failed steps of the store`;
+  say(
+    `ownership by two nodes, real code: ${failing}${drains ? ', one node stops' : ''}${isDeep ? ', taken back' : ''}`,
+  );
+  say(`  ${states} states, ${moves} moves, depth ${depth}, complete, ${violations.size} violations`);
+  for (const [promise, story] of violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
+  failures += violations.size;
 }
 
 for (const { name } of machines) {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { extensionTools } from '../../src/tools/allTools.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
+import { coverageTools } from '../../src/tools/coverageTools.js';
 import { networkTools } from '../../src/tools/networkTools.js';
 import { sourceTools } from '../../src/tools/sourceTools.js';
 import { bundleApp, lineWith, withMap, type AppFiles } from '../support/bundleApp.js';
@@ -28,6 +29,9 @@ async function send({ url }: Sent): Promise<Response> {
 console.warn('started');
 void send({ url: '/data.json' });
 setTimeout(() => reduce(state, { type: 'rename', title: 'second' }), 0);
+addEventListener('click', () => {
+  console.log('clicked', location.href);
+});
 `,
   'src/store/reducer.ts': `export interface State {
   readonly items: readonly { readonly title: string }[];
@@ -99,6 +103,8 @@ beforeAll(async () => {
   routes.set('/worker.js', text(withMap(worker, '/worker.js.map')));
   routes.set('/worker.js.map', text(`)]}'\n${worker.map}`));
   routes.set('/empty', page());
+  routes.set('/covered', page('<link rel="stylesheet" href="/app.css"><p>one</p><script src="/app.js"></script>'));
+  routes.set('/app.css', text('p { color: red; }\nb { color: blue; }\n', 'text/css'));
   routes.set('/data.json', text('{}', 'application/json'));
   const broken: Readonly<Record<string, Route>> = {
     gone: (_request, response) => void response.writeHead(404).end(),
@@ -119,7 +125,13 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   site = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  tools = await startToolHarness([...consoleTools, ...networkTools, ...sourceTools, ...extensionTools]);
+  tools = await startToolHarness([
+    ...consoleTools,
+    ...networkTools,
+    ...sourceTools,
+    ...coverageTools,
+    ...extensionTools,
+  ]);
 });
 
 afterAll(async () => {
@@ -195,6 +207,20 @@ describe('a bundled app in TypeScript', () => {
     expect(await tools.text('search_sources', { text: 'no such text' })).toContain('Nothing found');
   });
 
+  test('coverage names the original lines that ran, and the style rules that were applied', async () => {
+    await tools.run('start_coverage');
+    await consoleOf('/covered', 'JSON');
+    const loaded = await tools.text('stop_coverage');
+    const [, line] = lineWith(files, 'src/main.ts', 'clicked').split(':');
+    expect(loaded).toMatch(new RegExp(`^src/main\\.ts \\(app\\.js\\): .* lines ran; did not run: ${line}$`, 'm'));
+    expect(loaded).toMatch(/^src\/worker\.ts \(worker\.js\): 8 of 8 lines ran$/m);
+    expect(loaded).toMatch(/^app\.css: 1 of 2 lines applied; applied: 1$/m);
+    await tools.run('start_coverage');
+    expect(await tools.text('stop_coverage', { text: 'reducer' })).toMatch(/reducer\.ts .*: 0 of \d lines ran$/);
+    expect(await tools.refusal('stop_coverage')).toContain('start_coverage');
+    await consoleOf('/', 'JSON');
+  });
+
   test('a name that does not fit is told with those that are similar', async () => {
     expect(await tools.refusal('get_source', { file: 'src/reducer.ts' })).toMatch(
       /^There is no source src\/reducer\.ts\. Similar: src\/store\/reducer\.ts\. list_sources /,
@@ -219,6 +245,28 @@ test('a source map that is missing, broken, of another build or late leaves the 
       'silent.js: its source map has not arrived yet',
     ]),
   );
+});
+
+test.each([
+  [
+    'a script that the page writes',
+    (code: string) =>
+      `{ const made = document.createElement('script'); made.text = ${code}; document.body.append(made); }`,
+    '(inline)',
+  ],
+  [
+    'a module that is evaluated',
+    (code: string) => `(0, eval)(${code} + '\\n//# sourceURL=webpack-internal:///./made.js')`,
+    'made.js',
+  ],
+])('%s is placed by its own map', async (_what, run, script) => {
+  const map = { version: 3, sources: ['webpack:///./src/made.ts'], sourcesContent: ['\n\nmade();'], mappings: 'AAEA' };
+  const { page: tab } = tools.browser.page();
+  await tab.goto(`${site}/empty`);
+  await tab.evaluate(run(JSON.stringify(withMap({ code: `console.log('made');`, map: JSON.stringify(map) }))));
+  const { text: messages } = await tools.run('list_console_messages', { text: 'made' });
+  expect(messages).toContain(`log: made (src/made.ts:3:1, ${script}:1:9)`);
+  expect(await tools.text('get_source', { file: 'src/made.ts', from: 3 })).toContain('3: made();');
 });
 
 test('`debugger` statements pause nothing', async () => {

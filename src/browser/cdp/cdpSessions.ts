@@ -60,12 +60,13 @@ export function attachToChildren(
 /**
  * Follows a page's session and those of its out-of-process frames and workers (CDP Target.setAutoAttach, flat). A new
  * target is paused until every follower of the page has sent its commands, so that no event of its start is missed. One
- * session may have several followers, which attach with the same settings.
+ * session may have several followers, which attach with the same settings. A later one gets those that are `present`.
  */
 export function followSessions(
   root: CDPSession,
   follower: SessionFollower,
   filter?: Protocol.Target.TargetFilter,
+  present: readonly TargetSession[] = [],
 ): FollowedSessions {
   const open = new Map<CDPSession, { source: TargetSession; stop: () => void }>();
 
@@ -94,7 +95,8 @@ export function followSessions(
     }
   }
 
-  const ready = Promise.allSettled(add({ kind: 'page', session: root })).then(() => undefined);
+  const sources = [{ kind: 'page' as const, session: root }, ...present.filter(({ session }) => session !== root)];
+  const ready = Promise.allSettled(sources.flatMap(add)).then(() => undefined);
   return {
     ready,
     sessions: () => [...open.values()].map(({ source }) => source),

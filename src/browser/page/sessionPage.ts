@@ -11,6 +11,7 @@ import { InitScripts } from './initScripts.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
 import { ScriptRegistry } from '../sources/scriptRegistry.js';
+import { PageCoverage } from '../profiling/pageCoverage.js';
 import { PageTracing } from '../profiling/pageTracing.js';
 import { ScreenRecording } from './screenRecording.js';
 import { Credentials, withoutCredentials } from '../policy/credentials.js';
@@ -69,6 +70,7 @@ export class SessionPage {
   readonly emulation: Emulation;
   readonly initScripts: InitScripts;
   readonly tracing: PageTracing;
+  readonly coverage: PageCoverage;
   readonly recording: ScreenRecording;
   /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
@@ -99,6 +101,7 @@ export class SessionPage {
     this.emulation = new Emulation(page, cdp);
     this.initScripts = new InitScripts(page, cdp);
     this.tracing = new PageTracing(page);
+    this.coverage = new PageCoverage(page, cdp, () => this.scripts.sessions());
     this.recording = new ScreenRecording(page);
     const elements = new ElementUids();
     this.elements = elements;
@@ -221,7 +224,7 @@ export class SessionPage {
     this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
-    await Promise.all([this.tracing.dispose(), this.recording.dispose()]);
+    await Promise.all([this.tracing.dispose(), this.coverage.dispose(), this.recording.dispose()]);
     if (!this.cdp.detached) await this.cdp.detach().catch(noop);
   }
 }

@@ -10,6 +10,8 @@ export class PipeTransport extends BrowserTransport {
   readonly #fromBrowser: Readable;
   #partial: Buffer[] = [];
   #partialBytes = 0;
+  /** Whether the rest of the current message is left out. */
+  #isLeftOut = false;
   readonly #onData = (chunk: Buffer): void => this.#readMessages(chunk);
   readonly #onClose = (): void => this.onclose?.();
 
@@ -44,9 +46,12 @@ export class PipeTransport extends BrowserTransport {
     for (let end = chunk.indexOf(0); end !== -1; end = chunk.indexOf(0, start)) {
       if (!this.#append(chunk.subarray(start, end))) return;
       const message = Buffer.concat(this.#partial).toString('utf8');
+      const isWhole = !this.#isLeftOut;
+      this.#isLeftOut = false;
       this.#partial = [];
       this.#partialBytes = 0;
       start = end + 1;
+      if (!isWhole) continue;
       // One message per turn of the event loop, as over a socket: code that awaits a response runs before the next
       // event.
       setImmediate(() => void this.receive(message));
@@ -56,8 +61,15 @@ export class PipeTransport extends BrowserTransport {
 
   /** Appends a chunk to the current message; false if the message is too long. */
   #append(chunk: Buffer): boolean {
+    if (this.#isLeftOut) return true;
     this.#partialBytes += chunk.length;
     if (this.#partialBytes > this.maxMessageBytes) {
+      const beginning = this.#partial[0] ?? chunk;
+      if (isScriptEvent(beginning)) {
+        this.#isLeftOut = true;
+        this.#partial = [];
+        return true;
+      }
       this.drop(this.tooLongCause);
       return false;
     }
@@ -65,3 +77,8 @@ export class PipeTransport extends BrowserTransport {
     return true;
   }
 }
+
+/** It has the whole source map of a script that contains it. A script that nobody hears of costs its places alone. */
+const scriptEvent = Buffer.from('{"method":"Debugger.script');
+
+const isScriptEvent = (beginning: Buffer): boolean => beginning.subarray(0, scriptEvent.length).equals(scriptEvent);

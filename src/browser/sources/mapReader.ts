@@ -7,6 +7,7 @@ import {
   type TraceMap,
 } from '@jridgewell/trace-mapping';
 import { z } from 'zod';
+import type { MappedLine } from './coveredLines.js';
 import { shortSourceName } from './sourceNames.js';
 
 /** In a script as it runs, or in a file that it was made from. Both count from 0. */
@@ -124,6 +125,14 @@ export class MapReader {
   /** Undefined if the map does not contain it. */
   text(source: number): string | undefined {
     return this.#map.sourcesContent?.[source] ?? undefined;
+  }
+
+  /** Every place in the script that was made from a file, in order. */
+  *mappedLines(): Generator<MappedLine> {
+    for (const [segment, line] of this.#segments()) {
+      if (segment.length === 1 || this.files[segment[1]] === undefined) continue;
+      yield { at: { line, column: segment[0] }, source: segment[1], line: segment[2] };
+    }
   }
 
   *#segments(): Generator<[SourceMapSegment, number]> {

@@ -84,12 +84,15 @@ export function originalFiles(scripts: readonly SourceScript[]): OriginalFile[] 
 async function scriptsOfPage(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<SourceScript[]> {
   await untilAborted(page.scripts.refresh(), AbortSignal.any([signal, timeLimit(mapsMs)])).catch(noop);
   signal.throwIfAborted();
-  const live = page.scripts.list().filter((script) => script.url !== '' && page.scripts.isLive(script));
+  // Code without a name is told only if it was made from files.
+  const live = page.scripts
+    .list()
+    .filter((script) => script.url + script.sourceMapUrl !== '' && page.scripts.isLive(script));
   const each = new Map(live.map((script) => [`${script.url} ${script.hash}`, script]));
   return Promise.all(
     [...each.values()].slice(-maxScripts).map(async (script) => ({
       ...(await mappedScriptOf(page, script)),
-      name: shortSourceName(script.url, page.url()),
+      name: script.url === '' ? '(inline)' : shortSourceName(script.url, page.url()),
       context: contextOf(script),
       length: script.length,
       map: undefined,

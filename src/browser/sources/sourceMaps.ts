@@ -210,7 +210,8 @@ export async function mappedScriptOf(page: SessionPage, script: Script): Promise
   const { startLine, startColumn, endLine, endColumn } = script;
   const line = endLine - startLine;
   return {
-    url: script.url,
+    // A script that a page writes has no address of its own.
+    url: script.url === '' ? page.url() : script.url,
     sourceMapUrl: script.sourceMapUrl,
     hash: script.hash,
     start: { line: startLine, column: startColumn },
@@ -244,7 +245,7 @@ function mapUrlIn(text: string): string {
   return text.slice(text.indexOf('=', at) + 1, newline === -1 ? undefined : newline).trim();
 }
 
-function endOf(text: string): Position {
+export function endOf(text: string): Position {
   const last = text.lastIndexOf('\n');
   let line = 0;
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) line += 1;

@@ -8,6 +8,7 @@ import {
   type Position,
   type ScriptEnd,
 } from './mapReader.js';
+import { coveredOriginals, coveredText, type CoveredLines, type UsedRanges } from './coveredLines.js';
 import { searchText, type TextMatch, type TextQuery } from './textSearch.js';
 
 /** What the thread does, by name. Each takes one argument that can be cloned. */
@@ -27,6 +28,8 @@ export interface SourceOperations {
     query: TextQuery;
     files: readonly { key: string; source: number }[];
   }): readonly (readonly TextMatch[])[];
+  /** Of each original file of the map; of the text itself without one. */
+  coverage(part: { key: string | undefined; text: string; used: UsedRanges }): readonly CoveredLines[];
   searchText(search: { query: TextQuery; text: string }): readonly TextMatch[];
 }
 
@@ -77,6 +80,8 @@ const operations: SourceOperations = {
       performance.now() > until ? [] : searchText(mapOf(key).text(source) ?? '', query),
     );
   },
+  coverage: ({ key, text, used }) =>
+    key === undefined ? [coveredText(text, used)] : coveredOriginals(text, used, mapOf(key).mappedLines()),
   searchText: ({ query, text }) => searchText(text, query),
 };
 

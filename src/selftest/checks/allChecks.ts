@@ -19,7 +19,7 @@ import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
-import { sourceChecks } from './sourceChecks.js';
+import { coverageChecks, sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
 import { styleChecks } from './styleChecks.js';
 
@@ -43,6 +43,7 @@ export const checks: readonly Check[] = [
   ...evidenceChecks,
   ...storageChecks,
   ...auditChecks,
+  ...coverageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
   ...extensionContextChecks,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith, type Check, type CheckContext } from '../checkContext.js';
+import { assertIncludes, rowsOf, rowWith, type Check, type CheckContext } from '../checkContext.js';
 
 /** Runs a script that was made from the file `src/WORD.ts`, with its source map in it; answers the word. */
-async function runMappedScript(context: CheckContext): Promise<string> {
-  await context.openControls();
+async function runMappedScript(context: CheckContext, { stays = false } = {}): Promise<string> {
+  if (!stays) await context.openControls();
   const word = `w${randomUUID().replaceAll('-', '')}`;
   const sourcesContent = [`// in front\nconsole.info('${word}');\n`];
   const map = { version: 3, sources: [`webpack:///./src/${word}.ts`], sourcesContent, mappings: 'AACA' };
@@ -15,6 +15,32 @@ async function runMappedScript(context: CheckContext): Promise<string> {
   );
   return word;
 }
+
+export const coverageChecks: readonly Check[] = [
+  {
+    tool: 'start_coverage',
+    async run(context) {
+      const word = await runMappedScript(context);
+      await context.call('start_coverage');
+      const [row] = rowsOf(await context.call('stop_coverage', { text: word }), 'files');
+      assert.equal(row?.['usedLines'], 0);
+      return 'what ran before is not told';
+    },
+  },
+  {
+    tool: 'stop_coverage',
+    async run(context) {
+      await context.openControls();
+      assertIncludes(await context.expectError('stop_coverage', {}), 'start_coverage');
+      await context.call('start_coverage');
+      const word = await runMappedScript(context, { stays: true });
+      const answer = await context.call('stop_coverage', { text: word });
+      const row = rowWith(answer, 'files', { file: `src/${word}.ts` });
+      assert.deepEqual(row['used'], ['2']);
+      return 'the line of an original file that ran';
+    },
+  },
+];
 
 export const sourceChecks: readonly Check[] = [
   {
