@@ -44,6 +44,10 @@ import {
 } from './extensionLifecycle.js';
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
 import { fireEventTool } from './extensionEventTools.js';
+import { setPermissionsTool } from './extensionPermissionTool.js';
+import { getExtensionFlowTool } from './extensionFlowTool.js';
+import { checkWorkerSleepTool } from './workerSleepTool.js';
+import { listRequestRulesTool } from './requestRuleTool.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
 export const extensionTools: readonly Tool[] = [
@@ -53,12 +57,14 @@ export const extensionTools: readonly Tool[] = [
   reloadExtensionTool,
   setExtensionEnabledTool,
   uninstallExtensionTool,
+  setPermissionsTool,
   listExtensionContextsTool,
   switchExtensionContextTool,
   evaluateInExtensionTool,
   activateServiceWorkerTool,
   stopServiceWorkerTool,
   serviceWorkerStatusTool,
+  checkWorkerSleepTool,
   triggerExtensionActionTool,
   fireEventTool,
   openExtensionPopupTool,
@@ -70,11 +76,13 @@ export const extensionTools: readonly Tool[] = [
   monitorMessagesTool,
   sendMessageTool,
   traceApiCallsTool,
+  getExtensionFlowTool,
   getExtensionLogsTool,
   getRuntimeErrorsTool,
   clearErrorsTool,
   inspectManifestTool,
   checkInjectionTool,
+  listRequestRulesTool,
 ];
 
 /** Every tool of this package, in the order in which clients list them. */

@@ -112,7 +112,7 @@ export const sendMessageTool = defineTool({
   input: z.strictObject({
     extensionId: extensionIdInput,
     message: z.unknown().describe('Any JSON'),
-    from: z.enum(contextKinds).exclude(['page']).optional().describe('Sender; default: a hidden page of the extension'),
+    from: z.enum(contextKinds).exclude(['page']).optional().describe('Sender; default: a hidden page'),
     pageId: optionalPageId.describe('Page of a content_script that sends'),
     toPageId: optionalPageId.describe('Send to the content scripts of this page'),
     timeoutMs: z.int().min(1).max(25_000).default(5_000).describe('Longest wait, in ms'),
@@ -285,8 +285,8 @@ export const getExtensionLogsTool = defineTool({
   input: z.strictObject({
     extensionId: extensionIdInput,
     level: logLevel.optional().describe('Only this level'),
-    context: z.string().optional().describe('How the context begins: service_worker, content_script, /popup.html, …'),
-    keepAlive: z.boolean().optional().describe('Keep the service worker running, to lose none of its messages'),
+    context: z.string().optional().describe('How it begins: service_worker, content_script, /popup.html'),
+    keepAlive: z.boolean().optional().describe('Keep the service worker running, to lose nothing'),
     ...listingInput,
   }),
   output: z.object({

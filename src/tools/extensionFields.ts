@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
+import type { ReloadResult } from '../browser/extensions/extensionInstall.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
@@ -58,4 +59,23 @@ export function describeSelectionAfter({ selected }: SessionBrowser, closed: rea
   if (closed.length === 0) return [];
   if (selected === undefined) return ['No page is selected now.'];
   return [`Page ${selected.id} is selected now: ${shortUrl(selected.url())}`];
+}
+
+/** What a reload changed, and what still runs the old code. */
+export function describeReload(
+  { extension, warnings, closed, stale, stalePages }: ReloadResult,
+  previous: string,
+): string {
+  const { name, version, enabled } = extension;
+  return [
+    `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,
+    ...(enabled ? [] : ['It is disabled: set_extension_enabled enables it.']),
+    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...closed.map(({ kind, url }) => `Chrome closed its ${kind.replace('_', ' ')}: ${shortUrl(url)}`),
+    ...stale.map(({ url }) => `Still open with the old code: ${shortUrl(url)}`),
+    ...stalePages.map(
+      (page) =>
+        `Page ${page.id} (${shortUrl(page.url())}) has the old content script, cut off from the extension: navigate_page with reload.`,
+    ),
+  ].join('\n');
 }

@@ -5,8 +5,8 @@ import { unpackExtension, download } from '../browser/extensions/extensionArchiv
 import {
   hasWorker,
   installExtension,
+  loadAgain,
   reloadExtension,
-  type ReloadResult,
   setExtensionEnabled,
 } from '../browser/extensions/extensionInstall.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
@@ -16,6 +16,7 @@ import { requireInnerLinks } from './workspace.js';
 import {
   closedPagesDuring,
   describeClosedPages,
+  describeReload,
   extensionFolder,
   extensionId,
   extensionIdInput,
@@ -285,7 +286,10 @@ export const reloadExtensionTool = defineTool({
   group: 'extension',
   needs: 'extension',
   description: 'Load the code of an extension again from its folder; names the pages that still run the old code',
-  input: z.strictObject({ extensionId: extensionIdInput }),
+  input: z.strictObject({
+    extensionId: extensionIdInput,
+    reloadPages: z.boolean().optional().describe('Load those pages again'),
+  }),
   output: z.object({
     extensionId,
     version: z.string(),
@@ -297,7 +301,7 @@ export const reloadExtensionTool = defineTool({
     staleContentScripts: z.array(z.object({ pageId: z.int(), url: z.string() })),
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
-  async handler({ extensionId: id }, { browser, signal }) {
+  async handler({ extensionId: id, reloadPages = false }, { browser, signal }) {
     const { value, closed: closedPages } = await closedPagesDuring(browser, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
         const extension = await findExtension(scope, id);
@@ -308,9 +312,15 @@ export const reloadExtensionTool = defineTool({
       }),
     );
     const { previousVersion, reloading } = value;
-    const { extension, warnings, closed, stale, stalePages } = reloading;
+    const { extension, warnings, closed, stale } = reloading;
+    const loaded = reloadPages ? await loadAgain(reloading.stalePages, signal) : [];
+    const stalePages = reloading.stalePages.filter((page) => !loaded.includes(page));
     return {
-      text: [describeReload(reloading, previousVersion), ...describeSelectionAfter(browser, closedPages)].join('\n'),
+      text: [
+        describeReload({ ...reloading, stalePages }, previousVersion),
+        ...loaded.map((page) => `Loaded page ${page.id} again: ${shortUrl(page.url())}`),
+        ...describeSelectionAfter(browser, closedPages),
+      ].join('\n'),
       structured: {
         extensionId: id,
         version: extension.version,
@@ -323,21 +333,6 @@ export const reloadExtensionTool = defineTool({
     };
   },
 });
-
-function describeReload({ extension, warnings, closed, stale, stalePages }: ReloadResult, previous: string): string {
-  const { name, version, enabled } = extension;
-  return [
-    `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,
-    ...(enabled ? [] : ['It is disabled: set_extension_enabled enables it.']),
-    ...warnings.map((warning) => `Warning: ${warning}`),
-    ...closed.map(({ kind, url }) => `Chrome closed its ${kind.replace('_', ' ')}: ${shortUrl(url)}`),
-    ...stale.map(({ url }) => `Still open with the old code: ${shortUrl(url)}`),
-    ...stalePages.map(
-      (page) =>
-        `Page ${page.id} (${shortUrl(page.url())}) has the old content script, cut off from the extension: navigate_page with reload.`,
-    ),
-  ].join('\n');
-}
 
 export const setExtensionEnabledTool = defineTool({
   name: 'set_extension_enabled',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Tool, definePageTool } from './defineTool.js';
+import { type Tool, type BrowserToolContext, definePageTool } from './defineTool.js';
 import { mockNetworkTool } from './networkMockTool.js';
 import { listWebSocketFramesTool } from './webSocketFrameTool.js';
 import type { NetworkRequest, HttpHeaders, NetworkCollector } from '../browser/collectors/networkCollector.js';
@@ -13,7 +13,7 @@ import { frameText, locationText } from './consoleTools.js';
 import { OriginalPlaces } from './originalPlaces.js';
 import { textPart } from '../text.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
-import { matchingRules } from '../browser/extensions/requestRules.js';
+import { matchingRules, ruleText } from '../browser/extensions/requestRules.js';
 
 const urlChars = 300;
 
@@ -189,6 +189,8 @@ const getNetworkRequestTool = definePageTool({
     bodyNote: z.string().optional(),
     /** Rules of extensions that match a request which one of them blocked. */
     blockedBy: z.array(z.string()).optional(),
+    /** Rules of extensions that redirect or change it, or let it pass. */
+    changedBy: z.array(z.string()).optional(),
   }),
   annotations: { readOnlyHint: true },
   lock: false,
@@ -206,17 +208,15 @@ const getNetworkRequestTool = definePageTool({
       throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
     }
     const response = args.body === 'response' ? await responsePart(network, args) : {};
-    const isBlocked = request.failure?.error === 'net::ERR_BLOCKED_BY_CLIENT' && browser.isolation !== 'context';
-    const blockedBy = isBlocked
-      ? await withCdpScope(browser.browser, signal, (scope) => matchingRules(scope, request))
-      : [];
+    const rules = await rulesFor(request, { browser, signal });
+    const isBlocked = request.failure?.error === 'net::ERR_BLOCKED_BY_CLIENT';
     const places = await OriginalPlaces.find({ browser, page }, { locations: request.initiator.stack }, signal);
     const details = requestDetails(shown, places);
     const text = describeRequest(args.id, shown, details, { requestBody, ...response });
     return {
-      text: blockedBy.length === 0 ? text : `${text}\nBlocked by ${blockedBy.join('; ')}.`,
+      text: rules.length === 0 ? text : `${text}\n${isBlocked ? 'Blocked' : 'Changed'} by ${rules.join('; ')}.`,
       structured: {
-        ...(blockedBy.length > 0 && { blockedBy }),
+        ...(rules.length > 0 && (isBlocked ? { blockedBy: rules } : { changedBy: rules })),
         ...structuredRequest({ id: args.id, value: shown }),
         ...details,
         ...(requestBody === undefined ? {} : { requestBody }),
@@ -225,6 +225,22 @@ const getNetworkRequestTool = definePageTool({
     };
   },
 });
+
+/** The rules of extensions that act on a request. A shared browser has none, and older ones do not tell. */
+async function rulesFor(
+  request: NetworkRequest,
+  { browser, signal }: Pick<BrowserToolContext, 'browser' | 'signal'>,
+): Promise<string[]> {
+  if (browser.isolation === 'context' || !/^(?:https?|wss?):/.test(request.url)) return [];
+  try {
+    return await withCdpScope(browser.browser, signal, async (scope) =>
+      (await matchingRules(scope, request)).map(ruleText),
+    );
+  } catch {
+    signal.throwIfAborted();
+    return [];
+  }
+}
 
 interface BodyRange {
   readonly id: number;

@@ -1,5 +1,5 @@
 import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
-import { matchingRules } from '../../src/browser/extensions/requestRules.js';
+import { matchingRules, ruleText } from '../../src/browser/extensions/requestRules.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 
 let tools: ExtensionTools;
@@ -248,9 +248,11 @@ it('names extension, ruleset and rule of what declarativeNetRequest would do to 
   };
   const rules = (more: object = {}) =>
     withCdpScope(tools.browser.browser, new AbortController().signal, (scope) =>
-      matchingRules(scope, { ...request, ...more }),
+      matchingRules(scope, { ...request, ...more }).then((found) => found.map(ruleText)),
     );
-  expect(await rules()).toEqual([`rule 7 of ruleset list of extension "Blocker" (${extensionId})`]);
+  expect(await rules()).toEqual([
+    `rule 7 of ruleset list (rules.json [0]) of extension "Blocker" (${extensionId}): block`,
+  ]);
   expect(await rules({ type: 'image' })).toEqual([]);
   await tools.openPage('/settled.html');
   const page = tools.browser.page();

@@ -65,6 +65,10 @@ export const {
   fireEvent,
   fireAlarm,
   readFirableEvents,
+  readPermissions,
+  removePermissions,
+  readVariables,
+  readRuleState,
   testRequestRules,
 } = sources;
 

@@ -121,6 +121,51 @@ export class MenuEntries {
   }
 }
 
+/** What an extension asked its user to permit. */
+export interface PermissionPrompt {
+  readonly context: string;
+  /** JSON, capped. */
+  readonly asked: string;
+  /** JSON, `true` or `false`, or an error; undefined while Chrome asks. */
+  readonly answer: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+const maxPrompts = 20;
+
+/** The newest requests for permissions of each extension, and which extensions are refused theirs. */
+export class PermissionPrompts {
+  readonly #prompts = new Map<string, Map<string, PermissionPrompt>>();
+  readonly #refusing = new Set<string>();
+
+  get refusing(): readonly string[] {
+    return [...this.#refusing];
+  }
+
+  refuse(extensionId: string, isRefusing: boolean): void {
+    if (isRefusing) this.#refusing.add(extensionId);
+    else this.#refusing.delete(extensionId);
+  }
+
+  of(extensionId: string): PermissionPrompt[] {
+    return [...(this.#prompts.get(extensionId)?.values() ?? [])];
+  }
+
+  record({ id, phase, value = '', error, at }: ActivityReport, { extensionId, key, name }: ReportingContext): void {
+    const prompts = this.#prompts.get(extensionId) ?? new Map<string, PermissionPrompt>();
+    this.#prompts.set(extensionId, prompts);
+    const known = prompts.get(`${key} ${id}`);
+    if (phase === 'end') {
+      if (known !== undefined) prompts.set(`${key} ${id}`, { ...known, answer: error ?? value });
+      return;
+    }
+    prompts.set(`${key} ${id}`, { context: name, asked: value, answer: undefined, at });
+    const [oldest] = prompts.keys();
+    if (prompts.size > maxPrompts && oldest !== undefined) prompts.delete(oldest);
+  }
+}
+
 /** Undefined for what was cut. */
 function parseJson(text: string): unknown {
   try {

@@ -7,7 +7,7 @@ import {
   type CdpHandlers,
   type TargetSession,
 } from '../cdp/cdpSessions.js';
-import type { CallLog, MenuEntries } from './callLog.js';
+import type { CallLog, MenuEntries, PermissionPrompts } from './callLog.js';
 import type { ExtensionLog, LogSource } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
 import { ownDocumentPath } from './installedExtensions.js';
@@ -17,6 +17,7 @@ export interface ActivityLogs {
   readonly messages: MessageLog;
   readonly calls: CallLog;
   readonly menus: MenuEntries;
+  readonly prompts: PermissionPrompts;
   readonly logs: ExtensionLog;
 }
 
@@ -67,8 +68,8 @@ export class ContextFollower {
     this.ready = this.#followed.ready;
   }
 
-  /** Applies the current tracing state of an extension to its contexts here. */
-  async updateTracing(extensionId: string): Promise<void> {
+  /** Applies what is traced and refused now to the contexts of an extension here. */
+  async update(extensionId: string): Promise<void> {
     const sessions = this.#followed.sessions().filter(({ kind }) => kind !== 'worker');
     await Promise.all(sessions.map(({ session }) => this.#setBreakpoint(session)));
     const worlds = [...this.#contexts.values()].filter((world) => world.extensionId === extensionId);
@@ -112,7 +113,7 @@ export class ContextFollower {
       urlRegex: `^${scheme}`,
       lineNumber: 0,
       columnNumber: 0,
-      condition: instrumentExpression(this.#logs.calls.isTracing),
+      condition: instrumentExpression(this.#logs.calls.isTracing, this.#logs.prompts.refusing),
     });
     const [breakpoint] = await Promise.all([unlessGone(made), removed && unlessGone(removed)]);
     if (breakpoint !== undefined) this.#breakpoints.set(session, breakpoint.breakpointId);
@@ -203,7 +204,7 @@ export class ContextFollower {
     const run = (expression: string): Promise<unknown> =>
       unlessGone(session.send('Runtime.evaluate', { expression, contextId, silent: true }));
     await Promise.all([
-      run(instrumentExpression(this.#logs.calls.trace(extensionId) !== undefined)),
+      run(instrumentExpression(this.#logs.calls.trace(extensionId) !== undefined, this.#logs.prompts.refusing)),
       unlessGone(session.send('Runtime.addBinding', { name: bindingName, ...world })),
       run(flushExpression),
     ]);
@@ -225,6 +226,7 @@ export function recordReport(logs: ActivityLogs, payload: string, reporter: Repo
   const report = parseReport(payload);
   if (report === undefined) return;
   if (report.kind === 'menu') logs.menus.record(report, reporter);
+  else if (report.kind === 'prompt') logs.prompts.record(report, reporter);
   else if (report.kind === 'call') logs.calls.record(report, reporter);
   else logs.messages.record(report, reporter);
 }

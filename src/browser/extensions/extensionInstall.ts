@@ -119,17 +119,19 @@ export interface ReloadResult extends Installation {
 
 /**
  * Reloads an extension from its folder and reports what still runs its old code. Throws a ToolError when Chrome refuses
- * the folder; the version loaded before then stays in effect.
+ * the folder; the version loaded before then stays in effect. `beforeLoading` may change what Chrome keeps of it.
  */
 export async function reloadExtension(
   scope: CdpScope,
   extension: Extension,
   pages: readonly SessionPage[],
+  beforeLoading: () => Promise<void> = () => Promise.resolve(),
 ): Promise<ReloadResult> {
   const [before, contentScripts] = await Promise.all([
     openDocuments(scope, extension),
     contentScriptsIn(scope, extension, pages),
   ]);
+  await beforeLoading();
   const installation = await installExtension(scope, extension.path).catch((error: unknown) => {
     if (!(error instanceof ToolError)) throw error;
     const consequence = `${extension.name} ${extension.version} stays loaded as it was before.`;
@@ -147,4 +149,17 @@ export async function reloadExtension(
 async function openDocuments(scope: CdpScope, extension: Extension): Promise<ExtensionContext[]> {
   const contexts = await runningContexts(await scope.targets(), extension);
   return contexts.filter(({ kind }) => kind !== 'service_worker');
+}
+
+const pageLoadMs = 10_000;
+
+/** Loads pages again that have an old content script. Resolves with those that loaded in time. */
+export async function loadAgain(pages: readonly SessionPage[], signal: AbortSignal): Promise<SessionPage[]> {
+  const loads = pages.map(async (page) => {
+    await page.page.reload({ waitUntil: 'domcontentloaded', timeout: pageLoadMs, signal });
+    return page;
+  });
+  const results = await Promise.allSettled(loads);
+  signal.throwIfAborted();
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 }

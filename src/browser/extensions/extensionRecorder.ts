@@ -2,9 +2,9 @@ import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
 import { unlessGone, openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { CallLog, MenuEntries, type CallTrace } from './callLog.js';
+import { CallLog, MenuEntries, PermissionPrompts, type CallTrace } from './callLog.js';
 import { ContextFollower, recordReport } from './contextFollower.js';
-import { instrumentWorker, removeBinding, takeWorkerReports } from './instrument.js';
+import { instrumentExpression, instrumentWorker, removeBinding, takeWorkerReports } from './instrument.js';
 import { originOf } from './installedExtensions.js';
 import { ExtensionLog } from './extensionLog.js';
 import { MessageLog } from './messageLog.js';
@@ -48,6 +48,7 @@ export class ExtensionRecorder {
   readonly calls = new CallLog();
   readonly logs = new ExtensionLog();
   readonly menus = new MenuEntries();
+  readonly prompts = new PermissionPrompts();
   readonly storage: StorageChangeLog;
   readonly #browser: Browser;
   readonly #followers = new Map<string, ContextFollower>();
@@ -96,7 +97,7 @@ export class ExtensionRecorder {
   async startTrace(scope: CdpScope, { extensionId, filter }: CallTrace): Promise<WorkerState> {
     const state = await this.captureWorker(scope, extensionId);
     this.calls.start({ extensionId, filter });
-    await this.#updateTracing(extensionId);
+    await this.#updateFollowers(extensionId);
     await this.keepAwake(extensionId, 'trace', true);
     return state;
   }
@@ -104,9 +105,19 @@ export class ExtensionRecorder {
   /** False if nothing was traced. */
   async stopTrace(extensionId: string): Promise<boolean> {
     const stopped = this.calls.stop(extensionId);
-    await this.#updateTracing(extensionId);
+    await this.#updateFollowers(extensionId);
     await this.keepAwake(extensionId, 'trace', false);
     return stopped;
+  }
+
+  /** From now on refuses an extension what it asks its user to permit, or lets Chrome ask again. */
+  async refusePrompts(scope: CdpScope, extensionId: string, isRefusing: boolean): Promise<void> {
+    this.prompts.refuse(extensionId, isRefusing);
+    await this.#updateFollowers(extensionId);
+    const targetId = (await WorkerMonitor.open(scope)).targetId(extensionId);
+    if (targetId === undefined || this.isKeptAwake(extensionId)) return;
+    const expression = instrumentExpression(false, this.prompts.refusing);
+    await unlessGone((await scope.attach(targetId)).send('Runtime.evaluate', { expression, silent: true }));
   }
 
   isKeptAwake(extensionId: string): boolean {
@@ -215,7 +226,9 @@ export class ExtensionRecorder {
     if (session === undefined || session === null || this.#followers.has(sessionId)) return;
     if (!this.#isFollowed(target)) {
       const isOurs = target.url.startsWith('chrome-extension://');
-      const done = isOurs ? instrumentWorker(session) : unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
+      const done = isOurs
+        ? instrumentWorker(session, this.prompts.refusing)
+        : unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
       void done.then(() => unlessGone(root.send('Target.detachFromTarget', { sessionId })));
       return;
     }
@@ -242,7 +255,7 @@ export class ExtensionRecorder {
     if (root !== undefined) await unlessGone(root.send('Target.detachFromTarget', { sessionId }));
   }
 
-  async #updateTracing(extensionId: string): Promise<void> {
-    await Promise.all([...this.#followers.values()].map((follower) => follower.updateTracing(extensionId)));
+  async #updateFollowers(extensionId: string): Promise<void> {
+    await Promise.all([...this.#followers.values()].map((follower) => follower.update(extensionId)));
   }
 }

@@ -142,6 +142,9 @@ const infoSchema = z.object({
 /** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
 export type ExtensionInfo = z.infer<typeof infoSchema>;
 
+export const hostAccesses = ['ON_CLICK', 'ON_SPECIFIC_SITES', 'ON_ALL_SITES'] as const;
+export type HostAccess = (typeof hostAccesses)[number];
+
 /** The hidden page of each browser that has one. It is as old as the first call that needed it. */
 const keptPages = new WeakMap<Browser, Promise<KeptPage>>();
 
@@ -201,6 +204,17 @@ export class ExtensionsPage {
   /** Takes its access to files from an extension, which Chrome then loads again. */
   async denyFiles(extensionId: string): Promise<void> {
     await this.#call('developerPrivate.updateExtensionConfiguration', { extensionId, fileAccess: false });
+  }
+
+  /** Sets on which sites an extension may use the hosts of its manifest, as its page of details does. */
+  async setHostAccess(extensionId: string, hostAccess: HostAccess): Promise<void> {
+    await this.#call('developerPrivate.updateExtensionConfiguration', { extensionId, hostAccess });
+  }
+
+  /** Grants one of the hosts that `setHostAccess` withholds, or takes it back. */
+  async setHost(extensionId: string, host: string, isGranted: boolean): Promise<void> {
+    const method = isGranted ? 'addHostPermission' : 'removeHostPermission';
+    await this.#call(`developerPrivate.${method}`, extensionId, host);
   }
 
   /** Empties what Chrome noted of an extension. */

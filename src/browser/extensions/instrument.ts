@@ -21,9 +21,12 @@ export const withoutInstrument = (stack: string): string =>
     .filter((line) => !(line.startsWith('    at ') && line.includes(sourceName)))
     .join('\n');
 
-/** Instruments the context it runs in, or only sets whether it traces. Breaks nothing where no extension runs. */
-export function instrumentExpression(tracing: boolean): string {
-  return `(() => { try { return ${callExpression(instrumentContext, bindingName, tracing)}; } catch { return false; } })()\n//# sourceURL=${sourceName}`;
+/**
+ * Instruments the context it runs in, or only sets whether it traces, and whether it refuses permissions. Breaks nothing
+ * where no extension runs.
+ */
+export function instrumentExpression(tracing: boolean, refusing: readonly string[]): string {
+  return `(() => { try { return ${callExpression(instrumentContext, bindingName, tracing, refusing)}; } catch { return false; } })()\n//# sourceURL=${sourceName}`;
 }
 
 /** Sends what was reported before the binding was there. */
@@ -36,9 +39,9 @@ const workerStartMs = 2_000;
  * Instruments a worker that waits for its debugger, before its first statement, and lets it run. Resolves when that is
  * done, or when it takes too long; the caller then detaches, since a session keeps the worker alive. Never rejects.
  */
-export async function instrumentWorker(session: CDPSession): Promise<void> {
+export async function instrumentWorker(session: CDPSession, refusing: readonly string[]): Promise<void> {
   const parsed = new Promise<void>((resolve) => session.once('Debugger.scriptParsed', () => resolve()));
-  const condition = instrumentExpression(false);
+  const condition = instrumentExpression(false, refusing);
   void unlessGone(session.send('Debugger.enable'));
   void unlessGone(session.send('Debugger.setSkipAllPauses', { skip: true }));
   const place = { urlRegex: '^chrome-extension://', lineNumber: 0, columnNumber: 0 };

@@ -51,6 +51,8 @@ const manifestSchema = z.object({
   commands: z.record(z.string(), z.unknown()).optional().catch(undefined),
   permissions: z.array(z.unknown()).optional().catch(undefined),
   optional_permissions: z.array(z.unknown()).optional().catch(undefined),
+  host_permissions: z.array(z.unknown()).optional().catch(undefined),
+  optional_host_permissions: z.array(z.unknown()).optional().catch(undefined),
   key: text,
   default_locale: text,
   background: z.object({ service_worker: text }).optional().catch(undefined),

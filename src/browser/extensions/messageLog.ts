@@ -254,7 +254,7 @@ function sizeOf({ payload, reply = '', error = '', from, to }: ExtensionMessage)
 const reportSchema = z.object({
   id: z.number(),
   phase: z.enum(['begin', 'end']),
-  kind: z.enum(['send', 'receive', 'call', 'menu']),
+  kind: z.enum(['send', 'receive', 'call', 'menu', 'prompt']),
   api: z.string(),
   value: z.string().optional(),
   error: z.string().optional(),

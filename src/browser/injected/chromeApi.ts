@@ -32,7 +32,16 @@ export interface ChromeApi {
   };
   readonly notifications?: { getAll(): Promise<object> };
   readonly contextMenus?: object;
+  readonly permissions?: {
+    getAll(): Promise<{ permissions?: string[]; origins?: string[] }>;
+    contains(permissions: unknown): Promise<boolean>;
+    remove(permissions: object): Promise<boolean>;
+  };
   readonly declarativeNetRequest?: {
+    getEnabledRulesets(): Promise<string[]>;
+    getDisabledRuleIds(options: { rulesetId: string }): Promise<number[]>;
+    getDynamicRules(): Promise<object[]>;
+    getSessionRules(): Promise<object[]>;
     /** Only in unpacked extensions. */
     testMatchOutcome?(request: object): Promise<{ matchedRules: { ruleId: number; rulesetId: string }[] }>;
   };

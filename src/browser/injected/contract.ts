@@ -184,10 +184,26 @@ export interface StorageChangeReport {
  */
 export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
 
+/** What `chrome.permissions.getAll` answers. */
+export interface GrantedPermissions {
+  readonly apis: readonly string[];
+  readonly hosts: readonly string[];
+}
+
 /** A rule of `declarativeNetRequest`. */
 export interface RuleMatch {
   readonly ruleId: number;
   readonly rulesetId: string;
+}
+
+/** The rules that `declarativeNetRequest` has beside the files, and which of those in the files it uses. */
+export interface RuleState {
+  /** The ids of the rulesets that are on. */
+  readonly enabled: readonly string[];
+  /** Rules that are off, by the ruleset that is on. */
+  readonly disabled: Readonly<Record<string, readonly number[]>>;
+  readonly dynamic: readonly object[];
+  readonly session: readonly object[];
 }
 
 /** `unknown`: the extension has no such event, or alarm. `unheard`: no listener is registered. */
@@ -213,7 +229,7 @@ export interface ActivityReport {
   /** Shared by `begin` and `end` of one call or message. Unique within a context. */
   readonly id: number;
   readonly phase: 'begin' | 'end';
-  readonly kind: 'send' | 'receive' | 'call' | 'menu';
+  readonly kind: 'send' | 'receive' | 'call' | 'menu' | 'prompt';
   /** `runtime.sendMessage`, `port "name"`, `storage.local.get`, … */
   readonly api: string;
   /** JSON, capped: the message or the arguments; at the end the reply or result. */
@@ -298,7 +314,7 @@ export interface InjectedFunctions {
   runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue>;
   formatValue(maxCharacters: number): string;
   formatScope(maxVariables: number, maxCharacters: number): ScopeText;
-  instrumentContext(bindingName: string, isTracing: boolean): false;
+  instrumentContext(bindingName: string, isTracing: boolean, refusing?: readonly string[]): false;
   flushReports(): void;
   takeReports(): readonly string[];
   correctInstallDetails(placeholderVersion: string): false;
@@ -316,5 +332,9 @@ export interface InjectedFunctions {
   fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult>;
   fireAlarm(name: string, timeoutMs: number): Promise<FireResult>;
   readFirableEvents(): Promise<FirableEvents>;
-  testRequestRules(request: object): Promise<readonly RuleMatch[]>;
+  readPermissions(): Promise<GrantedPermissions>;
+  removePermissions(permissions: object): Promise<boolean>;
+  readVariables(declared: Readonly<Record<string, () => unknown>>): Record<string, string>;
+  readRuleState(): Promise<RuleState | null>;
+  testRequestRules(requests: readonly object[]): Promise<readonly (readonly RuleMatch[])[]>;
 }

@@ -1,5 +1,5 @@
 import type {} from './chromeApi.js';
-import type { ActionState, RuleMatch, SendResult, TabPosition } from './contract.js';
+import type { ActionState, GrantedPermissions, RuleMatch, RuleState, SendResult, TabPosition } from './contract.js';
 import { toJson } from './values.js';
 
 /** In a document of the extension. */
@@ -17,10 +17,35 @@ export async function readRegisteredScripts(): Promise<readonly object[]> {
   return globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [];
 }
 
-/** In a document of the extension: its rules that match a request. None without the permission, or for what Chrome refuses. */
-export async function testRequestRules(request: object): Promise<readonly RuleMatch[]> {
-  const outcome = await globalThis.chrome?.declarativeNetRequest?.testMatchOutcome?.(request).catch(() => undefined);
-  return (outcome?.matchedRules ?? []).map(({ ruleId, rulesetId }) => ({ ruleId, rulesetId }));
+/** In a document of the extension. */
+export async function readPermissions(): Promise<GrantedPermissions> {
+  const { permissions = [], origins = [] } = (await globalThis.chrome?.permissions?.getAll()) ?? {};
+  return { apis: permissions, hosts: origins };
+}
+
+/** In a document of the extension. Chrome refuses required ones. */
+export async function removePermissions(permissions: object): Promise<boolean> {
+  return (await globalThis.chrome?.permissions?.remove(permissions)) ?? false;
+}
+
+/** In a document of the extension; null without the permission for rules. */
+export async function readRuleState(): Promise<RuleState | null> {
+  const rules = globalThis.chrome?.declarativeNetRequest;
+  if (rules === undefined) return null;
+  const enabled = await rules.getEnabledRulesets();
+  const ids = enabled.map(async (rulesetId) => [rulesetId, await rules.getDisabledRuleIds({ rulesetId })] as const);
+  const disabled = Object.fromEntries(await Promise.all(ids));
+  return { enabled, disabled, dynamic: await rules.getDynamicRules(), session: await rules.getSessionRules() };
+}
+
+/** In a document of the extension: its rules that match each request. None for what Chrome refuses. */
+export async function testRequestRules(requests: readonly object[]): Promise<readonly (readonly RuleMatch[])[]> {
+  const rules = globalThis.chrome?.declarativeNetRequest;
+  const matchesOf = async (request: object): Promise<readonly RuleMatch[]> => {
+    const outcome = await rules?.testMatchOutcome?.(request).catch(() => undefined);
+    return (outcome?.matchedRules ?? []).map(({ ruleId, rulesetId }) => ({ ruleId, rulesetId }));
+  };
+  return Promise.all(requests.map(matchesOf));
 }
 
 /** In any context of an extension: sends a message to a tab, or to the extension itself, and waits for the reply. */

@@ -23,8 +23,17 @@ export {
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
+export {
+  readActionState,
+  readPermissions,
+  readRegisteredScripts,
+  readRuleState,
+  removePermissions,
+  sendFromExtension,
+  testRequestRules,
+} from './extensionCalls.js';
+export { readVariables } from './variables.js';
 export { scrollNearest } from './scrolling.js';
-export { readActionState, readRegisteredScripts, sendFromExtension, testRequestRules } from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export {
   readDrag,

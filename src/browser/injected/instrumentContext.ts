@@ -1,11 +1,12 @@
 import type { ChromeApi } from './chromeApi.js';
 import { Reporter } from './reporter.js';
-import { watchCalls, watchMenus } from './watchCalls.js';
+import { watchCalls, watchMenus, watchPrompts } from './watchCalls.js';
 import { watchMessages } from './watchMessages.js';
 
 /** What an instrumented context keeps on its global object. */
 interface Recorder {
   setTracing(isTracing: boolean): void;
+  setRefusing(isRefusing: boolean): void;
   flush(): void;
   take(): string[];
 }
@@ -15,25 +16,30 @@ const recorderKey = Symbol.for('greenroom.activity');
 /**
  * In a context of an extension, before its first statement: wraps the messaging functions, once, so that they report
  * through the binding; and, when tracing, every other `chrome.*` function. What the extension sees stays as it was: same
- * replies, and rejections as unhandled as before. Returns false, as the condition of a breakpoint that never stops.
+ * replies, and rejections as unhandled as before. The extensions in `refusing` are refused the permissions that they ask
+ * for. Returns false, as the condition of a breakpoint that never stops.
  */
-export function instrumentContext(bindingName: string, isTracing: boolean): false {
+export function instrumentContext(bindingName: string, isTracing: boolean, refusing: readonly string[] = []): false {
   const api = globalThis.chrome;
   if (api?.runtime?.id === undefined) return false;
   const known = findRecorder();
   if (known !== undefined) {
     known.setTracing(isTracing);
+    known.setRefusing(refusing.includes(api.runtime.id));
     return false;
   }
+  let isRefusing = refusing.includes(api.runtime.id);
   const reporter = new Reporter(bindingName);
   const recorder: Recorder = {
     setTracing: tracingSwitch(api, reporter),
+    setRefusing: (isOn) => void (isRefusing = isOn),
     flush: () => reporter.flush(),
     take: () => reporter.take(),
   };
   Object.defineProperty(globalThis, recorderKey, { value: recorder });
   watchMessages(api, reporter);
   watchMenus(api, reporter);
+  watchPrompts(api, reporter, () => isRefusing);
   recorder.setTracing(isTracing);
   return false;
 }

@@ -1,5 +1,5 @@
 import { followCall } from './followCall.js';
-import { isFunction, replaceMethod } from './values.js';
+import { isFunction, replaceMethod, type AnyFunction } from './values.js';
 import type { ChromeApi } from './chromeApi.js';
 import { print, printAll, type Reporter } from './reporter.js';
 
@@ -33,6 +33,30 @@ function read(owner: object, name: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Reports what an extension asks its user to permit, and how that is answered. While `isRefusing`, Chrome asks nobody:
+ * what is not granted yet is refused.
+ */
+export function watchPrompts({ permissions }: ChromeApi, reporter: Reporter, isRefusing: () => boolean): void {
+  replaceMethod(permissions, 'request', (original) => (...args) => {
+    const end = reporter.begin('prompt', 'permissions.request', { value: print(args[0]) });
+    const self: object = permissions ?? {};
+    const isGranted = async ([wanted]: readonly unknown[]): Promise<boolean> =>
+      (await permissions?.contains(wanted)) ?? false;
+    return followCall(isRefusing() ? answeringCallback(isGranted) : original, self, args, end);
+  });
+}
+
+/** A function of promises that also takes a callback as its last argument. */
+function answeringCallback(work: (args: readonly unknown[]) => Promise<boolean>): AnyFunction {
+  return (...args) => {
+    const callback = args.at(-1);
+    if (!isFunction(callback)) return work(args);
+    void work(args).then(callback, () => callback(false));
+    return undefined;
+  };
 }
 
 /** Reports the entries of context menus, which Chrome tells nobody. */

@@ -12,6 +12,20 @@ const addNote = (text: string): string =>
 
 export const extensionActivityChecks: readonly Check[] = [
   {
+    tool: 'get_extension_flow',
+    async run(context) {
+      await installSample(context);
+      const message = { type: 'none', word: randomUUID() };
+      await context.call('send_extension_message', { extensionId, message });
+      const { text } = await context.call('get_extension_flow', { extensionId });
+      assertIncludes(text, `send_extension_message -> service_worker: runtime.onMessage ${JSON.stringify(message)}`);
+      const drawn = await context.call('get_extension_flow', { extensionId, format: 'mermaid' });
+      assertIncludes(drawn.data['mermaid'], `sequenceDiagram`);
+      assertIncludes(drawn.data['mermaid'], message.word);
+      return 'a message as text and as a diagram';
+    },
+  },
+  {
     tool: 'watch_extension_storage',
     async run(context) {
       await installSample(context);

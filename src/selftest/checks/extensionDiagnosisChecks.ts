@@ -20,6 +20,28 @@ async function installWithPage(context: CheckContext): Promise<void> {
 
 export const extensionDiagnosisChecks: readonly Check[] = [
   {
+    tool: 'list_request_rules',
+    async run(context) {
+      const word = randomUUID();
+      const made = await writeExtension(context, {
+        permissions: ['declarativeNetRequest'],
+        declarative_net_request: { rule_resources: [{ id: 'list', enabled: true, path: 'rules.json' }] },
+      });
+      const condition = { urlFilter: word, resourceTypes: ['script'] };
+      await writeFile(join(made.path, 'rules.json'), JSON.stringify([{ id: 4, action: { type: 'block' }, condition }]));
+      const { data: installed } = await context.call('install_extension', { path: made.path });
+      const only = { extensionId: installed['id'] };
+      const listed = await context.call('list_request_rules', only);
+      const row = rowWith(listed, 'rules', { ruleset: 'list', id: 4 });
+      assert.equal(row['at'], 'rules.json [0]');
+      const url = `https://example.com/${word}.js`;
+      const { data, text } = await context.call('list_request_rules', { ...only, url });
+      assertIncludes(text, `As script: rule 4 of ruleset list (rules.json [0]) of extension "${made.name}"`);
+      assert.equal((data['outcomes'] as unknown[]).length, 1);
+      return 'a rule of a file, and what it would block';
+    },
+  },
+  {
     tool: 'get_extension_runtime_errors',
     async run(context) {
       await installWithPage(context);

@@ -57,6 +57,9 @@ export const extensionLifeChecks: readonly Check[] = [
       const stale = await context.call('reload_extension', { extensionId: sampleExtensionId });
       const row = rowWith(stale, 'staleContentScripts', { url: `${context.pages}/extension-notes.html` });
       assertIncludes(stale.text, `Page ${String(row['pageId'])}`);
+      const fresh = await context.call('reload_extension', { extensionId: sampleExtensionId, reloadPages: true });
+      assert.deepEqual(fresh.data['staleContentScripts'], []);
+      assertIncludes(fresh.text, `Loaded page ${String(row['pageId'])} again`);
       return `the new code runs; page ${String(row['pageId'])} has the old content script`;
     },
   },
@@ -73,6 +76,27 @@ export const extensionLifeChecks: readonly Check[] = [
       assert.equal(await state(), true);
       assert.equal(await evaluateInSample(context, 'word', { extensionId }), 'on');
       return 'off, then on with its worker running';
+    },
+  },
+  {
+    tool: 'set_extension_permissions',
+    async run(context) {
+      const made = await writeExtension(context, {
+        optional_permissions: ['bookmarks'],
+        background: { service_worker: 'worker.js' },
+      });
+      await writeFile(join(made.path, 'worker.js'), 'self.count = () => chrome.bookmarks.getTree();');
+      const { data } = await context.call('install_extension', { path: made.path });
+      const extensionId = String(data['id']);
+      const before = await context.call('set_extension_permissions', { extensionId });
+      const need = { api: 'chrome.bookmarks.getTree', at: 'worker.js:1', permission: 'bookmarks', state: 'optional' };
+      assert.deepEqual(before.data['needs'], [need]);
+      const granted = await context.call('set_extension_permissions', { extensionId, grant: ['bookmarks'] });
+      assertIncludes(granted.text, 'Chrome granted bookmarks');
+      assert.equal(await evaluateInSample(context, 'self.count().then((tree) => tree.length)', { extensionId }), 1);
+      const revoked = await context.call('set_extension_permissions', { extensionId, revoke: ['bookmarks'] });
+      assert.deepEqual(revoked.data['optional'], ['bookmarks']);
+      return 'granted by Chrome, used, and revoked';
     },
   },
   {

@@ -14,6 +14,14 @@ const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKe
 const secret = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64');
 const secretOld = privateKey.export({ type: 'pkcs1', format: 'der' }).toString('base64');
 
+const rules = (rule: object): AuditCase[0] => [
+  {
+    permissions: ['declarativeNetRequest'],
+    declarative_net_request: { rule_resources: [{ id: 'r', enabled: true, path: 'rules.json' }] },
+  },
+  { 'rules.json': JSON.stringify([rule]) },
+];
+
 /** What is planted, and the beginning of the line that has to be said. */
 export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
   'a manifest that is no JSON': [
@@ -116,7 +124,31 @@ export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
           '[\n{ "id": 1, "action": { "type": "block" }, "condition": {} },\n{ "id": 2, "action": { "type": "block" } }]',
       },
     ],
-    'refused rules.json:3 [1]: The rule is wrong: it has no condition',
+    'breaks rules.json:3 [1]: Chrome leaves the rule out: it has no condition',
+  ],
+  'a rule with a type that does not exist': [
+    rules({ id: 1, action: { type: 'block' }, condition: { resourceTypes: ['scripts'] } }),
+    'breaks rules.json:1 [0]: Chrome leaves the rule out: resourceTypes has "scripts"',
+  ],
+  'a rule with an unknown key': [
+    rules({ id: 1, action: { type: 'block' }, condition: { urlfilter: 'ads' } }),
+    'breaks rules.json:1 [0]: Chrome does not know "urlfilter" in a condition',
+  ],
+  'a rule with a lookahead': [
+    rules({ id: 1, action: { type: 'block' }, condition: { regexFilter: '(?=a)' } }),
+    'refused rules.json:1 [0]: The rule is wrong: regexFilter has a lookaround',
+  ],
+  'a rule that redirects to a path': [
+    rules({ id: 1, action: { type: 'redirect', redirect: { url: '/x' } }, condition: {} }),
+    'refused rules.json:1 [0]: The rule is wrong: action.redirect.url "/x" is no absolute address',
+  ],
+  'a rule that changes headers without hosts': [
+    rules({
+      id: 1,
+      action: { type: 'modifyHeaders', requestHeaders: [{ header: 'a', operation: 'remove' }] },
+      condition: {},
+    }),
+    'breaks rules.json:1 [0]: A rule with modifyHeaders works only on hosts of host_permissions',
   ],
   'a worker that imports a missing module': [
     moduleWorker('import "./lib/a.js";', {}, { 'lib/a.js': '\nimport "./gone.js";' }),

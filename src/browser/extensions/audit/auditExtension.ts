@@ -16,6 +16,7 @@ const answerSchema = z.union([
   z.object({
     findings: z.array(z.object({ severity: z.enum(severities), at: z.string(), problem: z.string(), fix: z.string() })),
     more: z.int(),
+    needs: z.array(z.object({ api: z.string(), permission: z.string(), at: z.string() })),
     manifest: z.unknown(),
   }),
 ]);

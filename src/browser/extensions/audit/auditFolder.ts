@@ -1,6 +1,6 @@
 import { readExtensionFiles, type ExtensionFiles } from '../extensionFiles.js';
 import type { ManifestJson } from '../manifest.js';
-import { codeFindings, workerFindings } from './codeRules.js';
+import { apiNeeds, codeFindings, workerFindings } from './codeRules.js';
 import { documentFindings, importFindings } from './documentRules.js';
 import { fileFindings, loadFindings } from './fileRules.js';
 import { severities, type Audit, type Finding } from './findings.js';
@@ -17,7 +17,7 @@ interface Subject {
 /** More of one extension are not said. */
 const maxFindings = 500;
 
-function findingsOf(files: ExtensionFiles, json: ManifestJson, isLate: () => boolean): Finding[] {
+function examine(files: ExtensionFiles, json: ManifestJson, isLate: () => boolean): Pick<Audit, 'findings' | 'needs'> {
   const loaded = new LoadedCode(files, json, isLate);
   loaded.load();
   const code = new LinkedCode(loaded);
@@ -35,7 +35,9 @@ function findingsOf(files: ExtensionFiles, json: ManifestJson, isLate: () => boo
   if (files.cut !== undefined)
     found.push({ severity: 'advice', at: 'manifest.json:1', problem: files.cut, fix: 'Nothing is said of the rest.' });
   const unique = new Map(found.map((finding) => [`${finding.at} ${finding.problem}`, finding]));
-  return [...unique.values()].sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
+  const findings = [...unique.values()];
+  findings.sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
+  return { findings, needs: apiNeeds(code) };
 }
 
 /**
@@ -50,12 +52,13 @@ export async function auditFolder({ name, path }: Subject, isLate: () => boolean
     const finding: Finding = {
       ...{ severity: 'refused', at, problem: `Chrome cannot parse it: ${problem ?? ''}.`, fix: 'Mend the JSON.' },
     };
-    return { findings: [finding], more: 0, manifest: null };
+    return { findings: [finding], more: 0, needs: [], manifest: null };
   }
-  const findings = findingsOf(files, json, isLate);
+  const { findings, needs } = examine(files, json, isLate);
   return {
     findings: findings.slice(0, maxFindings),
     more: Math.max(0, findings.length - maxFindings),
+    needs,
     manifest: json,
   };
 }

@@ -10,7 +10,7 @@ import {
   since,
   worksInPart,
 } from './chromeApis.js';
-import { placeAt, type Finding } from './findings.js';
+import { placeAt, type ApiNeed, type Finding } from './findings.js';
 import type { LinkedCode, LinkedUse } from './linkedCode.js';
 import type { Context } from './loadedCode.js';
 import { prefixesOf } from './conditions.js';
@@ -142,6 +142,22 @@ export function* missingPermissions(code: LinkedCode, declared: ReadonlySet<stri
     const problem = `The code uses chrome.${namespace}, and "${namespace}" is not among the permissions: it is undefined there.`;
     yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${namespace}" to permissions.` };
   }
+}
+
+/** More of one extension are not said. */
+const maxNeeds = 200;
+
+/** The APIs that an extension's own contexts use, each once, and their permissions. */
+export function apiNeeds(code: LinkedCode): ApiNeed[] {
+  const needs = new Map<string, ApiNeed>();
+  for (const use of code.uses) {
+    const permission = permissionOf(use.path);
+    if (permission === undefined || use.isInjected || !runsInExtension(use) || needs.size >= maxNeeds) continue;
+    const depth = permission.split('.').length + 2;
+    const api = use.path.replaceAll('()', '').split('.').slice(0, depth).join('.');
+    if (!needs.has(api)) needs.set(api, { api, permission, at: placeOf(use) });
+  }
+  return [...needs.values()];
 }
 
 /** The permission without which a path is undefined. */

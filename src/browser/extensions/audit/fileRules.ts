@@ -6,6 +6,7 @@ import { localPath } from '../extensionFiles.js';
 import { isJsonObject, objectAt, objectsIn, stringsIn } from '../manifest.js';
 import { atKey, placeAt, type Audited, type Finding, type Findings, type Severity } from './findings.js';
 import type { LoadedCode, MissingFile } from './loadedCode.js';
+import { ruleFindings } from './ruleFileRules.js';
 
 /** Reads a file of the extension as text; undefined if it is not there. */
 type ReadText = (path: string) => string | undefined;
@@ -238,69 +239,6 @@ function* placeholderFindings(at: string, name: string, entry: Record<string, un
       fix: `Add "placeholders": { "${used.toLowerCase()}": { "content": "$1" } }, or write $$ for a dollar sign.`,
     };
   }
-}
-
-const ruleActions = ['block', 'allow', 'allowAllRequests', 'redirect', 'upgradeScheme', 'modifyHeaders'];
-const maxRuleFindings = 20;
-
-function* ruleFindings(audited: Audited, read: ReadText): Findings {
-  const resources = objectsIn(objectAt(audited.json, 'declarative_net_request')['rule_resources']);
-  const permissions = stringsIn(audited.json['permissions']);
-  if (
-    resources.length > 0 &&
-    !permissions.some((permission) => /^declarativeNetRequest(?:WithHostAccess)?$/.test(permission))
-  )
-    yield atKey(audited, 'declarative_net_request', [
-      'refused',
-      'It needs the permission declarativeNetRequest.',
-      'Add "declarativeNetRequest" to permissions.',
-    ]);
-  for (const { path } of resources) {
-    const text = typeof path === 'string' ? read(path) : undefined;
-    if (typeof path !== 'string' || text === undefined) continue;
-    try {
-      const { value, lineOf } = parseChromeJson(text);
-      if (!Array.isArray(value)) throw new TypeError('it is no list');
-      const found: Finding[] = [];
-      const ids = new Set<unknown>();
-      for (const [index, rule] of value.entries()) {
-        const problem = isJsonObject(rule) ? ruleProblem(rule, ids) : 'it is no object';
-        const at = `${localPath(path)}:${lineOf(`[${index}]`)} [${index}]`;
-        if (problem !== undefined)
-          found.push({
-            severity: 'refused',
-            at,
-            problem: `The rule is wrong: ${problem}.`,
-            fix: 'Mend or remove the rule.',
-          });
-        if (found.length >= maxRuleFindings) break;
-      }
-      yield* found;
-    } catch (error) {
-      yield {
-        severity: 'refused',
-        at: path,
-        problem: `Chrome cannot parse it: ${messageOf(error)}.`,
-        fix: 'Write a list of rules in JSON.',
-      };
-    }
-  }
-}
-
-function ruleProblem(rule: Record<string, unknown>, ids: Set<unknown>): string | undefined {
-  const { id } = rule;
-  const [action, condition] = [objectAt(rule, 'action'), objectAt(rule, 'condition')];
-  if (typeof id !== 'number' || !Number.isInteger(id) || id < 1) return 'its id is no whole number from 1 on';
-  if (ids.has(id)) return `its id ${id} was there before`;
-  ids.add(id);
-  if (!isJsonObject(rule['condition'])) return 'it has no condition';
-  const { type } = action;
-  if (typeof type !== 'string' || !ruleActions.includes(type))
-    return `action.type is ${JSON.stringify(type)}, and may be ${ruleActions.join(', ')}`;
-  if (type === 'redirect' && !isJsonObject(action['redirect'])) return 'it redirects, and has no action.redirect';
-  if ('urlFilter' in condition && 'regexFilter' in condition) return 'it has both urlFilter and regexFilter';
-  for (const key of ['urlFilter', 'regexFilter']) if (condition[key] === '') return `${key} is empty`;
-  return undefined;
 }
 
 /** One finding for a missing file, however many places name it. */

@@ -15,11 +15,20 @@ export interface Finding {
   readonly fix: string;
 }
 
+/** An API that the code uses, and the permission without which it is undefined. */
+export interface ApiNeed {
+  readonly api: string;
+  readonly permission: string;
+  /** Its first use. */
+  readonly at: string;
+}
+
 /** The findings about an extension's folder, the gravest first. */
 export interface Audit {
   readonly findings: readonly Finding[];
   /** Findings beyond the limit. */
   readonly more: number;
+  readonly needs: readonly ApiNeed[];
   /** As on the disk; null if Chrome cannot parse it. */
   readonly manifest: unknown;
 }

@@ -1,0 +1,196 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { messageOf, ToolError } from '../../errors/errors.js';
+import { readVariables } from '../cdp/injectedFunctions.js';
+import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { SessionBrowser } from '../pool/sessionBrowser.js';
+import { ExtensionStorage, type StorageArea } from './chromeStorage.js';
+import { EffectObserver, fireExtensionEvent } from './extensionEvents.js';
+import { sendMessage } from './extensionMessage.js';
+import type { Extension } from './installedExtensions.js';
+import { wakeWorker, WorkerMonitor } from './serviceWorkers.js';
+
+/** A message to the worker, or an event. */
+export interface SleepStep {
+  readonly message?: unknown;
+  readonly event?: string | undefined;
+  readonly subject?: string | undefined;
+}
+
+/** What the worker's sleep changes after one step. */
+export interface SleepDifference {
+  /** From 1. */
+  readonly step: number;
+  readonly what: 'answer' | 'storage' | 'error' | 'variable';
+  readonly name: string;
+  readonly awake: string;
+  readonly asleep: string;
+}
+
+type Facts = ReadonlyMap<string, Omit<SleepDifference, 'step'>>;
+
+export interface SleepCheck {
+  readonly browser: SessionBrowser;
+  readonly steps: readonly SleepStep[];
+  /** Of events about a tab. */
+  readonly page: () => SessionPage;
+}
+
+const replyTimeoutMs = 3_000;
+/** How long a step has to take effect. */
+const settleMs = 250;
+const areas: readonly StorageArea[] = ['local', 'sync', 'session'];
+const maxValueChars = 150_000;
+const nothing = 'nothing';
+
+/**
+ * Does the steps three times, each time with the storage as it was and a worker that has just started: twice with a worker
+ * that stays awake, once with one that is put to sleep before each step, as idling does. What differs between the first two
+ * is left out, such as the time. The storage is left as it was.
+ */
+export async function compareSleep(
+  scope: CdpScope,
+  extension: Extension,
+  check: SleepCheck,
+): Promise<SleepDifference[]> {
+  const storage = await ExtensionStorage.open(scope, extension);
+  const before = await saveStorage(storage, extension);
+  const runs: Facts[][] = [];
+  try {
+    for (const sleeps of [false, false, true]) {
+      await restoreStorage(storage, before);
+      runs.push(await runSteps(scope, extension, { ...check, storage, sleeps }));
+    }
+  } finally {
+    await restoreStorage(storage, before).catch(() => scope.signal.throwIfAborted());
+  }
+  const [first = [], second = [], asleep = []] = runs;
+  return check.steps.flatMap((_step, index) =>
+    differences(first[index] ?? new Map(), second[index] ?? new Map(), asleep[index] ?? new Map()).map(
+      (difference) => ({
+        step: index + 1,
+        ...difference,
+      }),
+    ),
+  );
+}
+
+function differences(first: Facts, second: Facts, asleep: Facts): Omit<SleepDifference, 'step'>[] {
+  const keys = new Set([...first.keys(), ...asleep.keys()]);
+  return [...keys].flatMap((key) => {
+    const awake = first.get(key)?.awake ?? nothing;
+    const other = asleep.get(key)?.awake ?? nothing;
+    const known = first.get(key) ?? asleep.get(key);
+    const isSteady = awake === (second.get(key)?.awake ?? nothing);
+    return known === undefined || !isSteady || awake === other ? [] : [{ ...known, awake, asleep: other }];
+  });
+}
+
+type Saved = ReadonlyMap<StorageArea, Readonly<Record<string, unknown>>>;
+
+async function saveStorage(storage: ExtensionStorage, { name }: Extension): Promise<Saved> {
+  const saved = new Map<StorageArea, Record<string, unknown>>();
+  for (const area of areas) {
+    const reading = await storage.read(area, { maxLength: maxValueChars }).catch(noStorage);
+    if (reading === undefined) continue;
+    if (reading.omitted > 0 || reading.entries.some(({ value, length }) => value.length < length))
+      throw new ToolError(
+        `The storage area ${area} of ${name} is too large to be kept and restored. Empty it with set_extension_storage.`,
+      );
+    saved.set(area, Object.fromEntries(reading.entries.map(({ key, value }) => [key, JSON.parse(value) as unknown])));
+  }
+  return saved;
+}
+
+/** An extension without the permission has none. */
+function noStorage(error: unknown): undefined {
+  if (!(error instanceof ToolError)) throw error;
+}
+
+async function restoreStorage(storage: ExtensionStorage, saved: Saved): Promise<void> {
+  for (const [area, set] of saved) await storage.write(area, { clear: true, remove: [], set });
+}
+
+interface Run extends SleepCheck {
+  readonly storage: ExtensionStorage;
+  readonly sleeps: boolean;
+}
+
+async function runSteps(scope: CdpScope, extension: Extension, run: Run): Promise<Facts[]> {
+  const watch = await WorkerMonitor.open(scope);
+  await watch.stop(extension.id);
+  await wakeWorker(scope, extension);
+  await delay(settleMs, undefined, { signal: scope.signal });
+  const facts: Facts[] = [];
+  for (const step of run.steps) {
+    if (run.sleeps) await watch.stop(extension.id);
+    // A session that outlives its worker would pause the next one at its start.
+    facts.push(await withCdpScope(run.browser.browser, scope.signal, (own) => runStep(own, extension, step, run)));
+  }
+  return facts;
+}
+
+async function runStep(scope: CdpScope, extension: Extension, step: SleepStep, run: Run): Promise<Facts> {
+  const observer = await EffectObserver.begin(scope, run.browser, extension.id);
+  const answer = await perform(scope, extension, step, run);
+  await delay(settleMs, undefined, { signal: scope.signal });
+  const { errors } = await observer.read();
+  const variables = await variablesOf(scope, extension);
+  const facts = [
+    { what: 'answer' as const, name: '', value: answer },
+    ...errors.map(({ message }) => ({ what: 'error' as const, name: message, value: message })),
+    ...(await storedIn(run.storage)),
+    ...Object.entries(variables).map(([name, value]) => ({ what: 'variable' as const, name, value })),
+  ];
+  return new Map(
+    facts.map(({ what, name, value }) => [`${what} ${name}`, { what, name, awake: value, asleep: nothing }]),
+  );
+}
+
+async function perform(scope: CdpScope, extension: Extension, step: SleepStep, { page }: Run): Promise<string> {
+  const { event, subject, message } = step;
+  try {
+    if (event !== undefined) {
+      const name = event.replace(/^chrome\./, '');
+      const { suggestions } = await fireExtensionEvent(scope, extension, {
+        name,
+        subject,
+        args: undefined,
+        page: page(),
+      });
+      return suggestions === undefined ? 'fired' : JSON.stringify(suggestions);
+    }
+    const request = { extension, message, from: undefined, page, toPage: undefined, timeoutMs: replyTimeoutMs };
+    const sent = await sendMessage(scope, request);
+    return 'error' in sent ? sent.error : (sent.reply ?? 'no answer');
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    return messageOf(error);
+  }
+}
+
+async function storedIn(storage: ExtensionStorage): Promise<{ what: 'storage'; name: string; value: string }[]> {
+  const found: { what: 'storage'; name: string; value: string }[] = [];
+  for (const area of areas) {
+    const reading = await storage.read(area, { maxLength: maxValueChars }).catch(noStorage);
+    for (const { key, value } of reading?.entries ?? []) found.push({ what: 'storage', name: `${area}.${key}`, value });
+  }
+  return found;
+}
+
+const variablesSchema = z.record(z.string(), z.string()).catch({});
+
+/** The variables of a classic worker by their values. Those of a module cannot be read. */
+async function variablesOf(scope: CdpScope, { id }: Extension): Promise<Readonly<Record<string, string>>> {
+  const targetId = (await WorkerMonitor.open(scope)).targetId(id);
+  if (targetId === undefined) return {};
+  const session = await scope.attach(targetId);
+  const { names } = await scope.untilAborted(session.send('Runtime.globalLexicalScopeNames', {}));
+  const thunks = names.map((name) => `${JSON.stringify(name)}: () => ${name}`).join(', ');
+  const expression = `(${readVariables})({ ${thunks} })`;
+  const answer = await scope.untilAborted(
+    session.send('Runtime.evaluate', { expression, returnByValue: true, silent: true }),
+  );
+  return variablesSchema.parse(answer.result.value);
+}

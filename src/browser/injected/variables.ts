@@ -1,0 +1,28 @@
+import { print } from './reporter.js';
+
+const maxVariables = 200;
+
+/** In a worker: its own global variables, and those whose values the functions answer, printed. Functions are left out. */
+export function readVariables(declared: Readonly<Record<string, () => unknown>>): Record<string, string> {
+  const globals = Object.keys(globalThis).map(
+    (name) => [name, () => Reflect.get(globalThis, name) as unknown] as const,
+  );
+  const found: Record<string, string> = {};
+  for (const [name, read] of [...globals, ...Object.entries(declared)].slice(0, maxVariables)) {
+    const text = printed(read);
+    if (text !== undefined) found[name] = text;
+  }
+  return found;
+}
+
+/** Undefined for a function, and before the declaration ran. */
+function printed(read: () => unknown): string | undefined {
+  try {
+    const value = read();
+    if (typeof value === 'function') return undefined;
+    if (value instanceof Map || value instanceof Set) return print([...value]);
+    return print(value);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,50 @@
+import { messagingExtension } from './support/messagingExtension.js';
+import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
+
+let tools: ExtensionTools;
+
+beforeAll(async () => {
+  tools = await startExtensionTools();
+});
+
+afterAll(() => tools.close());
+
+it('shows messages, replies, ports, storage and calls in order, and names what got no answer', async () => {
+  const extensionId = await tools.install('Talking', messagingExtension.manifest, messagingExtension.files);
+  const first = await tools.text('get_extension_flow', { extensionId });
+  expect(first).toContain('Changes of its storage are recorded from this call on.');
+  await tools.run('trace_extension_api_calls', { extensionId, action: 'start', filter: 'storage.' });
+  await tools.evaluate(extensionId, 'chrome.storage.local.set({ word: 1 }).then(() => 1)');
+  await tools.openPage('/settled.html');
+  await tools.evaluate(extensionId, `chrome.tabs.query({ active: true }).then(() => 1)`);
+  await tools.run('open_extension_page', { extensionId });
+  await tools.evaluate(extensionId, `void chrome.runtime.sendMessage({ ask: 'options' }), 1`);
+  await tools.run('evaluate_in_extension', { extensionId, expression: 'new Promise((done) => setTimeout(done, 100))' });
+  const { structured, text } = await tools.run('get_extension_flow', { extensionId });
+  const events = structured['events'] as Record<string, string>[];
+  const times = events.map(({ at }) => at);
+  expect(times).toEqual(times.toSorted());
+  const page = `content_script ${tools.pages.url}/settled.html`;
+  expect(events).toContainEqual(
+    expect.objectContaining({
+      kind: 'message',
+      from: page,
+      to: ['service_worker'],
+      label: expect.stringContaining('"at":"start"'),
+    }),
+  );
+  expect(events).toContainEqual(expect.objectContaining({ kind: 'reply', from: 'service_worker', to: [page] }));
+  expect(events).toContainEqual(expect.objectContaining({ kind: 'storage', to: ['storage.local'], label: 'word = 1' }));
+  expect(events).toContainEqual(
+    expect.objectContaining({
+      kind: 'call',
+      from: 'service_worker',
+      label: expect.stringContaining('storage.local.set'),
+    }),
+  );
+  expect(text).toContain('No listener answered: /options.html heard it and returned without an answer.');
+  const drawn = await tools.text('get_extension_flow', { extensionId, format: 'mermaid' });
+  expect(drawn).toMatch(/^sequenceDiagram\n {2}participant c0 as /);
+  expect(drawn).toMatch(/ {2}c\d-->>c\d: {"echo":/);
+  expect(drawn).toMatch(/ {2}Note over c\d: No listener answered/);
+});
