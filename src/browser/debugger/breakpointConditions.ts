@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type * as acorn from 'acorn';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import type { Breakpoint } from './breakpoints.js';
 
@@ -59,7 +60,7 @@ const require = createRequire(import.meta.url);
 
 /** The parser is loaded with the first condition: starting the server does not need it. */
 function syntaxError(code: string): string | undefined {
-  const { parse } = require('acorn') as typeof import('acorn');
+  const { parse } = require('acorn') as typeof acorn;
   try {
     parse(code, { ecmaVersion: 'latest', allowSuperOutsideMethod: true, checkPrivateFields: false });
     return undefined;
