@@ -53,8 +53,7 @@ const emulateTool = definePageTool({
   name: 'emulate',
   title: 'Emulate',
   group: 'emulation',
-  description:
-    'Emulate a device, location, network or preferences on a page. What is not named stays as it is',
+  description: 'Emulate a device, location, network or preferences on a page. What is not named stays as it is',
   input: z.strictObject({
     reset: z.boolean().optional().describe('First end all emulation'),
     networkConditions: networkConditions.optional(),
