@@ -3,8 +3,8 @@ import type { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 
 export interface AnalysisThread {
-  /** The program of the thread. It posts one message. */
-  readonly script: string;
+  /** The file that the thread runs. It posts one message. */
+  readonly program: URL;
   readonly workerData: unknown;
   /** Exceeding it ends the thread, not the server. */
   readonly maxMegabytes: number;
@@ -17,16 +17,17 @@ export interface AnalysisThread {
  * the thread. Throws a ToolError when memory does not suffice.
  */
 export function runAnalysisThread<Message extends z.ZodType>(
-  { script, workerData, maxMegabytes, tooLarge }: AnalysisThread,
+  { program, workerData, maxMegabytes, tooLarge }: AnalysisThread,
   messageSchema: Message,
   signal: AbortSignal,
 ): Promise<z.output<Message>> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const worker = new Worker(script, {
-      eval: true,
+    const worker = new Worker(program, {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
+      execArgv: [],
+      env: {},
       // Output of the program must not reach the server's stdout, which may be a transport.
       stdout: true,
       stderr: true,
