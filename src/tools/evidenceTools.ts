@@ -4,7 +4,7 @@ import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import type { WebSocketFrame } from '../browser/collectors/webSocketFrameLog.js';
-import { pdfOf } from '../browser/page/pagePdf.js';
+import { readStream } from '../browser/page/screenRecording.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
@@ -42,6 +42,39 @@ const savePdfTool = definePageTool({
     return { text: `Printed to ${name}, ${bytesText(bytes)}.`, structured: { uri, name, bytes }, resources: [link] };
   },
 });
+
+/** Width and height in inches, as CDP takes them. */
+const papers = {
+  A3: [11.69, 16.54],
+  A4: [8.27, 11.69],
+  A5: [5.83, 8.27],
+  Letter: [8.5, 11],
+  Legal: [8.5, 14],
+} as const;
+
+interface PdfOptions {
+  readonly paper: keyof typeof papers;
+  readonly landscape: boolean;
+  readonly background: boolean;
+  /** Such as `1-3, 5`; empty for all. */
+  readonly pages: string;
+  readonly scale: number;
+}
+
+/** The page as PDF, in parts (CDP Page.printToPDF, IO.read). Rejects where the browser cannot print, and for pages it has not. */
+async function* pdfOf(page: SessionPage, options: PdfOptions): AsyncGenerator<Uint8Array> {
+  const [paperWidth, paperHeight] = papers[options.paper];
+  const { stream: handle } = await page.cdp.send('Page.printToPDF', {
+    ...{ paperWidth, paperHeight, landscape: options.landscape, scale: options.scale },
+    printBackground: options.background,
+    pageRanges: options.pages,
+    preferCSSPageSize: true,
+    generateTaggedPDF: true,
+    transferMode: 'ReturnAsStream',
+  });
+  if (handle === undefined) throw new Error('The browser answered without a PDF.');
+  yield* readStream(page.cdp, handle);
+}
 
 const maxBodyBytes = 1024 ** 2;
 const maxBodiesBytes = 32 * 1024 ** 2;

@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
-import { SourceMapProblem } from '../browser/sources/mapReader.js';
 import { originalFiles, sourceScripts, type OriginalFile, type SourceScript } from '../browser/sources/sourceFiles.js';
-import { namesSource } from '../browser/sources/sourceNames.js';
+import { namesSource, SourceMapProblem } from '../browser/sources/sourceNames.js';
 import type { TextMatch, TextQuery } from '../browser/sources/textSearch.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { messageOf, ToolError } from '../errors/errors.js';

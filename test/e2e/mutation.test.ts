@@ -45,7 +45,10 @@ const pageList = z.object({ structuredContent: z.object({ pages: z.array(z.objec
 async function resetSession(): Promise<void> {
   const call = (name: string, args = {}) => workbench.client.callTool({ name, arguments: args });
   await call('handle_dialog', { action: 'dismiss' });
-  await call('performance_stop_trace');
+  await call('step_debugger', { action: 'resume' });
+  await call('remove_breakpoint');
+  for (const name of ['performance_stop_trace', 'stop_recording', 'stop_coverage']) await call(name);
+  await call('add_init_script', { remove: 'all' });
   const { pages } = pageList.parse(await call('list_pages')).structuredContent;
   for (const { id } of pages.slice(1)) await call('close_page', { pageId: id });
 }

@@ -129,8 +129,12 @@ export class FakeBrowserPool implements BrowserPool {
   }
 }
 
-/** A session without pages, so without anything that it may not see. */
-export const noPages: Pick<SessionBrowser, 'addresses' | 'pages'> = { addresses: new AddressPolicy(), pages: () => [] };
+/** A session without pages, so without anything that it may not see or that could be paused. */
+export const noPages = {
+  addresses: new AddressPolicy(),
+  pages: () => [],
+  debugger: { unlessStalled: (signal: AbortSignal, work: (signal: AbortSignal) => unknown) => work(signal) },
+};
 
 const fakeBrowser: SessionBrowser = new Proxy({} as SessionBrowser, {
   get: (_target, name) => {

@@ -11,7 +11,7 @@ describe('[S10] what a page throws at a session', () => {
   let harness: ToolHarness;
 
   beforeAll(async () => {
-    site = await servePages({ '/': () => ['<title>Small</title><p>small</p>'] });
+    site = await servePages({ '/': () => ['<!doctype html><title>Small</title><p>small</p>'] });
     harness = await startToolHarness([...consoleTools, ...lookTools, ...navigationTools]);
   });
   afterAll(async () => {

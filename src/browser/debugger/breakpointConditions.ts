@@ -1,6 +1,5 @@
-import { parse } from 'acorn';
-import { ToolError } from '../../errors/errors.js';
-import { messageOf } from '../../errors/errors.js';
+import { createRequire } from 'node:module';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import type { Breakpoint } from './breakpoints.js';
 
 /** The name of a logpoint's code in stacks, followed by the id of its breakpoint. */
@@ -56,7 +55,11 @@ export function logArguments(log: string): string {
   return asArguments.join(', ');
 }
 
+const require = createRequire(import.meta.url);
+
+/** The parser is loaded with the first condition: starting the server does not need it. */
 function syntaxError(code: string): string | undefined {
+  const { parse } = require('acorn') as typeof import('acorn');
   try {
     parse(code, { ecmaVersion: 'latest', allowSuperOutsideMethod: true, checkPrivateFields: false });
     return undefined;

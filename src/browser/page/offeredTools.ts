@@ -37,7 +37,8 @@ async function readToolsOf(cdp: CDPSession): Promise<OfferedTool[]> {
 }
 
 export const withoutWebMcp =
-  'This browser offers no WebMCP. Start the server with --chrome-arg=--enable-features=WebMCP and Chrome 150 or later.';
+  'There is no WebMCP here: it needs a secure page (https or localhost) in Chrome 150 or later; in an attached browser also ' +
+  '--enable-features=WebMCP.';
 
 /**
  * Calls a tool of a page (CDP WebMCP.invokeTool) and resolves with its output. Aborting cancels the call. Throws a

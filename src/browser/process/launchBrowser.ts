@@ -45,6 +45,8 @@ const defaultFlags = [
   // page. With the third a PDF's viewer is a frame of its page, which does not answer once another page is loaded. The
   // fourth starts a renderer ahead for the context that navigated last; another context's navigation throws it away.
   '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,PdfOopif,SpareRendererForSitePerProcess',
+  // Pages can offer tools to agents: `document.modelContext`.
+  '--enable-features=WebMCP',
 ];
 
 /**

@@ -8,7 +8,7 @@ import {
 } from '@jridgewell/trace-mapping';
 import { z } from 'zod';
 import type { MappedLine } from './coveredLines.js';
-import { shortSourceName } from './sourceNames.js';
+import { shortSourceName, SourceMapProblem } from './sourceNames.js';
 
 /** In a script as it runs, or in a file that it was made from. Both count from 0. */
 export interface Position {
@@ -62,9 +62,6 @@ const sectionedMap = z.looseObject({
   version: z.unknown(),
   sections: z.array(z.looseObject({ offset: z.object({ line: z.int(), column: z.int() }), map: plainMap })).max(5_000),
 });
-
-/** Why a source map cannot be used, for an answer: the end of the sentence `Its source map …`. */
-export class SourceMapProblem extends Error {}
 
 /**
  * One source map (ECMA-426), also one in sections. Everything in it is the word of a page: what does not fit together is

@@ -6,10 +6,10 @@ import { findExtension } from '../extensions/installedExtensions.js';
 import { readExtensionFiles } from '../extensions/extensionFiles.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
-import { SourceMapProblem, type MappedFile } from './mapReader.js';
+import type { MappedFile } from './mapReader.js';
 import type { Script } from './scriptRegistry.js';
 import { mappedScriptOf, type MappedScript, type OpenMap } from './sourceMaps.js';
-import { shortSourceName } from './sourceNames.js';
+import { shortSourceName, SourceMapProblem } from './sourceNames.js';
 
 /** A script with its source map. */
 export interface SourceScript extends MappedScript {

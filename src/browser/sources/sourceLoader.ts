@@ -7,7 +7,7 @@ import { messageOf } from '../../errors/errors.js';
 import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
 import { listExtensions } from '../extensions/installedExtensions.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
-import { SourceMapProblem } from './mapReader.js';
+import { SourceMapProblem } from './sourceNames.js';
 
 /** Through which frame of the browser a file is loaded, with its cookies and its origin. */
 export interface LoadingFrame {

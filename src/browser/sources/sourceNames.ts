@@ -1,4 +1,7 @@
-/** Where a file of a source map is, and how it is called in answers. */
+/** How files of source maps, and what is wrong with a map, are told in answers. */
+
+/** Why a source map cannot be used: the end of the sentence `Its source map …`. */
+export class SourceMapProblem extends Error {}
 
 /** Schemes under which bundlers name files that have no address. */
 const bundlerScheme = /^(?:webpack|webpack-internal|turbopack|rspack|ng|rollup|parcel|vite|metro|capacitor):\/\/\/?/;

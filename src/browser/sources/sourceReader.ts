@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { untilAborted } from '../../async.js';
 import { systemClock, timeLimit, type Clock } from '../../clock.js';
-import { SourceMapProblem } from './mapReader.js';
+import { SourceMapProblem } from './sourceNames.js';
 import type { SourceOperation, SourceOperations, SourceResponse } from './sourceThread.js';
 
 /** Memory of one thread, and time of one request. */

@@ -1,13 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../../errors/errors.js';
-import {
-  MapReader,
-  SourceMapProblem,
-  type MappedFile,
-  type OriginalPosition,
-  type Position,
-  type ScriptEnd,
-} from './mapReader.js';
+import { MapReader, type MappedFile, type OriginalPosition, type Position, type ScriptEnd } from './mapReader.js';
+import { SourceMapProblem } from './sourceNames.js';
 import { coveredOriginals, coveredText, type CoveredLines, type UsedRanges } from './coveredLines.js';
 import { searchText, type TextMatch, type TextQuery } from './textSearch.js';
 

@@ -1,6 +1,4 @@
 import type { Check } from '../checkContext.js';
-import { auditChecks } from './auditChecks.js';
-import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
@@ -29,7 +27,6 @@ import { styleChecks } from './styleChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
-  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
@@ -42,7 +39,6 @@ export const checks: readonly Check[] = [
   ...emulationChecks,
   ...evidenceChecks,
   ...storageChecks,
-  ...auditChecks,
   ...coverageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,

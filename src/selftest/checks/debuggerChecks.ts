@@ -50,9 +50,11 @@ export const debuggerChecks: readonly Check[] = [
     tool: 'list_breakpoints',
     async run(context) {
       await openPage(context);
+      const unknown = `${randomUUID()}.ts`;
       await context.call('set_breakpoint', { file, line });
-      await context.call('set_breakpoint', { file: `${randomUUID()}.ts`, line: 1 });
+      await context.call('set_breakpoint', { file: unknown, line: 1 });
       const answer = await context.call('list_breakpoints', {});
+      assertIncludes(answer.text, unknown);
       const [loaded, pending] = rowsOf(answer, 'breakpoints');
       assertIncludes(JSON.stringify(loaded?.['places']), `${context.pages}/${file}`);
       assert.deepEqual(pending?.['places'], []);

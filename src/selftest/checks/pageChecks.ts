@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomInt, randomUUID } from 'node:crypto';
 import { assertIncludes, rowsOf, rowWith, type CheckContext, type Check } from '../checkContext.js';
 
 const location = (context: CheckContext): Promise<unknown> => context.evaluate('location.href');
@@ -184,9 +185,10 @@ export const pageChecks: readonly Check[] = [
   {
     tool: 'add_init_script',
     async run(context) {
-      const { data } = await context.call('add_init_script', { script: 'window.early = 41 + 1' });
+      const word = randomUUID();
+      const { data } = await context.call('add_init_script', { script: `window.early = '${word}'` });
       await context.openControls();
-      assert.equal(await context.evaluate('early'), 42);
+      assert.equal(await context.evaluate('early'), word);
       const [id] = data['scripts'] as string[];
       assertIncludes((await context.call('add_init_script', { remove: id })).text, `Removed ${id}`);
       await context.openControls();
@@ -198,12 +200,9 @@ export const pageChecks: readonly Check[] = [
     tool: 'list_page_tools',
     async run(context) {
       await context.openControls();
-      if (!(await context.evaluate('"modelContext" in document'))) {
-        assertIncludes((await context.call('list_page_tools')).text, 'WebMCP');
-        return 'this browser has no WebMCP';
-      }
-      await context.evaluate(offerTool);
-      assertIncludes((await context.call('list_page_tools')).text, 'twice: "Doubles"');
+      const word = randomUUID();
+      await context.evaluate(offerTool(word));
+      assertIncludes((await context.call('list_page_tools')).text, `twice: "Doubles ${word}"`);
       return 'a tool that the page offers';
     },
   },
@@ -211,17 +210,14 @@ export const pageChecks: readonly Check[] = [
     tool: 'call_page_tool',
     async run(context) {
       await context.openControls();
-      if (!(await context.evaluate('"modelContext" in document'))) {
-        assertIncludes(await context.expectError('call_page_tool', { name: 'twice' }), 'WebMCP');
-        return 'this browser has no WebMCP';
-      }
-      await context.evaluate(offerTool);
-      const { data } = await context.call('call_page_tool', { name: 'twice', arguments: { n: 21 } });
-      assert.equal(data['result'], '42');
-      return 'answered 42';
+      await context.evaluate(offerTool('a number'));
+      const n = randomInt(1_000_000);
+      const { data } = await context.call('call_page_tool', { name: 'twice', arguments: { n } });
+      assert.equal(data['result'], String(2 * n));
+      return `answered ${2 * n}`;
     },
   },
 ];
 
-const offerTool = `void document.modelContext.registerTool({
-  name: 'twice', description: 'Doubles', execute: ({ n }) => 2 * n })`;
+const offerTool = (what: string): string => `void document.modelContext.registerTool({
+  name: 'twice', description: 'Doubles ${what}', execute: ({ n }) => 2 * n })`;
