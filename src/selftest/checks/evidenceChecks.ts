@@ -5,10 +5,11 @@ export const evidenceChecks: readonly Check[] = [
   {
     tool: 'save_pdf',
     async run(context) {
-      await context.openControls();
+      const nonce = await context.openControls();
       const answer = await context.call('save_pdf');
       const pdf = await context.readLink(answer, '.pdf');
       assert.equal(pdf.toString('latin1', 0, 5), '%PDF-');
+      assertIncludes(pdf.toString('latin1'), `/Title (Selftest ${nonce})`);
       assert.equal(pdf.length, answer.data['bytes']);
       return `a PDF of ${pdf.length} bytes`;
     },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
@@ -25,12 +25,13 @@ export const extensionContextChecks: readonly Check[] = [
     tool: 'check_worker_sleep',
     async run(context) {
       const made = await writeExtension(context, { background: { service_worker: 'worker.js' } });
-      const count = 'let count = 0; chrome.runtime.onMessage.addListener((_, __, reply) => reply((count += 1)));';
+      const start = randomInt(1_000_000);
+      const count = `let count = ${start}; chrome.runtime.onMessage.addListener((_, __, reply) => reply((count += 1)));`;
       await writeFile(join(made.path, 'worker.js'), count);
       const { data: installed } = await context.call('install_extension', { path: made.path });
       const steps = ['first', 'second'];
       const checked = await context.call('check_worker_sleep', { extensionId: installed['id'], steps });
-      const answer = { step: 2, what: 'answer', name: '', awake: '2', asleep: '1' };
+      const answer = { step: 2, what: 'answer', name: '', awake: String(start + 2), asleep: String(start + 1) };
       assert.deepEqual(rowWith(checked, 'differences', { what: 'answer' }), answer);
       assertIncludes(checked.text, 'the variable count was lost');
       return 'an answer that depends on a variable';

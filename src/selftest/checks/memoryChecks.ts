@@ -8,7 +8,7 @@ const open = (context: CheckContext): Promise<ToolReply> =>
 
 /** Leaks objects, each with a detached element; returns their number. */
 async function leak(context: CheckContext): Promise<number> {
-  const count = randomInt(20, 200);
+  const count = randomInt(20, 1_000);
   await context.evaluate(`leak(${count})`);
   return count;
 }
