@@ -7,8 +7,9 @@ import {
   type HeapSummary,
   captureHeap,
   type HeapClass,
+  type HeapQuery,
+  queryHeap,
 } from '../browser/profiling/heapSnapshot.js';
-import { queryHeap, type HeapQuery } from '../browser/profiling/heapQuery.js';
 import { ToolError } from '../errors/errors.js';
 import { type ResourceLink, type Resources, definePageTool, defineTool, type Tool } from './defineTool.js';
 import { bytesText, oneLine } from './pagination.js';

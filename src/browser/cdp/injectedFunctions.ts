@@ -67,6 +67,7 @@ export const {
   readFirableEvents,
   readPermissions,
   removePermissions,
+  listVariables,
   readVariables,
   readRuleState,
   testRequestRules,

@@ -10,6 +10,7 @@ import { EffectObserver, fireExtensionEvent } from './extensionEvents.js';
 import { sendMessage } from './extensionMessage.js';
 import type { Extension } from './installedExtensions.js';
 import { wakeWorker, WorkerMonitor } from './serviceWorkers.js';
+import { callWithVariables } from './workerStatus.js';
 
 /** A message to the worker, or an event. */
 export interface SleepStep {
@@ -185,12 +186,6 @@ const variablesSchema = z.record(z.string(), z.string()).catch({});
 async function variablesOf(scope: CdpScope, { id }: Extension): Promise<Readonly<Record<string, string>>> {
   const targetId = (await WorkerMonitor.open(scope)).targetId(id);
   if (targetId === undefined) return {};
-  const session = await scope.attach(targetId);
-  const { names } = await scope.untilAborted(session.send('Runtime.globalLexicalScopeNames', {}));
-  const thunks = names.map((name) => `${JSON.stringify(name)}: () => ${name}`).join(', ');
-  const expression = `(${readVariables})({ ${thunks} })`;
-  const answer = await scope.untilAborted(
-    session.send('Runtime.evaluate', { expression, returnByValue: true, silent: true }),
-  );
-  return variablesSchema.parse(answer.result.value);
+  const worker = await scope.attach(targetId);
+  return variablesSchema.parse(await scope.untilAborted(callWithVariables(worker, readVariables)));
 }

@@ -1,8 +1,11 @@
+import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { untilAborted } from '../../async.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
+import { listVariables, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import type { DeclaredVariables } from '../injected/contract.js';
 import { evaluateInWorker } from './contextEvaluation.js';
 import { ExtensionsPage, type Extension, type ExtensionProblem } from './installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
@@ -44,34 +47,29 @@ async function startTimeOf(scope: CdpScope, extension: Extension): Promise<Date 
   return answer?.json === undefined ? undefined : new Date(Number(answer.json));
 }
 
-const maxVariables = 20;
+/**
+ * Calls an injected function with the variables at the top of a running classic worker. Those of a module cannot be
+ * seen. Undefined when the call throws.
+ */
+export async function callWithVariables(
+  worker: CDPSession,
+  source: InjectedFunction<(declared: DeclaredVariables) => unknown>,
+): Promise<unknown> {
+  const { names } = await worker.send('Runtime.globalLexicalScopeNames', {});
+  const readers = names.map((name) => `${JSON.stringify(name)}: () => ${name}`).join(', ');
+  const expression = `(${source})({ ${readers} })`;
+  const { result } = await worker.send('Runtime.evaluate', { expression, returnByValue: true, silent: true });
+  return result.value;
+}
+
 const variablesTimeoutMs = 1_000;
 
-const printedSchema = z.array(z.string()).catch([]);
+const listedSchema = z.array(z.string()).catch([]);
 
-/**
- * The variables at the top of a running classic worker that can change, with their values, as `count = 3`. Those of a
- * module cannot be seen. Empty for a worker that does not answer.
- */
+/** The variables of a running worker with their values, as `count = 3`. Empty for a worker that does not answer. */
 export async function workerVariables(scope: CdpScope, targetId: string | undefined): Promise<string[]> {
   if (targetId === undefined) return [];
-  const session = await scope.attach(targetId);
-  const reading = session.send('Runtime.globalLexicalScopeNames').then(async ({ names }) => {
-    // A constant cannot be assigned; its content may still change.
-    const entries = names.map((name) => `[${JSON.stringify(name)}, () => ${name}]`).join(', ');
-    const expression = `[${entries}].flatMap(([name, read]) => {
-      try {
-        const value = read();
-        if (typeof value === 'function' || value === undefined) return [];
-        const isCollection = value instanceof Map || value instanceof Set;
-        const text = isCollection ? value.constructor.name + '(' + value.size + ')' : JSON.stringify(value);
-        return [name + ' = ' + String(text).slice(0, 80)];
-      } catch { return []; }
-    }).slice(0, ${maxVariables})`;
-    return session.send('Runtime.evaluate', { expression, returnByValue: true, silent: true });
-  });
-  const answer = await unlessGone(
-    untilAborted(reading, AbortSignal.any([scope.signal, timeLimit(variablesTimeoutMs)])),
-  );
-  return printedSchema.parse(answer?.result.value);
+  const reading = callWithVariables(await scope.attach(targetId), listVariables);
+  const signal = AbortSignal.any([scope.signal, timeLimit(variablesTimeoutMs)]);
+  return listedSchema.parse(await unlessGone(untilAborted(reading, signal)));
 }

@@ -274,6 +274,9 @@ export interface LayoutFacts {
   readonly click: string | null;
 }
 
+/** What reads each variable at the top of a script: it throws before the declaration ran. */
+export type DeclaredVariables = Readonly<Record<string, () => unknown>>;
+
 /** Every injected function by its export in `index.ts`. `this` is the object that a function is called on. */
 export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
@@ -334,7 +337,8 @@ export interface InjectedFunctions {
   readFirableEvents(): Promise<FirableEvents>;
   readPermissions(): Promise<GrantedPermissions>;
   removePermissions(permissions: object): Promise<boolean>;
-  readVariables(declared: Readonly<Record<string, () => unknown>>): Record<string, string>;
+  readVariables(declared: DeclaredVariables): Record<string, string>;
+  listVariables(declared: DeclaredVariables): string[];
   readRuleState(): Promise<RuleState | null>;
   testRequestRules(requests: readonly object[]): Promise<readonly (readonly RuleMatch[])[]>;
 }

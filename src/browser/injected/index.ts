@@ -32,7 +32,7 @@ export {
   sendFromExtension,
   testRequestRules,
 } from './extensionCalls.js';
-export { readVariables } from './variables.js';
+export { listVariables, readVariables } from './variables.js';
 export { scrollNearest } from './scrolling.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export {

@@ -1,297 +1,346 @@
-/**
- * The program of the thread that answers questions about a heap snapshot, as source text: it keeps the whole graph in typed
- * arrays, which a session's process must not hold. Takes `workerData { snapshot, query }` (the gzipped snapshot, and a
- * `HeapQuery`), posts one message: the lines and rows of `HeapAnswer` in heapQuery.ts.
- */
-export const heapThreadScript = /* javascript */ `
-const { parentPort, workerData } = require('node:worker_threads');
-const { createGunzip } = require('node:zlib');
-const { Readable } = require('node:stream');
+import { createGunzip } from 'node:zlib';
+import { shortenText } from '../../text.js';
 
-const DETACHED = 2;
+const [zero = 0, nine = 0, quote, backslash, closing] = Buffer.from('09"\\]');
 
-/** Reads numbers and strings from the JSON of V8 as it comes, without a text of the whole. */
-async function readSnapshot(gzipped) {
-  let head = '';
-  let state = 'head';
-  let number = 0, hasDigits = false, target = null, at = 0;
-  let text = [], inString = false, escaped = false, seen = '';
-  const graph = { nodes: null, edges: null, strings: [] };
-  const markers = [['"nodes":[', 'nodes'], ['"edges":[', 'edges'], ['"strings":[', 'strings']];
-  for await (const chunk of Readable.from([gzipped]).pipe(createGunzip())) {
-    for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index];
-      if (state === 'nodes' || state === 'edges') {
-        if (byte >= 48 && byte <= 57) { number = number * 10 + byte - 48; hasDigits = true; continue; }
-        if (hasDigits) { target[at++] = number; number = 0; hasDigits = false; }
-        if (byte === 93) { state = 'between'; seen = ''; }
-        continue;
+/** Bytes of the JSON before the nodes. */
+const maxHeaderBytes = 1024 ** 2;
+
+/** The part of V8's `snapshot` that says how to read the numbers. */
+interface SnapshotHeader {
+  readonly node_count: number;
+  readonly edge_count: number;
+  readonly meta: {
+    readonly node_fields: readonly string[];
+    readonly node_types: readonly [readonly string[], ...unknown[]];
+    readonly edge_fields: readonly string[];
+    readonly edge_types: readonly [readonly string[], ...unknown[]];
+  };
+}
+
+interface SnapshotContent {
+  readonly meta: SnapshotHeader['meta'];
+  /** A double holds the size of any object. */
+  readonly nodes: Float64Array;
+  readonly edges: Uint32Array;
+  readonly strings: readonly string[];
+}
+
+/** Reads a gzipped snapshot. Undefined when its nodes and edges are more than `maxNumbers` numbers. */
+export async function readHeapGraph(gzipped: Uint8Array, maxNumbers: number): Promise<HeapGraph | undefined> {
+  const gunzip = createGunzip();
+  gunzip.end(gzipped);
+  const reader = new SnapshotReader(gunzip);
+  const head = (await reader.readTo('"nodes":[', maxHeaderBytes)).toString('utf8');
+  const { snapshot } = JSON.parse(head.replace(/,\s*$/, '}')) as { readonly snapshot: SnapshotHeader };
+  const { meta, node_count: nodeCount, edge_count: edgeCount } = snapshot;
+  const numbers = { nodes: nodeCount * meta.node_fields.length, edges: edgeCount * meta.edge_fields.length };
+  if (numbers.nodes + numbers.edges > maxNumbers) return undefined;
+  const nodes = await reader.readNumbers(new Float64Array(numbers.nodes));
+  await reader.readTo('"edges":[');
+  const edges = await reader.readNumbers(new Uint32Array(numbers.edges));
+  await reader.readTo('"strings":[');
+  return new HeapGraph({ meta, nodes, edges, strings: await reader.readStrings() });
+}
+
+/** Reads the JSON of V8 as it comes, without a text of the whole. Each method goes on where the last one ended. */
+class SnapshotReader {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #chunk: Buffer = Buffer.alloc(0);
+  #at = 0;
+
+  constructor(chunks: AsyncIterable<Buffer>) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  /** Moves behind the next `marker`. Resolves with what was before it, `keep` bytes of it at most if it is long. */
+  async readTo(marker: string, keep = 0): Promise<Buffer> {
+    for (;;) {
+      const found = this.#chunk.indexOf(marker, this.#at);
+      if (found !== -1) {
+        const before = this.#chunk.subarray(this.#at, found);
+        this.#at = found + marker.length;
+        return before;
       }
-      if (state === 'strings') {
-        if (!inString) {
-          if (byte === 34) { inString = true; text = []; }
-          else if (byte === 93) return graph;
+      // The marker may have begun.
+      await this.#readMore(Math.max(this.#at, this.#chunk.length - Math.max(keep, marker.length)));
+    }
+  }
+
+  /** Reads the rest of an array of numbers into `target`. */
+  async readNumbers<Target extends Float64Array | Uint32Array>(target: Target): Promise<Target> {
+    let [number, hasDigits, index] = [0, false, 0];
+    for (;;) {
+      const chunk = this.#chunk;
+      for (let at = this.#at; at < chunk.length; at++) {
+        const byte = chunk[at] ?? 0;
+        if (byte >= zero && byte <= nine) {
+          number = number * 10 + byte - zero;
+          hasDigits = true;
           continue;
         }
-        if (escaped) { text.push(byte); escaped = false; }
-        else if (byte === 92) { text.push(byte); escaped = true; }
-        else if (byte === 34) { inString = false; graph.strings.push(stringOf(text)); }
-        else text.push(byte);
-        continue;
+        if (hasDigits) target[index++] = number;
+        number = 0;
+        hasDigits = false;
+        if (byte !== closing) continue;
+        this.#at = at + 1;
+        return target;
       }
-      const char = String.fromCharCode(byte);
-      if (state === 'head') head += char;
-      seen = (seen + char).slice(-12);
-      const marker = markers.find(([mark]) => seen.endsWith(mark));
-      if (!marker) continue;
-      if (marker[1] === 'nodes') {
-        const { snapshot } = JSON.parse(head.slice(0, -marker[0].length).replace(/,\\s*$/, '}'));
-        graph.meta = snapshot.meta;
-        const size = snapshot.node_count * snapshot.meta.node_fields.length + snapshot.edge_count * snapshot.meta.edge_fields.length;
-        if (size > workerData.maxNumbers) return { tooLarge: true };
-        graph.nodes = new Float64Array(snapshot.node_count * snapshot.meta.node_fields.length);
-        graph.edges = new Uint32Array(snapshot.edge_count * snapshot.meta.edge_fields.length);
-      }
-      state = marker[1]; target = graph[state]; at = 0; seen = '';
+      await this.#readMore(chunk.length);
     }
   }
-  throw new Error('The heap snapshot is not complete.');
+
+  /** Reads the rest of an array of strings. */
+  async readStrings(): Promise<string[]> {
+    const strings: string[] = [];
+    for (;;) {
+      const chunk = this.#chunk;
+      let at = this.#at;
+      while (at < chunk.length) {
+        if (chunk[at] === closing) return strings;
+        if (chunk[at] !== quote) {
+          at += 1;
+          continue;
+        }
+        const end = endOfString(chunk, at);
+        if (end === -1) break;
+        strings.push(String(JSON.parse(chunk.toString('utf8', at, end + 1))));
+        at = end + 1;
+      }
+      await this.#readMore(at);
+    }
+  }
+
+  /** Reads the next chunk, and keeps what is left of this one from `at`. */
+  async #readMore(at: number): Promise<void> {
+    const next = await this.#chunks.next();
+    if (next.done === true) throw new Error('The heap snapshot is not complete.');
+    const rest = this.#chunk.subarray(at);
+    this.#chunk = rest.length === 0 ? next.value : Buffer.concat([rest, next.value]);
+    this.#at = 0;
+  }
 }
 
-const maxText = 2000;
-/** Long strings are cut: their beginning tells them apart well enough. */
-function stringOf(bytes) {
-  const cut = bytes.length > maxText;
-  let end = cut ? maxText : bytes.length;
-  const raw = Buffer.from(cut ? bytes.slice(0, end) : bytes).toString('utf8');
-  for (let tail = 0; tail < 8; tail++) {
-    try { return JSON.parse('"' + raw.slice(0, raw.length - tail) + '"'); } catch { /* cut within an escape */ }
+/** The index of the closing quote of the string that begins at `start`, or -1. */
+export function endOfString(text: Buffer, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    if (text[at] === backslash) at += 1;
+    else if (text[at] === quote) return at;
   }
-  return '';
+  return -1;
 }
 
-class Graph {
-  constructor({ meta, nodes, edges, strings }) {
-    const field = (name) => meta.node_fields.indexOf(name);
-    this.width = meta.node_fields.length;
-    this.count = nodes.length / this.width;
-    Object.assign(this, { nodes, edges, strings });
-    this.types = meta.node_types[0];
-    this.edgeTypes = meta.edge_types[0];
-    this.edgeWidth = meta.edge_fields.length;
-    this.at = { type: field('type'), name: field('name'), id: field('id'), size: field('self_size'), edges: field('edge_count'), detached: field('detachedness') };
-    this.first = new Uint32Array(this.count + 1);
-    for (let node = 0; node < this.count; node++) this.first[node + 1] = this.first[node] + nodes[node * this.width + this.at.edges];
+/** Elements of one tag are one class, whatever attributes the name contains. */
+export function normalizedClassName(name: string): string {
+  const tag = /^<[^\s>]+(?=\s)/.exec(name);
+  return tag ? `${tag[0]}>` : name;
+}
+
+/** A node, and the edge that leads to it. */
+export interface Step {
+  readonly node: number;
+  readonly edge: number;
+}
+
+/** The shortest way to each node: the node before it, -1 where there is none, and the edge from there. */
+export interface Ways {
+  readonly from: Int32Array;
+  readonly by: Uint32Array;
+}
+
+type NodeField = 'type' | 'name' | 'id' | 'size' | 'detachedness';
+
+const isDetached = 2;
+
+/** The objects of a snapshot and their references. Nodes and edges are numbers from 0; node 0 is the root. */
+export class HeapGraph {
+  readonly count: number;
+  readonly #nodes: Float64Array;
+  readonly #edges: Uint32Array;
+  readonly #strings: readonly string[];
+  readonly #nodeWidth: number;
+  readonly #edgeWidth: number;
+  readonly #nodeTypes: readonly string[];
+  readonly #edgeTypes: readonly string[];
+  /** The index of each field. */
+  readonly #at: Readonly<Record<NodeField, number>>;
+  /** The first edge of each node; its last is before that of the next node. */
+  readonly #firstEdges: Uint32Array;
+
+  constructor({ meta, nodes, edges, strings }: SnapshotContent) {
+    const field = (name: string): number => meta.node_fields.indexOf(name);
+    this.#nodes = nodes;
+    this.#edges = edges;
+    this.#strings = strings;
+    this.#nodeWidth = meta.node_fields.length;
+    this.#edgeWidth = meta.edge_fields.length;
+    this.#nodeTypes = meta.node_types[0];
+    this.#edgeTypes = meta.edge_types[0];
+    this.#at = {
+      type: field('type'),
+      name: field('name'),
+      id: field('id'),
+      size: field('self_size'),
+      detachedness: field('detachedness'),
+    };
+    this.count = nodes.length / this.#nodeWidth;
+    this.#firstEdges = new Uint32Array(this.count + 1);
+    const edgeCount = field('edge_count');
+    for (let node = 0; node < this.count; node++)
+      this.#firstEdges[node + 1] = this.firstEdge(node) + (nodes[node * this.#nodeWidth + edgeCount] ?? 0);
   }
-  read(node, name) { return this.nodes[node * this.width + this.at[name]]; }
-  type(node) { return this.types[this.read(node, 'type')]; }
-  id(node) { return this.read(node, 'id'); }
-  isDetached(node) { return this.at.detached !== -1 && this.read(node, 'detached') === DETACHED; }
-  name(node) {
+
+  type(node: number): string {
+    return this.#nodeTypes[this.#read(node, 'type')] ?? '';
+  }
+
+  /** The number after @ in answers; DevTools shows the same. */
+  id(node: number): number {
+    return this.#read(node, 'id');
+  }
+
+  /** Shallow size in bytes. */
+  size(node: number): number {
+    return this.#read(node, 'size');
+  }
+
+  isDetached(node: number): boolean {
+    return this.#at.detachedness !== -1 && this.#read(node, 'detachedness') === isDetached;
+  }
+
+  /** Holds the variables of functions. */
+  isContext(node: number): boolean {
+    return this.text(node).startsWith('system / Context');
+  }
+
+  /** The index of its name, which equal strings share. */
+  textIndex(node: number): number {
+    return this.#read(node, 'name');
+  }
+
+  /** The name as V8 writes it; the content of a string. */
+  text(node: number): string {
+    return this.#strings[this.textIndex(node)] ?? '';
+  }
+
+  className(node: number): string {
+    return normalizedClassName(this.text(node));
+  }
+
+  /** The name as a reader of code knows it. */
+  label(node: number): string {
     const type = this.type(node);
-    const text = this.strings[this.read(node, 'name')] ?? '';
+    const text = this.text(node);
     if (text.startsWith('Window')) return 'window';
-    if (type === 'closure') return (text || '(anonymous)') + '()';
-    if (type === 'string' || type === 'concatenated string' || type === 'sliced string') return JSON.stringify(short(text, 60));
-    return short(text, 80) || '(' + type + ')';
+    if (type === 'closure') return `${text || '(anonymous)'}()`;
+    if (type === 'string' || type === 'concatenated string' || type === 'sliced string')
+      return JSON.stringify(shortenText(text, 60));
+    return shortenText(text, 80) || `(${type})`;
   }
-  className(node) {
-    const text = this.strings[this.read(node, 'name')] ?? '';
-    const tag = /^<[^\\s>]+(?=\\s)/.exec(text);
-    return tag ? tag[0] + '>' : text;
+
+  firstEdge(node: number): number {
+    return this.#firstEdges[node] ?? 0;
   }
-  *edgesOf(node) {
-    for (let edge = this.first[node]; edge < this.first[node + 1]; edge++) {
-      const at = edge * this.edgeWidth;
-      yield { type: this.edgeTypes[this.edges[at]], name: this.edges[at + 1], to: this.edges[at + 2] / this.width };
-    }
+
+  *edgesOf(node: number): Generator<number> {
+    for (let edge = this.firstEdge(node); edge < this.firstEdge(node + 1); edge++) yield edge;
   }
-  edgeName({ type, name }) {
-    if (type === 'element' || type === 'hidden') return '[' + name + ']';
-    return this.strings[name] ?? String(name);
+
+  edgeType(edge: number): string {
+    return this.#edgeTypes[this.#edges[edge * this.#edgeWidth] ?? 0] ?? '';
   }
-  /** Breadth first from the root, without weak edges and what only tools see: the shortest way of each node. */
-  ways() {
-    const from = new Int32Array(this.count).fill(-1);
-    const by = new Uint32Array(this.count);
+
+  /** The node that the edge leads to. */
+  target(edge: number): number {
+    return (this.#edges[edge * this.#edgeWidth + 2] ?? 0) / this.#nodeWidth;
+  }
+
+  edgeLabel(edge: number): string {
+    const type = this.edgeType(edge);
+    const name = this.#edges[edge * this.#edgeWidth + 1] ?? 0;
+    return type === 'element' || type === 'hidden' ? `[${name}]` : (this.#strings[name] ?? String(name));
+  }
+
+  /** Breadth first from the root, without weak edges and what only tools see. */
+  ways(): Ways {
+    const ways = { from: new Int32Array(this.count).fill(-1), by: new Uint32Array(this.count) };
     const queue = new Uint32Array(this.count);
     let length = 0;
-    const add = (to, node, edge) => {
-      if (from[to] !== -1) return;
-      from[to] = node;
-      by[to] = edge;
+    const add = (node: number, edge: number): void => {
+      const to = this.target(edge);
+      if (ways.from[to] !== -1) return;
+      ways.from[to] = node;
+      ways.by[to] = edge;
       queue[length++] = to;
     };
+    ways.from[0] = 0;
     let at = 0;
-    const walk = () => {
-      for (; at < length; at++) {
-        const node = queue[at];
-        for (let edge = this.first[node]; edge < this.first[node + 1]; edge++) {
-          const index = edge * this.edgeWidth;
-          const type = this.edgeTypes[this.edges[index]];
-          if (type === 'weak' || type === 'shortcut' || (type === 'internal' && this.isWeakPart(edge))) continue;
-          add(this.edges[index + 2] / this.width, node, edge);
-        }
-      }
-    };
-    from[0] = 0;
     // What the page's own globals hold comes first: that is what a developer can change.
     for (const isGlobal of [true, false]) {
-      for (let edge = this.first[0]; edge < this.first[1]; edge++) {
-        const index = edge * this.edgeWidth;
-        const isShortcut = this.edgeTypes[this.edges[index]] === 'shortcut';
-        if (isShortcut === isGlobal) add(this.edges[index + 2] / this.width, 0, edge);
+      for (const edge of this.edgesOf(0)) if ((this.edgeType(edge) === 'shortcut') === isGlobal) add(0, edge);
+      for (; at < length; at++) {
+        const node = queue[at] ?? 0;
+        const end = this.firstEdge(node + 1);
+        for (let edge = this.firstEdge(node); edge < end; edge++) if (this.#keepsAlive(edge)) add(node, edge);
       }
-      walk();
     }
-    return { from, by };
+    return ways;
   }
-  /** A WeakMap holds its values only as long as their keys. */
-  isWeakPart(edge) {
-    const name = this.strings[this.edges[edge * this.edgeWidth + 1]] ?? '';
-    return /^\\d+ \\/ part of key .* WeakMap/.test(name);
+
+  #keepsAlive(edge: number): boolean {
+    const type = this.edgeType(edge);
+    if (type === 'weak' || type === 'shortcut') return false;
+    // A WeakMap holds its values only as long as their keys.
+    return type !== 'internal' || !/^\d+ \/ part of key .* WeakMap/.test(this.edgeLabel(edge));
+  }
+
+  #read(node: number, field: NodeField): number {
+    return this.#nodes[node * this.#nodeWidth + this.#at[field]] ?? 0;
   }
 }
 
-const short = (text, max) => (text.length > max ? text.slice(0, max).toWellFormed() + '…' : text);
-/** Links of the engine between an object and its parts, which say nothing of the page's code. */
-const dull = /^\\(|^system \\/ (?!Context)|^\\(GC roots\\)|^InternalNode$|Pending activities|^V8 .*EventListener$|^EventListener$|^JSBasedEventListener$|^ScriptState/;
+const maxSteps = 200;
 
-function wayTo(graph, ways, node) {
-  const steps = [];
-  for (let at = node; at !== 0 && steps.length < 200; at = ways.from[at]) {
-    if (ways.from[at] === -1) return undefined;
-    const edge = ways.by[at];
-    const link = { type: graph.edgeTypes[graph.edges[edge * graph.edgeWidth]], name: graph.edges[edge * graph.edgeWidth + 1] };
-    steps.push({ node: at, link });
+/** The way from the root to a node, nearest to the root first. Undefined for what only weak references hold. */
+export function wayTo({ from, by }: Ways, node: number): readonly Step[] | undefined {
+  const steps: Step[] = [];
+  for (let at = node; at !== 0 && steps.length < maxSteps;) {
+    const before = from[at] ?? -1;
+    if (before === -1) return undefined;
+    steps.push({ node: at, edge: by[at] ?? 0 });
+    at = before;
   }
   return steps.reverse();
 }
 
-const isContext = (graph, node) => (graph.strings[graph.read(node, 'name')] ?? '').startsWith('system / Context');
+/** Nodes of the engine between an object and its parts, which say nothing of the page's code. */
+const engineNode =
+  /^\(|^system \/ (?!Context)|^InternalNode$|Pending activities|^V8 .*EventListener$|^EventListener$|^JSBasedEventListener$|^ScriptState/;
 
-function wayText(graph, steps) {
-  const parts = [];
-  for (const { node, link } of steps) {
-    const name = graph.name(node);
-    const isLast = node === steps.at(-1).node;
-    if (!isLast && dull.test(name) && !isContext(graph, node)) continue;
-    const edge = link.type === 'internal' ? '' : link.type === 'element' ? graph.edgeName(link) : link.type === 'context' ? ' variable ' + graph.edgeName(link) : '.' + graph.edgeName(link);
-    const shown = isContext(graph, node) ? 'context of a closure' : name + (isLast ? ' @' + graph.id(node) : '');
-    parts.push(parts.length === 0 ? (edge ? edge.replace(/^\\./, '') + ' = ' : '') + shown : (edge || ' (internal)') + ' → ' + shown);
-  }
-  const text = parts.length > 14 ? [...parts.slice(0, 7), ' → … ' + (parts.length - 13) + ' more …', ...parts.slice(-6)] : parts;
-  return text.join('');
+/** The beginning and the end of a long way are shown. */
+const maxParts = 14;
+
+/** A way as text: `window.removed → Array[3] → <article> @123`. */
+export function wayText(graph: HeapGraph, steps: readonly Step[]): string {
+  const last = steps.at(-1)?.node;
+  const shown = steps.filter(
+    ({ node }) => node === last || graph.isContext(node) || !engineNode.test(graph.label(node)),
+  );
+  const parts = shown.map(({ node, edge }, index) => {
+    const link = linkText(graph, edge);
+    const name = graph.isContext(node) ? 'context of a closure' : graph.label(node);
+    const text = node === last && !graph.isContext(node) ? `${name} @${graph.id(node)}` : name;
+    if (index > 0) return `${link || ' (internal)'} → ${text}`;
+    return link ? `${link.replace(/^\./, '')} = ${text}` : text;
+  });
+  if (parts.length <= maxParts) return parts.join('');
+  return [...parts.slice(0, 7), ` → … ${parts.length - 13} more …`, ...parts.slice(-6)].join('');
 }
 
-/** Nodes that are held in the same way, without what differs between members of one list. */
-function groupByWay(graph, nodes) {
-  const ways = graph.ways();
-  const groups = new Map();
-  for (const node of nodes) {
-    const steps = wayTo(graph, ways, node);
-    const key = steps ? steps.slice(0, -1).map(({ node: at, link }) => (link.type === 'element' ? '[]' : graph.edgeName(link)) + graph.className(at)).join('>') + graph.className(node) : 'weak';
-    const known = groups.get(key);
-    if (known) { known.count += 1; known.bytes += graph.read(node, 'size'); }
-    else groups.set(key, { name: graph.className(node), count: 1, bytes: graph.read(node, 'size'), node: graph.id(node), text: steps ? wayText(graph, steps) : 'held by nothing but weak references' });
-  }
-  return [...groups.values()].sort((one, other) => other.count - one.count || other.bytes - one.bytes);
+function linkText(graph: HeapGraph, edge: number): string {
+  const type = graph.edgeType(edge);
+  if (type === 'internal') return '';
+  const label = graph.edgeLabel(edge);
+  if (type === 'element') return label;
+  return type === 'context' ? ` variable ${label}` : `.${label}`;
 }
-
-const maxNodes = 20000;
-function* nodesWhere(graph, test) {
-  let count = 0;
-  for (let node = 0; node < graph.count && count < maxNodes; node++) if (test(node)) { count += 1; yield node; }
-}
-
-const queries = {
-  detached(graph) {
-    return { rows: groupByWay(graph, nodesWhere(graph, (node) => graph.isDetached(node))) };
-  },
-  class(graph, { name }) {
-    const ofType = (types) => [...nodesWhere(graph, (node) => types.includes(graph.type(node)) && graph.className(node) === name)];
-    const objects = ofType(['object', 'native', 'regexp', 'array']);
-    return { rows: groupByWay(graph, objects.length > 0 ? objects : ofType(['closure', 'code'])) };
-  },
-  node(graph, { id }) {
-    let found = -1;
-    for (let node = 0; node < graph.count; node++) if (graph.id(node) === id) { found = node; break; }
-    if (found === -1) return { error: 'no node ' + id };
-    const ways = graph.ways();
-    const steps = wayTo(graph, ways, found);
-    const fields = [];
-    for (const edge of graph.edgesOf(found)) {
-      if (fields.length === 30) break;
-      if (['property', 'element', 'context'].includes(edge.type) && graph.edgeName(edge) !== '__proto__') fields.push(graph.edgeName(edge) + ': ' + graph.name(edge.to) + ' @' + graph.id(edge.to));
-    }
-    const holders = [];
-    for (let node = 0; node < graph.count && holders.length < 20; node++) {
-      for (const edge of graph.edgesOf(node)) {
-        if (edge.to !== found || edge.type === 'weak' || node === found || holders.length === 20) continue;
-        holders.push(graph.name(node) + ' @' + graph.id(node) + (edge.type === 'internal' ? ' (internal ' + graph.edgeName(edge) + ')' : ' .' + graph.edgeName(edge)));
-      }
-    }
-    return { rows: [{ name: graph.name(found), count: 1, bytes: graph.read(found, 'size'), node: id, text: steps ? wayText(graph, steps) : 'held by nothing but weak references' }], holders, fields };
-  },
-  strings(graph) {
-    const found = new Map();
-    for (let node = 0; node < graph.count; node++) {
-      if (graph.type(node) !== 'string') continue;
-      const name = graph.read(node, 'name');
-      const known = found.get(name);
-      if (known) { known.count += 1; known.bytes += graph.read(node, 'size'); }
-      else found.set(name, { name, count: 1, bytes: graph.read(node, 'size'), id: graph.id(node), node });
-    }
-    const repeated = [...found.values()].filter(({ count }) => count > 1).sort((one, other) => other.bytes - one.bytes).slice(0, 100);
-    const ways = graph.ways();
-    const rows = repeated.map(({ name, count, bytes, id, node }) => {
-      const steps = wayTo(graph, ways, node);
-      return { name: JSON.stringify(short(graph.strings[name] ?? '', 80)), count, bytes, node: id, text: steps ? wayText(graph, steps) : '' };
-    });
-    // Then those that belong to the engine.
-    const isOfPage = ({ text }) => text.startsWith('window');
-    return { rows: [...rows.filter(isOfPage), ...rows.filter((row) => !isOfPage(row))] };
-  },
-  closures(graph, { name = '' }) {
-    const contexts = new Map();
-    for (let node = 0; node < graph.count; node++) {
-      if (graph.type(node) !== 'closure' || !graph.className(node).includes(name)) continue;
-      for (const edge of graph.edgesOf(node)) {
-        if (graph.edgeName(edge) !== 'context' || !isContext(graph, edge.to)) continue;
-        const known = contexts.get(edge.to) ?? { functions: new Set(), count: 0 };
-        known.count += 1;
-        known.functions.add(graph.name(node));
-        contexts.set(edge.to, known);
-      }
-    }
-    const rows = [...contexts].map(([context, { functions, count }]) => {
-      const variables = [];
-      let bytes = 0;
-      for (const edge of graph.edgesOf(context)) {
-        if (edge.type !== 'context') continue;
-        bytes += graph.read(edge.to, 'size');
-        variables.push(graph.edgeName(edge) + ': ' + graph.name(edge.to));
-      }
-      return { name: [...functions].slice(0, 4).join(', '), count, bytes, node: graph.id(context), text: variables.slice(0, 12).join('; '), variables: variables.length };
-    });
-    const merged = new Map();
-    for (const row of rows.filter(({ variables }) => variables > 0)) {
-      const key = row.name + row.text;
-      const known = merged.get(key);
-      if (known) { known.count += row.count; known.bytes += row.bytes; }
-      else merged.set(key, row);
-    }
-    return { rows: [...merged.values()].sort((one, other) => other.bytes - one.bytes || other.count - one.count) };
-  },
-};
-
-async function main() {
-  const read = await readSnapshot(workerData.snapshot);
-  if (read.tooLarge) { parentPort.postMessage({ total: 0, rows: [], error: 'too large' }); return; }
-  const graph = new Graph(read);
-  const { rows = [], ...rest } = queries[workerData.query.kind](graph, workerData.query);
-  parentPort.postMessage({ total: rows.length, rows: rows.slice(0, 200).map(({ name, count, bytes, node, text }) => ({ name, count, bytes, node, text })), ...rest });
-}
-
-void main();
-`;

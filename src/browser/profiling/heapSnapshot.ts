@@ -3,8 +3,10 @@ import { z } from 'zod';
 import type { CDPSession } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
-import { untilAborted } from '../../async.js';
+import { Lock, untilAborted } from '../../async.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
+import { runAnalysisThread } from './analysisThread.js';
+import { endOfString, normalizedClassName } from './heapGraph.js';
 
 const headerSchema = z.object({
   snapshot: z.object({
@@ -52,7 +54,7 @@ const nodesStart = Buffer.from('"nodes":[');
 const stringsStart = Buffer.from('"strings":[');
 const maxHeaderBytes = 1024 ** 2;
 const isDetached = 2;
-const [zero, nine, comma, quote, backslash, closing] = Buffer.from('09,"\\]');
+const [zero = 0, nine = 0, comma, quote, closing] = Buffer.from('09,"]');
 
 /**
  * Parses a V8 heap snapshot (the JSON of CDP HeapProfiler.addHeapSnapshotChunk) as a stream and counts objects. Keeps
@@ -115,8 +117,8 @@ export class HeapSnapshotParser {
   #readNodes(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at] ?? 0;
-      if (byte >= (zero ?? 0) && byte <= (nine ?? 0)) {
-        this.#number = this.#number * 10 + byte - (zero ?? 0);
+      if (byte >= zero && byte <= nine) {
+        this.#number = this.#number * 10 + byte - zero;
         this.#hasDigits = true;
       } else if (byte === comma || byte === closing) {
         this.#endNumber();
@@ -210,21 +212,6 @@ function parseLayout(head: string): Layout {
   };
 }
 
-/** The index of the closing quote of the string that begins at `start`, or -1. */
-function endOfString(text: Buffer, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    if (text[at] === backslash) at += 1;
-    else if (text[at] === quote) return at;
-  }
-  return -1;
-}
-
-/** Elements of one tag are one class, whatever attributes the name contains. */
-function normalizedClassName(name: string): string {
-  const tag = /^<[^\s>]+(?=\s)/.exec(name);
-  return tag ? `${tag[0]}>` : name;
-}
-
 function addTo<Key>(tallies: Map<Key, Tally>, key: Key, { count, bytes }: Tally): void {
   const tally = tallies.get(key);
   if (tally === undefined) {
@@ -290,4 +277,58 @@ function tooLarge(): ToolError {
 /** Never rejects: the session of a closed page is detached already. */
 async function detach(cdp: CDPSession): Promise<void> {
   if (!cdp.detached) await cdp.detach().catch(() => undefined);
+}
+
+export type HeapQuery =
+  | { readonly kind: 'detached' | 'strings' }
+  | { readonly kind: 'class'; readonly name: string }
+  | { readonly kind: 'closures'; readonly name?: string | undefined }
+  | { readonly kind: 'node'; readonly id: number };
+
+const rowSchema = z.object({ name: z.string(), count: z.int(), bytes: z.number(), node: z.number(), text: z.string() });
+
+export type HeapRow = z.output<typeof rowSchema>;
+
+const answerSchema = z.object({
+  /** Rows before they were cut to 200. */
+  total: z.int(),
+  rows: z.array(rowSchema),
+  holders: z.array(z.string()).optional(),
+  fields: z.array(z.string()).optional(),
+  error: z.string().optional(),
+});
+
+export type HeapAnswer = z.output<typeof answerSchema>;
+
+/** What the thread is given. */
+export interface HeapTask {
+  /** Gzipped. */
+  readonly snapshot: Uint8Array;
+  readonly query: HeapQuery;
+  /** Numbers of nodes and edges: about 1 GB. */
+  readonly maxNumbers: number;
+}
+
+const maxNumbers = 200e6;
+/** Of strings and what is counted; the graph itself is in `maxNumbers` numbers beside it. */
+const maxMegabytes = 1_024;
+const tooLargeToSearch = 'The heap snapshot is too large to be searched. Try a smaller page, or take it earlier.';
+
+/** One query at a time in this process, since each may need that much memory. */
+const queryLock = new Lock();
+
+/** Answers a question about a gzipped heap snapshot in a worker thread. Aborting ends it. */
+export async function queryHeap(snapshot: Uint8Array, query: HeapQuery, signal: AbortSignal): Promise<HeapAnswer> {
+  const task: HeapTask = { snapshot, query, maxNumbers };
+  const thread = {
+    program: new URL('./heapThread.js', import.meta.url),
+    workerData: task,
+    maxMegabytes,
+    tooLarge: tooLargeToSearch,
+  };
+  const answer = await queryLock.run(signal, () => runAnalysisThread(thread, answerSchema, signal));
+  if (answer.error === 'too large') throw new ToolError(tooLargeToSearch);
+  if (answer.error !== undefined)
+    throw new ToolError(`The heap snapshot has ${answer.error}. Ids are in the answers of its other questions.`);
+  return answer;
 }

@@ -1,9 +1,6 @@
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { Lock } from '../../async.js';
 import { runAnalysisThread } from './analysisThread.js';
-import { traceWorkerScript } from './traceWorker.js';
 
 /**
  * Memory limit of the thread, which holds several copies of the events: exceeding it ends the thread, not the server.
@@ -46,7 +43,13 @@ export type Insight = z.infer<typeof insightSchema>;
 
 const messageSchema = z.object({ trace: z.instanceof(Uint8Array), analysis: analysisSchema });
 
-type AnalysedTrace = z.infer<typeof messageSchema>;
+export type AnalysedTrace = z.infer<typeof messageSchema>;
+
+/** What the thread is given. */
+export interface TraceTask {
+  /** The gzipped JSON of `PageTracing.start`. */
+  readonly trace: Uint8Array;
+}
 
 /** One analysis at a time in this process, since each may need that much memory. */
 const analysisLock = new Lock();
@@ -57,13 +60,13 @@ const analysisLock = new Lock();
  * large.
  */
 export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
-  return analysisLock.run(signal, () => analyseInWorker(trace, signal));
+  return analysisLock.run(signal, () => analyseInThread(trace, signal));
 }
 
-function analyseInWorker(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
-  const engine = pathToFileURL(createRequire(import.meta.url).resolve('@paulirish/trace_engine')).href;
-  const options = { script: traceWorkerScript, workerData: { engine, trace }, maxMegabytes, tooLarge: tooLargeMessage };
-  return runAnalysisThread(options, messageSchema, signal);
+function analyseInThread(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
+  const task: TraceTask = { trace };
+  const program = new URL('./traceThread.js', import.meta.url);
+  return runAnalysisThread({ program, workerData: task, maxMegabytes, tooLarge }, messageSchema, signal);
 }
 
-const tooLargeMessage = 'The trace is too large to be analysed. Record a shorter time.';
+const tooLarge = 'The trace is too large to be analysed. Record a shorter time.';

@@ -1,8 +1,8 @@
-import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
 import { Lock } from '../../../async.js';
 import { timeLimit } from '../../../clock.js';
 import { ToolError } from '../../../errors/errors.js';
+import { runAnalysisThread } from '../../profiling/analysisThread.js';
 import { severities, type Audit } from './findings.js';
 
 /** Memory and time of one audit: syntax trees are large, and a hostile file may be larger. */
@@ -40,18 +40,11 @@ async function auditInThread(
   { name, path }: { readonly name: string; readonly path: string },
   signal: AbortSignal,
 ): Promise<Audit> {
-  signal.throwIfAborted();
   const limit = timeLimit(limitMs);
-  const thread = new Worker(new URL('./auditThread.js', import.meta.url), {
-    workerData: { name, path, readingMs },
-    resourceLimits: { maxOldGenerationSizeMb: maxMegabytes, stackSizeMb: stackMegabytes },
-    execArgv: [],
-    env: {},
-    stdout: true,
-    stderr: true,
-  });
+  const program = new URL('./auditThread.js', import.meta.url);
+  const thread = { program, workerData: { name, path, readingMs }, maxMegabytes, stackMegabytes, tooLarge };
   try {
-    const answer = answerSchema.parse(await messageOfThread(thread, AbortSignal.any([signal, limit])));
+    const answer = await runAnalysisThread(thread, answerSchema, AbortSignal.any([signal, limit]));
     if ('failure' in answer) throw new ToolError(answer.failure);
     return answer;
   } catch (error) {
@@ -61,21 +54,7 @@ async function auditInThread(
         cause: error,
       });
     throw error;
-  } finally {
-    await thread.terminate();
   }
 }
 
-function messageOfThread(thread: Worker, signal: AbortSignal): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    thread.once('message', resolve);
-    thread.once('error', (error) => reject(isOutOfMemory(error) ? new ToolError(tooLarge, { cause: error }) : error));
-    thread.once('exit', (code) => reject(new Error(`The thread of the audit exited with code ${code} and no result.`)));
-  });
-}
-
 const tooLarge = 'The code of the extension is too large to be checked. Audit a folder with less of it.';
-
-const isOutOfMemory = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
