@@ -41,14 +41,21 @@ async function constantOf(tool: string, answers: readonly CallToolResult[]): Pro
 
 const pageList = z.object({ structuredContent: z.object({ pages: z.array(z.object({ id: z.number() })) }) });
 
-/** Ends what a check that gave up left behind. What is not there to be ended is refused, and that is fine. */
-async function resetSession(): Promise<void> {
+/** What ends what the check of a tool leaves behind when it gives up. */
+const cleanUps: readonly (readonly [tools: RegExp, name: string, args: object])[] = [
+  [/./, 'handle_dialog', { action: 'dismiss' }],
+  [/^performance_/, 'performance_stop_trace', {}],
+  [/breakpoint|pause|frame|step_debugger/, 'step_debugger', { action: 'resume' }],
+  [/breakpoint|pause|frame|step_debugger/, 'remove_breakpoint', {}],
+  [/recording/, 'stop_recording', {}],
+  [/coverage/, 'stop_coverage', {}],
+  [/init_script/, 'add_init_script', { remove: 'all' }],
+];
+
+/** What is not there to be ended is refused, and that is fine. */
+async function resetSession(tool: string): Promise<void> {
   const call = (name: string, args = {}) => workbench.client.callTool({ name, arguments: args });
-  await call('handle_dialog', { action: 'dismiss' });
-  await call('step_debugger', { action: 'resume' });
-  await call('remove_breakpoint');
-  for (const name of ['performance_stop_trace', 'stop_recording', 'stop_coverage']) await call(name);
-  await call('add_init_script', { remove: 'all' });
+  for (const [tools, name, args] of cleanUps) if (tools.test(tool)) await call(name, args);
   const { pages } = pageList.parse(await call('list_pages')).structuredContent;
   for (const { id } of pages.slice(1)) await call('close_page', { pageId: id });
 }
@@ -69,7 +76,7 @@ describe('the selftest tells a tool that works from one that answers a constant'
       const mutant = mutate(workbench.client, tool, await constantOf(tool, answers));
       await expect(check.run(new CheckContext(mutant.client, workbench.fixtures, mutant.now))).rejects.toThrow();
       expect(mutant.calls()).toBeGreaterThan(0);
-      await resetSession();
+      await resetSession(tool);
     },
     60_000,
   );

@@ -12,7 +12,9 @@ export const serverAddress = (route) => new URL(route, MCP_URL).href;
 export function answerOf({ content = [], isError = false }) {
   return {
     text: content.map(({ text = '' }) => text).join('\n'),
-    hasPicture: content.some(({ type, data, mimeType = '' }) => type === 'image' && data && mimeType.startsWith('image/')),
+    hasPicture: content.some(
+      ({ type, data, mimeType = '' }) => type === 'image' && data && mimeType.startsWith('image/'),
+    ),
     isError,
   };
 }
@@ -28,7 +30,10 @@ const checks = {
   async lists({ client }) {
     const names = await client.list();
     for (const name of ['new_page', 'take_screenshot', 'click'])
-      expect(names.some((listed) => listed.endsWith(name)), `${name} is not among ${names.length} tools`);
+      expect(
+        names.some((listed) => listed.endsWith(name)),
+        `${name} is not among ${names.length} tools`,
+      );
   },
   async calls({ client }) {
     const { text } = await client.call('new_page', { url: PAGE_URL });
@@ -72,9 +77,23 @@ const checks = {
   },
 };
 
+/**
+ * A client that is served without a session (revision 2026-07-28) is listed `open_browser`. It does what its model would do:
+ * opens a browser and names it in every call.
+ */
+async function withBrowser(client) {
+  const names = await client.list();
+  if (!names.some((name) => name.endsWith('open_browser'))) return client;
+  const { text } = await client.call('open_browser', {});
+  const [, browserId] = /browser_id[":\s]+([\w-]{16,})/.exec(text) ?? [];
+  expect(browserId !== undefined, `open_browser answered ${text}`);
+  return { ...client, call: (name, args, options) => client.call(name, { ...args, browser_id: browserId }, options) };
+}
+
 /** Runs the checks but for those that the client has no way to. */
-export async function check(connect, { cannot = [] } = {}) {
+export async function check(open, { cannot = [] } = {}) {
   const results = {};
+  const connect = async () => withBrowser(await open());
   const state = { connect };
   try {
     state.client = await connect();
