@@ -101,7 +101,7 @@ const maxName = 128;
 const maxTarget = 256;
 const maxFailureText = 300;
 
-/** What the client is told of a failure, in one short line. */
+/** The message of a failure for the client, in one short line. */
 export function failureTextOf(message: JSONRPCMessage | null): string {
   if (message === null) return '';
   if ('error' in message) return oneLine(message.error.message);

@@ -7,46 +7,42 @@ import type { ToolSet } from '../tools/catalogue.js';
 import { logLevels, type LogLevel } from '../tools/client.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Workspace } from '../tools/workspace.js';
-import { profileOf, type ClientProfile, type ProfileChoice } from './clientProfiles.js';
+import { profileOf, type ClientProfile } from './clientProfiles.js';
 import type { ClientRequest } from './clientRequests.js';
 import type { Envelope } from './envelope.js';
 import { aboutRequest } from './handleContext.js';
 import { InputRounds } from './inputRounds.js';
 import type { RequestStates } from './requestState.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
-import type {
-  BrowserHandles,
-  Implementation,
-  McpSession,
-  MethodContext,
-  PrepareBrowser,
-  SessionResources,
-} from './methodContext.js';
-import type { JSONRPCMessage, RequestId } from './protocol.js';
+import type { BrowserHandles, Implementation, McpSession, MethodContext, SessionResources } from './methodContext.js';
+import type { JSONRPCMessage, JSONRPCRequest, RequestId } from './protocol.js';
 import { dispatch, InFlight, type MethodOutcome } from './requests.js';
 import type { SessionMemory } from './responseMemory.js';
 import type { Secrets } from './secrets.js';
 import { statelessTable } from './statelessMethods.js';
-import type { JSONRPCRequest } from './protocol.js';
+
+/** What a request without a session has as a session has it. */
+type SharedParts = Pick<
+  McpSession,
+  | 'toolSet'
+  | 'serverFeatures'
+  | 'serverInfo'
+  | 'workspace'
+  | 'resources'
+  | 'browsers'
+  | 'memory'
+  | 'secrets'
+  | 'profileChoices'
+  | 'clock'
+  | 'log'
+>;
 
 /** What all requests without a session share, and what is known of the user of one. */
-export interface StatelessSessionOptions {
+export interface StatelessSessionOptions extends SharedParts {
   readonly user: string;
   /** Issuer and subject as one text. */
   readonly owner: string;
-  readonly toolSet: ToolSet;
-  readonly serverFeatures: ServerFeatures;
-  readonly serverInfo: Implementation;
-  readonly workspace: Workspace;
-  readonly secrets: Secrets;
-  readonly profileChoices: { readonly operator: ProfileChoice; readonly connection: ProfileChoice };
-  readonly resources: SessionResources;
-  readonly browsers: BrowserHandles;
   readonly requestStates: RequestStates;
-  readonly memory: SessionMemory;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly prepareBrowser?: PrepareBrowser | undefined;
   /** Called with a notification that belongs to no request. */
   changed(this: void, method: string, params: Record<string, unknown>): void;
   /** Writes a message of the request. Never throws. */

@@ -4,7 +4,7 @@ import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import type { WebSocketFrame } from '../browser/collectors/webSocketFrameLog.js';
-import { readStream } from '../browser/page/screenRecording.js';
+import { readStream } from '../browser/cdp/cdpSessions.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';

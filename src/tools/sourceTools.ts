@@ -336,7 +336,7 @@ function queryOf({ text, regex }: { text?: string | undefined; regex?: string | 
 const matchesOf = (file: string, found: readonly TextMatch[]): Match[] =>
   found.map(({ line, column, excerpt }) => ({ file, line, column, text: excerpt }));
 
-/** Equal files in several maps are told once. */
+/** Equal files in several maps are listed once. */
 async function searchOriginals(
   browser: SessionBrowser,
   originals: readonly OriginalFile[],

@@ -43,7 +43,7 @@ export function statelessOptions(deps: StatelessDeps, added: NewRequest): Statel
   const browsers = deps.browsersOf({
     ...{ ...choices, principal, caller, toolSet, client, clientCapabilities, protocolVersion, sessionId, admitOpening },
   });
-  const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log, prepareBrowser } = parts;
+  const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log } = parts;
   return {
     ...{ user: principal.user, owner, requestStates: deps.requestStates, toolSet, serverFeatures, serverInfo },
     ...{ workspace, secrets, browsers, clock, log, write },
@@ -51,6 +51,5 @@ export function statelessOptions(deps: StatelessDeps, added: NewRequest): Statel
     resources: deps.resourcesOf(owner),
     memory: openMemory(deps, { principal }),
     changed: publishTo(deps.changes, owner),
-    ...(prepareBrowser && { prepareBrowser }),
   };
 }

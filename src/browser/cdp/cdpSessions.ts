@@ -129,6 +129,37 @@ export function sendUntyped(session: CDPSession, method: string, params: object 
   return session.send(method as 'Page.enable', params);
 }
 
+/** A stream of the browser in parts (CDP IO.read); the browser forgets it at the end. */
+export async function* readStream(session: CDPSession, handle: string): AsyncGenerator<Buffer> {
+  try {
+    for (let isLast = false; !isLast;) {
+      const { data, base64Encoded, eof } = await session.send('IO.read', { handle, size: streamChunkBytes });
+      yield Buffer.from(data, base64Encoded === true ? 'base64' : 'utf8');
+      isLast = eof;
+    }
+  } finally {
+    await unlessGone(session.send('IO.close', { handle }));
+  }
+}
+
+const streamChunkBytes = 1024 ** 2;
+
+/** What is wrong with a script, and in which line; undefined if nothing (CDP Runtime.compileScript). */
+export async function syntaxError(
+  session: CDPSession,
+  expression: string,
+  sourceURL: string,
+): Promise<string | undefined> {
+  const { exceptionDetails } = await session.send('Runtime.compileScript', {
+    expression,
+    sourceURL,
+    persistScript: false,
+  });
+  if (exceptionDetails === undefined) return undefined;
+  const { exception, text, lineNumber } = exceptionDetails;
+  return `${exception?.description?.split('\n', 1)[0] ?? text} (line ${lineNumber + 1})`;
+}
+
 /** A target of a browser, or a page. */
 interface Attachable {
   createCDPSession(): Promise<CDPSession>;

@@ -296,7 +296,7 @@ export class DebuggedTarget {
   }
 
   #addPlace(id: number, location: Protocol.Debugger.Location): void {
-    // Scripts of documents that were left are not told.
+    // Scripts of former documents are not listed.
     const places = (this.#places.get(id) ?? []).filter(
       (each) => placeKey(this.placeOf(each)) !== placeKey(this.placeOf(location)),
     );

@@ -18,7 +18,7 @@ interface OpenPause {
 
 /** How long a target may take to answer: code that runs without end does not. */
 const answerMs = 3_000;
-/** After this long of a pause, a call that is not about it is told of it. */
+/** Milliseconds of a pause after which other calls of the session answer with it. */
 const stalledMs = 2_000;
 /** The same statement of an asynchronous function may come a moment later. */
 const laterStepMs = 700;
@@ -105,7 +105,7 @@ export class OpenPauses {
     this.#tell();
   }
 
-  /** Pauses that no answer has told of. */
+  /** Pauses that no answer has named yet. */
   takeNotices(): string[] {
     const untold = [...this.#untold];
     this.#untold.clear();

@@ -51,7 +51,7 @@ function outerOf(node: Node): Node | null {
   return ((isElement(node) || isText(node)) && node.assignedSlot) || node.parentNode;
 }
 
-/** Called on what has listeners. How it is told. */
+/** Called on an event target. Its name in an answer. */
 export function readTargetName(this: Node): string {
   if (isElement(this)) return tagOf(this);
   return isShadowRoot(this) ? `shadow root of ${tagOf(this.host)}` : this.nodeName.replace('#', '');

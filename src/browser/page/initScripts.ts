@@ -1,7 +1,9 @@
 import type { CDPSession, Page } from 'puppeteer-core';
+import { syntaxError } from '../cdp/cdpSessions.js';
 import { ToolError } from '../../errors/errors.js';
 
 const maxScripts = 20;
+const sourceName = 'init.js';
 /** A function alone would define nothing and do nothing. */
 const functionStart = /^\s*(?:async\b\s*)?(?:function\b|\([^()]*\)\s*=>|\w+\s*=>)/;
 
@@ -34,8 +36,8 @@ export class InitScripts {
       );
     }
     const called = `(${script}\n)()`;
-    const isFunction = functionStart.test(script) && (await this.#syntaxError(called)) === undefined;
-    const failure = isFunction ? undefined : await this.#syntaxError(script);
+    const isFunction = functionStart.test(script) && (await syntaxError(this.#cdp, called, sourceName)) === undefined;
+    const failure = isFunction ? undefined : await syntaxError(this.#cdp, script, sourceName);
     if (failure !== undefined) throw new ToolError(`The script is no JavaScript: ${failure}. Nothing was added.`);
     const id = `init${++this.#count}`;
     const source = `${isFunction ? called : script}\n//# sourceURL=${id}.js\n`;
@@ -58,16 +60,5 @@ export class InitScripts {
 
   #list(): string {
     return this.ids().join(', ') || 'none';
-  }
-
-  async #syntaxError(expression: string): Promise<string | undefined> {
-    const { exceptionDetails } = await this.#cdp.send('Runtime.compileScript', {
-      expression,
-      sourceURL: 'init.js',
-      persistScript: false,
-    });
-    if (exceptionDetails === undefined) return undefined;
-    const { exception, text, lineNumber } = exceptionDetails;
-    return `${exception?.description?.split('\n', 1)[0] ?? text} (line ${lineNumber + 1})`;
   }
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import type { FrameDocument } from './frames.js';
 import type { PrintedValue } from '../injected/contract.js';
-import { terminateExecution } from '../cdp/cdpSessions.js';
+import { syntaxError, terminateExecution } from '../cdp/cdpSessions.js';
 import { runAndPrint } from '../cdp/injectedFunctions.js';
 import { describeObject } from '../collectors/remoteObject.js';
 import type { SessionPage } from './sessionPage.js';
@@ -73,15 +73,16 @@ async function readScript(cdp: CDPSession, text: string): Promise<Script> {
   const source = /^\s*```\w*\n([^]*?)\n?```\s*$/.exec(text)?.[1] ?? text;
   const statements = withoutSemicolons(source);
   const lines = source.split('\n').length;
-  const failure = await syntaxError(cdp, `(${statements}\n)`);
+  const failure = await syntaxError(cdp, `(${statements}\n)`, scriptName);
   if (failure === undefined) return { expression: statements, statements, offset: 0, lines };
   const head = 'async () => {';
-  const isBody = (await syntaxError(cdp, `(${head}${statements}\n})`)) === undefined;
+  const isBody = (await syntaxError(cdp, `(${head}${statements}\n})`, scriptName)) === undefined;
   if (!isBody) {
     throw new ToolError(`The script is no JavaScript: ${failure}\nPass one function, like () => document.title.`);
   }
   // Only within a function `return` is allowed.
-  const isFunctionBody = (await syntaxError(cdp, `async () => {};${withoutAwait(statements)}`)) !== undefined;
+  const isFunctionBody =
+    (await syntaxError(cdp, `async () => {};${withoutAwait(statements)}`, scriptName)) !== undefined;
   const expression = isFunctionBody ? `${head}${statements}\n}` : undefined;
   return { expression, statements, offset: isFunctionBody ? head.length : 0, lines };
 }
@@ -94,17 +95,6 @@ function withoutSemicolons(source: string): string {
 
 /** Top-level await is for consoles only, and no reason against them. */
 const withoutAwait = (statements: string): string => statements.replace(/\bawait\b/g, '     ');
-
-async function syntaxError(cdp: CDPSession, expression: string): Promise<string | undefined> {
-  const { exceptionDetails } = await cdp.send('Runtime.compileScript', {
-    expression,
-    sourceURL: scriptName,
-    persistScript: false,
-  });
-  if (exceptionDetails === undefined) return undefined;
-  const { exception, text, lineNumber } = exceptionDetails;
-  return `${exception?.description?.split('\n', 1)[0] ?? text} (line ${lineNumber + 1})`;
-}
 
 interface Evaluation {
   readonly cdp: CDPSession;

@@ -1,7 +1,7 @@
 import type { CDPSession, Page } from 'puppeteer-core';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { openCdpSession, sendUntyped, unlessGone } from '../cdp/cdpSessions.js';
+import { openCdpSession, readStream, sendUntyped, unlessGone } from '../cdp/cdpSessions.js';
 
 const started = z.object({ stream: z.string().optional() });
 
@@ -86,18 +86,5 @@ async function* readVideo(cdp: CDPSession, handle: string): AsyncGenerator<Uint8
     yield* readStream(cdp, handle);
   } finally {
     await unlessGone(cdp.detach());
-  }
-}
-
-/** A stream of the browser in parts (CDP IO.read), which is closed at the end. */
-export async function* readStream(cdp: CDPSession, handle: string): AsyncGenerator<Uint8Array> {
-  try {
-    for (let isOver = false; !isOver;) {
-      const { data, base64Encoded, eof } = await cdp.send('IO.read', { handle });
-      yield Buffer.from(data, base64Encoded === true ? 'base64' : 'utf8');
-      isOver = eof;
-    }
-  } finally {
-    await unlessGone(cdp.send('IO.close', { handle }));
   }
 }

@@ -1,7 +1,7 @@
 import type { CDPSession, Page, Protocol } from 'puppeteer-core';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { openCdpSession } from '../cdp/cdpSessions.js';
+import { openCdpSession, readStream } from '../cdp/cdpSessions.js';
 
 /** The categories that the trace engine reads; others only make a trace larger. */
 const includedCategories = [
@@ -24,7 +24,6 @@ const includedCategories = [
 
 const bufferKilobytes = 100 * 1024;
 const maxTraceBytes = 48 * 1024 ** 2;
-const readChunkBytes = 1024 ** 2;
 
 export interface RecordedTrace {
   /** Gzipped JSON of the whole browser: contains other sessions' data until it is filtered. */
@@ -110,21 +109,17 @@ async function finishTracing(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOf
   await cdp.send('Tracing.end');
   const { stream, dataLossOccurred } = await completed;
   if (stream === undefined) throw new Error('The browser returned no trace stream.');
-  return { data: await readStream(cdp, stream), isTruncated: dataLossOccurred };
+  return { data: await readTrace(cdp, stream), isTruncated: dataLossOccurred };
 }
 
-async function readStream(cdp: CDPSession, handle: string): Promise<Buffer> {
+async function readTrace(cdp: CDPSession, handle: string): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for (let isLast = false; !isLast;) {
-    const { data, eof, base64Encoded } = await cdp.send('IO.read', { handle, size: readChunkBytes });
-    const part = Buffer.from(data, base64Encoded ? 'base64' : 'utf8');
+  for await (const part of readStream(cdp, handle)) {
     bytes += part.length;
     if (bytes > maxTraceBytes) throw new ToolError('The trace is too large to be analysed. Record a shorter time.');
     parts.push(part);
-    isLast = eof;
   }
-  await cdp.send('IO.close', { handle });
   return Buffer.concat(parts);
 }
 

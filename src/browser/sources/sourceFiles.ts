@@ -84,7 +84,7 @@ export function originalFiles(scripts: readonly SourceScript[]): OriginalFile[] 
 async function scriptsOfPage(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<SourceScript[]> {
   await untilAborted(page.scripts.refresh(), AbortSignal.any([signal, timeLimit(mapsMs)])).catch(noop);
   signal.throwIfAborted();
-  // Code without a name is told only if it was made from files.
+  // Code without a name is listed only if a source map names its files.
   const live = page.scripts
     .list()
     .filter((script) => script.url + script.sourceMapUrl !== '' && page.scripts.isLive(script));

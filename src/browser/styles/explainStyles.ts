@@ -149,7 +149,7 @@ function fateOf(
     const { winner, rolledBack } = outcomeOf(longhand);
     const strongest = rolledBack[0] ?? winner;
     const isUsed = winner?.declaration === declaration || rolledBack.some((one) => one.declaration === declaration);
-    // What `all` sets is told apart only where it is asked for.
+    // The properties that `all` sets are listed only if they were asked for.
     if (isUsed || longhand === 'all') wins += 1;
     else if (strongest) {
       by ??= { candidate: strongest, reason: overriddenBy({ block, declaration, value }, strongest).reason };
