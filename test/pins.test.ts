@@ -20,6 +20,7 @@ describe('pinned', () => {
       'session.created.browser.ready',
       'session.created.browser.deferred',
       'session.created.tools',
+      'session.created.tools.unregistered',
       'session.created.tools.registering',
       'session.created.tools.registered',
       'session.tools-registered',
