@@ -96,7 +96,7 @@ async function connectTo(url: string, ledger: ResourceLedger, signal: AbortSigna
     untilAborted(Promise.race([dropped, response]), signal);
   try {
     await untilAnswered(transport.opened);
-    const browser = await untilAnswered(connect({ transport, defaultViewport: null }));
+    const browser = await untilAnswered(connect({ transport, defaultViewport: null, issuesEnabled: false }));
     const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
     const product = cutText(await untilAnswered(browser.version()), maxProductLength);
     ledger.connections.opened += 1;
