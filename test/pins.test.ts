@@ -306,6 +306,7 @@ describe('pinned', () => {
       'list_extensions',
       'get_extension_details',
       'reload_extension',
+      'watch_extension_folder',
       'set_extension_enabled',
       'uninstall_extension',
       'set_extension_permissions',
