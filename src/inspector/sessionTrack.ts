@@ -142,9 +142,10 @@ export class SessionTrack {
     const seq = this.#next();
     const request = settledRequestOf(event);
     if (request !== undefined) {
-      const { method, tool, outcome, durationMs } = request;
+      const { method, tool, outcome, error, durationMs } = request;
       if (outcome === 'failed') this.#errors += 1;
-      this.#add({ kind: 'call', seq, at, method, tool, outcome, durationMs }, limit);
+      const failure = error !== undefined && { error };
+      this.#add({ kind: 'call', seq, at, method, tool, outcome, ...failure, durationMs }, limit);
     } else if (event.type === 'message.received' && 'kind' in event) {
       this.#add({ kind: 'message', seq, at, what: String(event.kind) }, limit);
     } else this.#add({ kind: 'event', seq, at, type: event.type, state }, limit);
