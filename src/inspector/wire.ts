@@ -3,7 +3,7 @@
  * the browser's types alone. Times are milliseconds since the epoch, durations milliseconds.
  *
  * Nothing in it gives access or shows the data of a client: ids are shortened; of messages and calls it has names, outcomes,
- * durations, and the line that the log has of a failed call. Contents are sent only to a viewer that requests them, redacted.
+ * durations, and how the reason of a failed call begins. Contents are sent only to a viewer that requests them, redacted.
  */
 
 /** One session, as a line of the table. */
@@ -41,7 +41,7 @@ export type JournalEntry = { readonly seq: number; readonly at: number } & (
       readonly method: string;
       readonly tool: string | null;
       readonly outcome: string;
-      /** Of a failed one: what its client was told, in one short line. */
+      /** Of a failed one: the beginning of what its client was told, without what that quotes. */
       readonly error?: string;
       readonly durationMs: number;
     }

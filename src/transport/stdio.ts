@@ -210,7 +210,6 @@ export class SdkTransport extends ConnectionTransport {
   constructor(transport: McpTransport) {
     super();
     this.#transport = transport;
-    transport.onmessage = (message) => void this.#receive(message);
     transport.onclose = () => this.#closed();
     transport.onerror = (error) => this.onerror?.(error);
   }
@@ -242,9 +241,12 @@ export class SdkTransport extends ConnectionTransport {
     await this.#transport.close();
   }
 
-  /** Deferred: the session is still entering its state. */
+  /** Deferred: the session is still entering its state. Without a handler the transport keeps what comes before. */
   #start(): void {
-    queueMicrotask(() => this.#transport.start().catch((error: Error) => this.onerror?.(error)));
+    queueMicrotask(() => {
+      this.#transport.onmessage = (message) => void this.#receive(message);
+      this.#transport.start().catch((error: Error) => this.onerror?.(error));
+    });
   }
 
   async #receive(message: unknown): Promise<void> {

@@ -104,7 +104,7 @@ describe('one server', () => {
     const id = served.orchestrator.registry.list().at(-1)?.id.slice(0, 8);
     const watching = await watch(served.url);
     await watching.go(`#/session/${id}`, lit('active.serving.idle'));
-    await watching.shows('.timeline .call.failed .reason', 'fail');
+    await watching.shows('.timeline .call.failed .reason', 'No page is open');
     const rows = async (): Promise<number> => (await watching.page.$$('.timeline li')).length;
     const all = await rows();
     await watching.page.click('.tabs [aria-label=Entries] button:last-child');
