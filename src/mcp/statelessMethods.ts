@@ -2,8 +2,9 @@ import { Refusal } from '../errors/errors.js';
 import { listingsFor } from '../tools/catalogue.js';
 import { metaKeys } from './envelope.js';
 import { profileOf } from './clientProfiles.js';
-import { capabilitiesOfServer, methods } from './methods.js';
-import { paginate, type Method, type MethodContext } from './methodContext.js';
+import { capabilitiesOfServer, methods, toolsPage } from './methods.js';
+import { isSharedResult, shareResult } from './messageText.js';
+import type { Method, MethodContext } from './methodContext.js';
 import { statelessVersions } from './protocol.js';
 import type { MethodTable } from './requests.js';
 
@@ -30,8 +31,7 @@ export function statelessListings({ session, features }: MethodContext): ReturnT
 }
 
 const listTools: Method = (server, params) => {
-  const { page, ...next } = paginate(statelessListings(server), params);
-  return { tools: page, ...next };
+  return toolsPage(statelessListings(server), params);
 };
 
 /** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
@@ -75,8 +75,20 @@ function completed(run: Method, cache: CacheHint | undefined): Method {
     if (result['resultType'] === 'input_required') return withServerInfo(server, result);
     const { isExtensible } = server.features.serverFeatures;
     const hint = cache === ofServer && isExtensible ? changeable : cache;
-    return withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+    const complete = (): Result => withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+    return isSharedResult(result) ? sharedCompletion(result, server, complete) : complete();
   };
+}
+
+const completions = new WeakMap<object, WeakMap<Result, Result>>();
+
+/** A result that is the same for all clients of one server stays the same when it is completed. */
+function sharedCompletion(result: Result, { features }: MethodContext, complete: () => Result): Result {
+  const ofServerFeatures = completions.get(features.serverFeatures) ?? new WeakMap<Result, Result>();
+  completions.set(features.serverFeatures, ofServerFeatures);
+  const known = ofServerFeatures.get(result) ?? shareResult(complete());
+  ofServerFeatures.set(result, known);
+  return known;
 }
 
 /** What the handler asked of the client comes before what it answered or threw. */

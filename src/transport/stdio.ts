@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Transport as McpTransport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
 import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
+import { textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
@@ -119,7 +120,7 @@ export class StdioTransport extends ConnectionTransport {
       this.#closeConnection();
       return;
     }
-    this.#output.write(`${JSON.stringify(message)}\n`);
+    this.#output.write(`${String(textOf(message))}\n`);
   }
 
   readonly #onDisconnect = (): void => this.#closeConnection();

@@ -1,7 +1,8 @@
 import type { Browser, BrowserContext, CDPSession, Connection, Page, Protocol } from 'puppeteer-core';
 import { withBrowserCdpSession, openCdpSession, unlessGone } from '../cdp/cdpSessions.js';
+import { isScopeRoot } from '../cdp/cdpScope.js';
 import type { AddressPolicy } from './addressPolicy.js';
-import { extensionsPage } from './launchPreferences.js';
+import { isExtensionsPage } from './launchPreferences.js';
 
 type TargetInfo = Protocol.Target.TargetInfo;
 
@@ -38,7 +39,10 @@ export class TargetGuard {
     // The parent of a page's session is its tab's, that of a frame or worker its page's. Puppeteer emits this before it
     // resumes a new target.
     connection.on('sessionattached', (parent) => {
-      parent.on('sessionattached', (child) => void this.#watchRequests(child));
+      parent.on('sessionattached', (child) => {
+        // Enabling the interception makes Chrome build the loaders of a document again; not for sessions of one call.
+        if (!isScopeRoot(parent)) void this.#watchRequests(child);
+      });
     });
     connection.on('Target.targetCreated', ({ targetInfo }) => void this.#onTarget(targetInfo));
     connection.on('Target.targetInfoChanged', ({ targetInfo }) => void this.#onTarget(targetInfo));
@@ -132,7 +136,7 @@ export class TargetGuard {
 
   async #onTarget(target: TargetInfo): Promise<void> {
     const { type, url } = target;
-    if (type !== 'page' || url === extensionsPage || url.startsWith('devtools:')) return;
+    if (type !== 'page' || isExtensionsPage(url) || url.startsWith('devtools:')) return;
     const guarded = this.#ownerOf(target);
     if (guarded === undefined || (await guarded.policy.allowsPage(url))) return;
     guarded.onRefused(url);

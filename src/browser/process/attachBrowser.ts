@@ -139,7 +139,7 @@ async function connectTo(
     untilAborted(Promise.race([dropped, response]), signal);
   try {
     await untilAnswered(transport.opened);
-    const browser = await untilAnswered(connect({ transport, defaultViewport: null }));
+    const browser = await untilAnswered(connect({ transport, defaultViewport: null, issuesEnabled: false }));
     const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
     const product = cutText(await untilAnswered(browser.version()), maxProductLength);
     ledger.connections.opened += 1;

@@ -115,7 +115,7 @@ async function chromeFlags(options: LaunchOptions): Promise<string[]> {
 
 async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
   const { connect } = await import('puppeteer-core');
-  const connecting = connect({ transport: chrome.transport, defaultViewport: null });
+  const connecting = connect({ transport: chrome.transport, defaultViewport: null, issuesEnabled: false });
   const exited = chrome.exited.then(() => Promise.reject(new Error('Chrome exited while it started.')));
   return untilAborted(Promise.race([connecting, exited]), signal);
 }
