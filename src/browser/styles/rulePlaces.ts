@@ -7,7 +7,6 @@ import { listExtensions, type Extension } from '../extensions/installedExtension
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import type { MappedScript, Placed, SourceMaps } from '../sources/sourceMaps.js';
 import type { StyleBlock, WrittenPlace } from './cascade.js';
-import type { ElementStyles } from './elementStyles.js';
 import { injectedPlace } from './matchedStyles.js';
 
 const maxExtensions = 20;
@@ -59,6 +58,13 @@ function lineOfRule(text: string, { name, declarations }: StyleBlock): number | 
   return undefined;
 }
 
+/** Rules with their places, and the document that they are in. */
+interface PlacedStyles {
+  readonly layout: { readonly url: string };
+  readonly blocks: readonly StyleBlock[];
+  readonly inherited: readonly { readonly ancestor: string; readonly blocks: readonly StyleBlock[] }[];
+}
+
 /** Maps that come later are in the next answer. */
 const mapsMs = 3_000;
 
@@ -66,12 +72,12 @@ const mapsMs = 3_000;
  * Says where rules are in the files that their style sheets were made from (Sass, Less, bundlers), by source maps. Without
  * one the place stays as it is. Rejects only with the signal's reason.
  */
-export async function placeOriginalRules(
+export async function placeOriginalRules<Styles extends PlacedStyles>(
   sources: SourceMaps,
   frame: LoadingFrame,
-  styles: ElementStyles,
+  styles: Styles,
   signal: AbortSignal,
-): Promise<ElementStyles> {
+): Promise<Styles> {
   const bySheet = new Map<string, WrittenPlace[]>();
   for (const { written } of [styles.blocks, ...styles.inherited.map(({ blocks }) => blocks)].flat()) {
     if (written === undefined) continue;
