@@ -2,7 +2,7 @@ import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { untilAborted } from '../../async.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { extensionsPage } from '../policy/launchPreferences.js';
+import { extensionsPages } from '../policy/launchPreferences.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import { readManifest } from './manifest.js';
@@ -281,7 +281,10 @@ async function openHidden(browser: Browser): Promise<KeptPage> {
 
 /** Resolves once the new document is there, and its bindings with it. */
 async function showExtensions(session: CDPSession): Promise<void> {
-  await session.send('Page.navigate', { url: extensionsPage });
+  for (const url of extensionsPages) {
+    const { errorText } = await session.send('Page.navigate', { url });
+    if (errorText === undefined) break;
+  }
   await callChrome(session, 'developerPrivate.updateProfileConfiguration', [{ inDeveloperMode: true }]);
 }
 
