@@ -253,10 +253,9 @@ function toDetails(
     ...{ id, name, version, path, enabled, serviceWorker },
     description: info.description,
     location: info.location.toLowerCase(),
-    disabledBecause: Object.entries(disableReasons).flatMap(([reason, value]) => {
-      if (value === true) return [reason];
-      return typeof value === 'string' && value !== '' ? [`${reason}: ${value}`] : [];
-    }),
+    disabledBecause: Object.entries(disableReasons).flatMap(([reason, value]) =>
+      typeof value === 'string' && value !== '' ? [`${reason}: ${value}`] : value === true ? [reason] : [],
+    ),
     permissions: permissions.simplePermissions.map(({ message }) => message),
     hosts: permissions.runtimeHostPermissions?.hosts.map(({ host, granted }) => ({ host, granted })) ?? [],
     commands: commands.map(({ name, keybinding }) => (keybinding === '' ? name : `${name} (${keybinding})`)),
@@ -385,14 +384,16 @@ export const uninstallExtensionTool = defineTool({
     const { extension, left } = await withCdpScope(browser.browser, signal, async (scope) => {
       const found = await findExtension(scope, id);
       await uninstallExtension(scope, found);
-      return { extension: found, left: await listExtensions(scope) };
+      const isOther = (other: Extension): boolean => other.id !== id;
+      // One that loads itself again meanwhile is back.
+      if (!(await listExtensions(scope)).every(isOther)) await uninstallExtension(scope, found);
+      return { extension: found, left: (await listExtensions(scope)).filter(isOther) };
     });
     const { name, path } = extension;
     // An extension from an archive exists in the session's folder alone.
     if (dirname(path) === (await browser.folder())) await rm(path, { recursive: true, force: true });
-    const others = left.length === 0 ? 'No extension is left.' : `${count(left.length, 'extension')} left.`;
     return {
-      text: `Uninstalled "${name}" with its storage. ${others}`,
+      text: `Uninstalled "${name}" with its storage. ${left.length === 0 ? 'No extension is' : count(left.length, 'extension')} left.`,
       structured: { extensionId: id, name, left: left.map((other) => other.id) },
     };
   },
