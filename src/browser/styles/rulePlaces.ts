@@ -5,7 +5,7 @@ import type { CdpScope } from '../cdp/cdpScope.js';
 import { readBeginning, readExtensionFiles } from '../extensions/extensionFiles.js';
 import { listExtensions, type Extension } from '../extensions/installedExtensions.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
-import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
+import type { MappedScript, Placed, SourceMaps } from '../sources/sourceMaps.js';
 import type { StyleBlock, WrittenPlace } from './cascade.js';
 import type { ElementStyles } from './elementStyles.js';
 import { injectedPlace } from './matchedStyles.js';
@@ -82,9 +82,10 @@ export async function placeOriginalRules(
   const originals = new Map<WrittenPlace, string>();
   await Promise.all(
     [...bySheet.values()].map(async (places) => {
-      const found = await sources
-        .originals(sheetWithMap(places, styles.layout.url, frame), places, limit)
-        .catch(() => []);
+      const [first] = places;
+      if (first === undefined) return;
+      const sheet = sheetWithMap(first.sheet, styles.layout.url, frame);
+      const found = await sources.originals(sheet, places, limit).catch((): Placed[] => []);
       for (const [index, place] of places.entries()) {
         const original = found[index];
         if (original !== undefined && 'file' in original) originals.set(place, `${original.file}:${original.line}`);
@@ -100,9 +101,11 @@ export async function placeOriginalRules(
   return { ...styles, blocks: styles.blocks.map(placed), inherited };
 }
 
-function sheetWithMap([first]: readonly WrittenPlace[], documentUrl: string, frame: LoadingFrame): MappedScript {
-  const { sourceURL = '', sourceMapURL = '', startLine = 0, startColumn = 0, ...end } = first?.sheet ?? {};
-  const { endLine = 0, endColumn = 0, length = 0 } = end;
+function sheetWithMap(
+  { sourceURL, sourceMapURL = '', startLine, startColumn, endLine, endColumn, length }: WrittenPlace['sheet'],
+  documentUrl: string,
+  frame: LoadingFrame,
+): MappedScript {
   const lastLine = endLine - startLine;
   return {
     url: sourceURL || documentUrl,
