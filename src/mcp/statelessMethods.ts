@@ -2,8 +2,9 @@ import { Refusal } from '../errors/errors.js';
 import { listingsFor } from '../tools/catalogue.js';
 import { metaKeys } from './envelope.js';
 import { profileOf } from './clientProfiles.js';
-import { capabilitiesOfServer, methods } from './methods.js';
-import { paginate, type Method, type MethodContext } from './methodContext.js';
+import { capabilitiesOfServer, methods, toolsPage } from './methods.js';
+import { isSharedResult, shareResult } from './messageText.js';
+import type { Method, MethodContext } from './methodContext.js';
 import { statelessVersions } from './protocol.js';
 import type { MethodTable } from './requests.js';
 
@@ -30,8 +31,7 @@ export function statelessListings({ session, features }: MethodContext): ReturnT
 }
 
 const listTools: Method = (server, params) => {
-  const { page, ...next } = paginate(statelessListings(server), params);
-  return { tools: page, ...next };
+  return toolsPage(statelessListings(server), params);
 };
 
 /** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
@@ -63,6 +63,8 @@ const served: Readonly<Record<string, { readonly run: Method | undefined; readon
   'resources/list': { run: methods['resources/list'], cache: ofUser },
   'resources/templates/list': { run: methods['resources/templates/list'], cache: ofServer },
   'resources/read': { run: methods['resources/read'], cache: ofUser },
+  'skills/list': { run: methods['skills/list'], cache: ofServer },
+  'skills/get': { run: methods['skills/get'], cache: ofServer },
   'completion/complete': { run: methods['completion/complete'] },
 };
 
@@ -73,8 +75,20 @@ function completed(run: Method, cache: CacheHint | undefined): Method {
     if (result['resultType'] === 'input_required') return withServerInfo(server, result);
     const { isExtensible } = server.features.serverFeatures;
     const hint = cache === ofServer && isExtensible ? changeable : cache;
-    return withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+    const complete = (): Result => withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+    return isSharedResult(result) ? sharedCompletion(result, server, complete) : complete();
   };
+}
+
+const completions = new WeakMap<object, WeakMap<Result, Result>>();
+
+/** A result that is the same for all clients of one server stays the same when it is completed. */
+function sharedCompletion(result: Result, { features }: MethodContext, complete: () => Result): Result {
+  const ofServerFeatures = completions.get(features.serverFeatures) ?? new WeakMap<Result, Result>();
+  completions.set(features.serverFeatures, ofServerFeatures);
+  const known = ofServerFeatures.get(result) ?? shareResult(complete());
+  ofServerFeatures.set(result, known);
+  return known;
 }
 
 /** What the handler asked of the client comes before what it answered or threw. */
@@ -118,5 +132,6 @@ export function isServed(server: MethodContext, method: string): boolean {
   if (!Object.hasOwn(statelessMethods, method)) return false;
   const capabilities = capabilitiesOfServer(server);
   if (method.startsWith('prompts/')) return 'prompts' in capabilities;
+  if (method.startsWith('skills/')) return 'extensions' in capabilities;
   return !method.startsWith('completion/') || 'completions' in capabilities;
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Refusal } from '../errors/errors.js';
 import { readEnvelope } from '../mcp/envelope.js';
 import { parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
+import { textOf } from '../mcp/messageText.js';
 import { StatelessRequest } from '../mcp/stateless.js';
 import { isServed, listenMethod, statelessCapabilities, statelessListings } from '../mcp/statelessMethods.js';
 import { toPrincipal } from '../tenancy/auth.js';
@@ -9,6 +10,7 @@ import { principalKey, type Caller } from '../tenancy/principal.js';
 import type { OpenResponses } from './openResponses.js';
 import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from './repeatedHeaders.js';
 import { SseWriter } from './sseWriter.js';
+import { byteLengthOf, endWith } from './streamWriter.js';
 import { statelessOptions, type StatelessDeps } from './statelessOptions.js';
 import type { Subscriptions } from './subscriptions.js';
 import { cutAtExpiry } from './tokenExpiry.js';
@@ -135,7 +137,7 @@ class AnswerStream {
   write(message: JSONRPCMessage): void {
     if (this.#isAnswered) return;
     this.#openStream();
-    this.#writer?.write({ event: 'message', data: JSON.stringify(message) });
+    this.#writer?.write({ event: 'message', data: textOf(message) });
   }
 
   #openStream(): void {
@@ -146,7 +148,7 @@ class AnswerStream {
   }
 
   #finish(message: JSONRPCMessage): void {
-    const data = JSON.stringify(message);
+    const data = textOf(message);
     if (this.#writer === undefined && !this.#acceptsJson) this.#openStream();
     if (this.#writer !== undefined) {
       this.#writer.write({ event: 'message', data });
@@ -156,8 +158,8 @@ class AnswerStream {
     if (this.#response.destroyed) return;
     this.#response.writeHead(statusOf(message), {
       'content-type': 'application/json',
-      'content-length': Buffer.byteLength(data),
+      'content-length': byteLengthOf(data),
     });
-    this.#response.end(data);
+    endWith(this.#response, data);
   }
 }
