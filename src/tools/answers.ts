@@ -117,7 +117,7 @@ function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOut
 
 /** The effects of an action, a line each. */
 export function describeOutcome(outcome: ActionOutcome): string[] {
-  const { dialog, paused, opened, download, settled, closed, stopped, busyWith } = outcome;
+  const { dialog, paused, opened, download, external, settled, closed, stopped, busyWith } = outcome;
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
   const lines = [...documentLines(outcome), ...challengeLines(outcome.challenges)];
   for (const { url, ms } of stopped) {
@@ -134,6 +134,11 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
     );
   }
   if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
+  if (external !== undefined) {
+    lines.push(
+      `It hands ${shortUrl(external)} to another program (mail, telephone, an app). None is started here: the page stays.`,
+    );
+  }
   if (dialog) lines.push(describeDialog(dialog));
   else if (paused !== undefined) lines.push(paused);
   else if (!settled) {

@@ -7,10 +7,17 @@ import {
   type HeapSummary,
   captureHeap,
   type HeapClass,
+  type HeapAnswer,
   type HeapQuery,
   queryHeap,
 } from '../browser/profiling/heapSnapshot.js';
+import type { CodeLocation } from '../browser/collectors/consoleMessage.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
+import { functionMark } from '../browser/profiling/heapGraph.js';
 import { ToolError } from '../errors/errors.js';
+import { locationText } from './consoleTools.js';
+import { fileName, OriginalPlaces, placeText } from './originalPlaces.js';
 import { type ResourceLink, type Resources, definePageTool, defineTool, type Tool } from './defineTool.js';
 import { bytesText, oneLine } from './pagination.js';
 
@@ -109,12 +116,14 @@ const takeHeapsnapshotTool = definePageTool({
   output: summaryOutput,
   annotations: { readOnlyHint: true },
   timeoutMs: 180_000,
-  async handler(args, { page, signal, progress, resources }) {
+  async handler(args, { page, browser, signal, progress, resources }) {
+    const scripts = { page, newest: page.scripts.list().at(-1)?.key ?? 0 };
     const parser = new HeapSnapshotParser();
     const capture = captureHeap({ page, signal, progress: (done, total) => progress(done, total, 'reading the heap') });
     const link = await pipeline(teeInto(capture, parser), createGzip(compression), (data: AsyncIterable<Uint8Array>) =>
       resources.add({ name: snapshotNameOf(page.id), mimeType: 'application/gzip', data }),
     );
+    takenIn.set(browser, (takenIn.get(browser) ?? new Map<string, SnapshotScripts>()).set(link.uri, scripts));
     const facts = summaryFacts(parser.end(), args.limit);
     return {
       text: [
@@ -256,7 +265,7 @@ const queryHeapsnapshotTool = defineTool({
   name: 'query_heapsnapshot',
   title: 'Query heap snapshot',
   group: 'memory',
-  needs: 'nothing',
+  needs: 'browser',
   description:
     'What keeps objects alive in a heap snapshot: detached nodes, a class, one node; also repeated strings, and what closures hold',
   input: z.strictObject({
@@ -275,17 +284,21 @@ const queryHeapsnapshotTool = defineTool({
   }),
   annotations: { readOnlyHint: true },
   timeoutMs: 180_000,
-  async handler({ about, name, node, uri, limit: rows }, { resources, signal }) {
+  async handler({ about, name, node, uri, limit: rows }, { resources, browser, signal }) {
     const link = uri === undefined ? snapshotsOf(resources).at(-1) : findSnapshot(resources, uri);
     if (link === undefined) throw new ToolError('There is no heap snapshot yet. Call take_heapsnapshot.');
     const answer = await queryHeap(await resources.read(link.uri), heapQueryOf(about, name, node), signal);
-    const shown = answer.rows.slice(0, rows);
+    const {
+      rows: shown,
+      holders,
+      fields,
+    } = await withPlaces({ ...answer, rows: answer.rows.slice(0, rows) }, { browser, uri: link.uri, signal });
     const lines = [
       `${link.name}: ${answer.total === 0 ? noneFound[about] : heads[about]}`,
       ...shown.flatMap((row) => [`${rowText(row)} @${row.node}`, ...(row.text === '' ? [] : [`    ${row.text}`])]),
       ...(answer.total > shown.length ? [`  … ${answer.total - shown.length} more: raise limit`] : []),
-      ...listLines('Held by:', answer.holders),
-      ...listLines('Holds:', answer.fields),
+      ...listLines('Held by:', holders),
+      ...listLines('Holds:', fields),
     ];
     return {
       text: lines.join('\n'),
@@ -293,12 +306,58 @@ const queryHeapsnapshotTool = defineTool({
         uri: link.uri,
         total: answer.total,
         rows: shown,
-        ...(answer.holders && { holders: answer.holders }),
-        ...(answer.fields && { fields: answer.fields }),
+        ...(holders && { holders }),
+        ...(fields && { fields }),
       },
     };
   },
 });
+
+/** The scripts that a page had when a snapshot was taken: ids of scripts are used again by the next documents. */
+interface SnapshotScripts {
+  readonly page: SessionPage;
+  /** The key of the newest one. */
+  readonly newest: number;
+}
+
+/** By session and URI of the snapshot. */
+const takenIn = new WeakMap<SessionBrowser, Map<string, SnapshotScripts>>();
+
+/** Names functions with their places, in the original file where a source map tells. */
+async function withPlaces(
+  answer: HeapAnswer,
+  { browser, uri, signal }: { readonly browser: SessionBrowser; readonly uri: string; readonly signal: AbortSignal },
+): Promise<HeapAnswer> {
+  const taken = takenIn.get(browser)?.get(uri);
+  const [session] = taken?.page.scripts.sessions() ?? [];
+  const locationOf = (id: string, line: string, column: string): CodeLocation | undefined => {
+    const script = session && taken?.page.scripts.find(session.session, id);
+    if (script === undefined || script.key > (taken?.newest ?? 0)) return undefined;
+    return { url: script.url, line: Number(line), column: Number(column), script: script.key };
+  };
+  const texts = [
+    ...answer.rows.flatMap(({ name, text }) => [name, text]),
+    ...(answer.holders ?? []),
+    ...(answer.fields ?? []),
+  ];
+  const locations = texts.flatMap((text) =>
+    [...text.matchAll(functionMark)].map(([, id = '', line = '', column = '']) => locationOf(id, line, column)),
+  );
+  const places = await OriginalPlaces.find({ browser, page: taken?.page }, { locations }, signal);
+  const placed = (text: string): string =>
+    text.replace(functionMark, (_mark, id: string, line: string, column: string) => {
+      const location = locationOf(id, line, column);
+      if (location === undefined) return '';
+      const original = places.of(location);
+      return ` (${original === undefined ? locationText({ ...location, url: fileName(location.url) }) : placeText(original)})`;
+    });
+  return {
+    ...answer,
+    rows: answer.rows.map((row) => ({ ...row, name: placed(row.name), text: placed(row.text) })),
+    ...(answer.holders && { holders: answer.holders.map(placed) }),
+    ...(answer.fields && { fields: answer.fields.map(placed) }),
+  };
+}
 
 const heads: Record<(typeof questions)[number], string> = {
   detached:

@@ -33,6 +33,8 @@ export interface Call {
 
 const root = process.getuid?.() === 0;
 const packages = ['@playwright/mcp', 'chrome-devtools-mcp'] as const;
+/** So that figures stay comparable. */
+const pinned = [`${packages[0]}@0.0.83`, `${packages[1]}@1.11.0`];
 const button = 'The quiet one';
 /** chrome-devtools-mcp is told with each call where to. */
 const onlyPage = { pageId: 1 };
@@ -41,7 +43,7 @@ const onlyPage = { pageId: 1 };
 export async function installPeers(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-peers-'));
   await writeFile(join(folder, 'package.json'), '{"private":true}');
-  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages], {
+  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...pinned], {
     cwd: folder,
   });
   return folder;

@@ -76,6 +76,8 @@ test('what keeps objects alive is told by the way from the root to one of each k
   const notes = await ask({ about: 'class', name: 'LeakedNote' });
   const [row] = notes.structured['rows'] as { node: number; text: string }[];
   expect(row).toMatchObject({ count: 65, text: expect.stringMatching(/notes → Array\[\d+\] → LeakedNote @\d+$/) });
+  const { text: way } = await ask({ about: 'class', name: 'leak' });
+  expect(way).toMatch(/leak\(\) \(memory\.html:\d+:\d+\) @\d+$/m);
   const one = await ask({ about: 'node', node: row?.node });
   expect(one.text).toMatch(/Held by:\n {2}Array @\d+ \.\[\d+\][^]*Holds:\n {2}text: "note \d+"/);
   await harness.text('evaluate_script', {

@@ -11,6 +11,7 @@ const start = `<title>Start</title>
 <a href="/window" target="_blank">Blank</a> <a href="/window" target="_blank" rel="noopener">Noopener</a>
 <button onclick="window.open('/window'); window.open('/window')">Two</button>
 <button onclick="setTimeout(() => window.open('/window'), 400)">Late</button>
+<a href="mailto:ada@example.com">Mail</a> <button onclick="location.href = 'tel:+123'">Call</button>
 <a href="data:text/plain,content of it" download="notes.txt">Download</a>`;
 
 let pages: Awaited<ReturnType<typeof servePages>>;
@@ -38,6 +39,15 @@ async function click(label: string) {
 
 const untilNotice = (pattern: RegExp): Promise<string> =>
   waitUntilFound(() => harness.browser.takeNotices().find((notice) => pattern.test(notice)));
+
+test.each([
+  ['Mail', 'mailto:ada@example.com'],
+  ['Call', 'tel:+123'],
+])('an address for another program is told, and the page stays: %s', async (label, address) => {
+  const { text, structured } = await click(label);
+  expect(text).toContain(`It hands ${address} to another program`);
+  expect(structured).toMatchObject({ navigated: false, settled: true });
+});
 
 describe('a window that a click opens', () => {
   test.each([

@@ -24,6 +24,10 @@ export interface DocumentResponse {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** Schemes of addresses that a browser opens itself. */
+const ownScheme =
+  /^(?:https?|wss?|file|ftp|data|blob|about|javascript|filesystem|view-source|chrome(?:-[a-z]+)?|devtools|isolated-app):/i;
+
 /** The number of requests, or of challenges, that an answer names. */
 const maxNamed = 3;
 const maxNameLength = 120;
@@ -37,6 +41,8 @@ export class PageActivity {
   readonly opened: string[] = [];
   /** URL of a download that the page started. */
   download: string | undefined;
+  /** An address that only another program opens, such as a mail program. */
+  external: string | undefined;
   /** Requests, other than the page's own, whose server asks for credentials. */
   readonly challenges: DocumentResponse[] = [];
   /** The answer to the latest navigation of the page. */
@@ -131,7 +137,10 @@ export class PageActivity {
 
   #watchLoads(cdp: CDPSession): void {
     // The load starts later, unless it is cancelled.
-    this.#on(cdp, 'Page.frameRequestedNavigation', () => this.#changes++);
+    this.#on(cdp, 'Page.frameRequestedNavigation', ({ url }) => {
+      this.#changes++;
+      if (!ownScheme.test(url)) this.external = url;
+    });
     this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => {
       this.#changes++;
       this.#loading.add(frameId);

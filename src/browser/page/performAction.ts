@@ -34,6 +34,8 @@ export interface ActionOutcome {
   /** The windows that opened, by address; without an id where they have not opened yet. */
   readonly opened: readonly OpenedWindow[];
   readonly download: string | undefined;
+  /** An address that is for another program, which a server has not: `mailto:` and the like. */
+  readonly external: string | undefined;
   /** False when the page was still busy at the limit. */
   readonly settled: boolean;
   /** What kept the page busy, for people. */
@@ -154,7 +156,7 @@ function outcomeOf(
   windows: OpenedWindows,
   { settled, interruption }: ActionEnd,
 ): ActionOutcome {
-  const { navigated, isUnreachable: unreachable, response, challenges, download } = activity;
+  const { navigated, isUnreachable: unreachable, response, challenges, download, external } = activity;
   const count = Math.max(activity.opened.length, windows.pages.length);
   const opened = Array.from({ length: count }, (_, index): OpenedWindow => {
     const window = windows.pages[index];
@@ -165,7 +167,7 @@ function outcomeOf(
   const stopped = page.navigations.takeStopped();
   const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
   const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;
-  const effects = { navigated, response, challenges, unreachable, stopped, opened, download };
+  const effects = { navigated, response, challenges, unreachable, stopped, opened, download, external };
   return { ...effects, dialog, paused, settled, busyWith, closed };
 }
 

@@ -15,6 +15,7 @@ interface SnapshotHeader {
     readonly node_types: readonly [readonly string[], ...unknown[]];
     readonly edge_fields: readonly string[];
     readonly edge_types: readonly [readonly string[], ...unknown[]];
+    readonly location_fields?: readonly string[];
   };
 }
 
@@ -24,6 +25,8 @@ interface SnapshotContent {
   readonly nodes: Float64Array;
   readonly edges: Uint32Array;
   readonly strings: readonly string[];
+  /** Of functions, as `location_fields` says; lines and columns count from 0. */
+  readonly locations: readonly number[];
 }
 
 /** Reads a gzipped snapshot. Undefined when its nodes and edges are more than `maxNumbers` numbers. */
@@ -39,8 +42,10 @@ export async function readHeapGraph(gzipped: Uint8Array, maxNumbers: number): Pr
   const nodes = await reader.readNumbers(new Float64Array(numbers.nodes));
   await reader.readTo('"edges":[');
   const edges = await reader.readNumbers(new Uint32Array(numbers.edges));
+  await reader.readTo('"locations":[');
+  const locations = await reader.readNumbers<number[]>([]);
   await reader.readTo('"strings":[');
-  return new HeapGraph({ meta, nodes, edges, strings: await reader.readStrings() });
+  return new HeapGraph({ meta, nodes, edges, locations, strings: await reader.readStrings() });
 }
 
 /** Reads the JSON of V8 as it comes, without a text of the whole. Each method goes on where the last one ended. */
@@ -68,7 +73,7 @@ class SnapshotReader {
   }
 
   /** Reads the rest of an array of numbers into `target`. */
-  async readNumbers<Target extends Float64Array | Uint32Array>(target: Target): Promise<Target> {
+  async readNumbers<Target extends Float64Array | Uint32Array | number[]>(target: Target): Promise<Target> {
     let [number, hasDigits, index] = [0, false, 0];
     for (;;) {
       const chunk = this.#chunk;
@@ -130,6 +135,9 @@ export function endOfString(text: Buffer, start: number): number {
   return -1;
 }
 
+/** The place of a function in a text of the thread: script, line and column, which count from 1. */
+export const functionMark = / \(script (\d+):(\d+):(\d+)\)/g;
+
 /** Elements of one tag are one class, whatever attributes the name contains. */
 export function normalizedClassName(name: string): string {
   const tag = /^<[^\s>]+(?=\s)/.exec(name);
@@ -166,8 +174,10 @@ export class HeapGraph {
   readonly #at: Readonly<Record<NodeField, number>>;
   /** The first edge of each node; its last is before that of the next node. */
   readonly #firstEdges: Uint32Array;
+  /** Of functions: their places as `functionMark` finds them. */
+  readonly #marks = new Map<number, string>();
 
-  constructor({ meta, nodes, edges, strings }: SnapshotContent) {
+  constructor({ meta, nodes, edges, strings, locations }: SnapshotContent) {
     const field = (name: string): number => meta.node_fields.indexOf(name);
     this.#nodes = nodes;
     this.#edges = edges;
@@ -188,6 +198,13 @@ export class HeapGraph {
     const edgeCount = field('edge_count');
     for (let node = 0; node < this.count; node++)
       this.#firstEdges[node + 1] = this.firstEdge(node) + (nodes[node * this.#nodeWidth + edgeCount] ?? 0);
+    // Newer versions of V8 have more fields.
+    const { location_fields: fields = ['object_index', 'script_id', 'line', 'column'] } = meta;
+    for (let at = 0; at < locations.length; at += fields.length) {
+      const read = (name: string): number => locations[at + fields.indexOf(name)] ?? 0;
+      const place = `${read('script_id')}:${read('line') + 1}:${read('column') + 1}`;
+      this.#marks.set(read('object_index') / this.#nodeWidth, ` (script ${place})`);
+    }
   }
 
   type(node: number): string {
@@ -227,12 +244,17 @@ export class HeapGraph {
     return normalizedClassName(this.text(node));
   }
 
-  /** The name as a reader of code knows it. */
+  /** Whether it is a function that is written in a script. */
+  isWritten(node: number): boolean {
+    return this.type(node) === 'closure' && this.#marks.has(node);
+  }
+
+  /** The name as a reader of code knows it; of a function with its place. */
   label(node: number): string {
     const type = this.type(node);
     const text = this.text(node);
     if (text.startsWith('Window')) return 'window';
-    if (type === 'closure') return `${text || '(anonymous)'}()`;
+    if (type === 'closure') return `${text || '(anonymous)'}()${this.#marks.get(node) ?? ''}`;
     if (type === 'string' || type === 'concatenated string' || type === 'sliced string')
       return JSON.stringify(shortenText(text, 60));
     return shortenText(text, 80) || `(${type})`;
@@ -324,7 +346,8 @@ const maxParts = 14;
 export function wayText(graph: HeapGraph, steps: readonly Step[]): string {
   const last = steps.at(-1)?.node;
   const shown = steps.filter(
-    ({ node }) => node === last || graph.isContext(node) || !engineNode.test(graph.label(node)),
+    ({ node }) =>
+      node === last || graph.isContext(node) || graph.isWritten(node) || !engineNode.test(graph.label(node)),
   );
   const parts = shown.map(({ node, edge }, index) => {
     const link = linkText(graph, edge);
