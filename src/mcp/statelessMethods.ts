@@ -3,9 +3,10 @@ import { listingsFor } from '../tools/catalogue.js';
 import { metaKeys } from './envelope.js';
 import { profileOf } from './clientProfiles.js';
 import { capabilitiesOfServer, methods } from './methods.js';
-import { paginate, type Method, type MethodContext } from './methodContext.js';
-import { statelessVersions } from './protocol.js';
+import { paginate, type Method, type MethodContext, type Params, type UserTasks } from './methodContext.js';
+import { statelessVersions, tasksExtension } from './protocol.js';
 import type { MethodTable } from './requests.js';
+import { tasksNotDeclared } from './tasks.js';
 
 /** How long a client may use a result without asking again, and whether other users may use it too (server/caching). */
 interface CacheHint {
@@ -37,7 +38,7 @@ const listTools: Method = (server, params) => {
 /** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
 export function statelessCapabilities(server: MethodContext): Record<string, object> {
   const { prompts, ...rest } = capabilitiesOfServer(server);
-  return { ...rest, tools: {}, ...(prompts && { prompts: {} }) };
+  return { ...rest, tools: {}, ...(prompts && { prompts: {} }), extensions: { [tasksExtension]: {} } };
 }
 
 const discover: Method = (server) => {
@@ -50,6 +51,24 @@ const discover: Method = (server) => {
     ...(text.length > 0 && { instructions: text.join('\n') }),
   };
 };
+
+/** A method of tasks: a client that does not take them is told so before anything else. */
+const ofTasks =
+  (run: (tasks: UserTasks, params: Params) => Promise<Record<string, unknown>>): Method =>
+  ({ tasks }, params) => {
+    if (tasks === undefined) throw tasksNotDeclared();
+    return run(tasks, params);
+  };
+
+const updateTask = ofTasks(async (tasks, { taskId, inputResponses }) => {
+  await tasks.update(taskId, inputResponses);
+  return {};
+});
+
+const cancelTask = ofTasks(async (tasks, { taskId }) => {
+  await tasks.cancel(taskId);
+  return {};
+});
 
 /** Answered by a stream of its own. */
 export const listenMethod = 'subscriptions/listen';
@@ -64,6 +83,9 @@ const served: Readonly<Record<string, { readonly run: Method | undefined; readon
   'resources/templates/list': { run: methods['resources/templates/list'], cache: ofServer },
   'resources/read': { run: methods['resources/read'], cache: ofUser },
   'completion/complete': { run: methods['completion/complete'] },
+  'tasks/get': { run: ofTasks((tasks, { taskId }) => tasks.get(taskId)) },
+  'tasks/update': { run: updateTask },
+  'tasks/cancel': { run: cancelTask },
 };
 
 /** Adds what every result of the revision has: its type, the server that made it, and how long it may be kept. */
@@ -103,6 +125,9 @@ const statelessMethods: Readonly<Record<string, Method>> = Object.fromEntries(
     run === undefined ? [] : [[name, completed(run, cache)]],
   ),
 );
+
+/** Every method of the revision. */
+export const statelessMethodNames: readonly string[] = [...Object.keys(served), listenMethod];
 
 /** The methods of the revision, for one request: those of features that the server does not declare are unknown. */
 export function statelessTable(server: MethodContext): MethodTable {

@@ -13,7 +13,8 @@ export function logObservations(log: Log, describeSession: DescribeSession): Obs
     if (observation.kind === 'transition') logTransition(observation);
     else if (observation.kind === 'unexpected') logUnexpected(log, observation, describeSession);
     else if (observation.kind === 'refusal') logRefusal(log, observation);
-    else if (observation.kind === 'event') logRequest(log, observation, describeSession);
+    else if (observation.kind === 'event' || observation.kind === 'request')
+      logRequest(log, observation, describeSession);
   };
 }
 
@@ -96,15 +97,16 @@ function logRefusal(log: Log, { reason, status, message, transport, requestId }:
 }
 
 /** A failed request is news, and says why; every other one is for those who look closely. */
-function logRequest(log: Log, observation: ObservationOf<'event'>, describeSession: DescribeSession): void {
+function logRequest(log: Log, observation: ObservationOf<'event' | 'request'>, describeSession: DescribeSession): void {
   const request = settledRequest(observation);
   if (request === undefined) return;
   const { id, method, tool, outcome, durationMs, error } = request;
   const isFailedCall = tool !== null && outcome === 'failed';
   const write = isFailedCall ? log.info : log.debug;
   write.call(log, isFailedCall ? 'call failed' : 'request settled', {
-    session: shortId(observation.actor),
-    ...clientFields(describeSession(observation.actor)),
+    ...(observation.kind === 'request'
+      ? clientFields({ client: observation.client?.name, transport: observation.transport })
+      : { session: shortId(observation.actor), ...clientFields(describeSession(observation.actor)) }),
     id: String(id).slice(0, maxShown),
     method: method.slice(0, maxShown),
     tool: tool?.slice(0, maxShown),
