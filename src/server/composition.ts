@@ -22,6 +22,7 @@ import { RateLimits } from '../tenancy/rateLimits.js';
 import { openTenancy } from '../tenancy/tenancy.js';
 import type { Users } from '../tenancy/users.js';
 import { allTools } from '../tools/allTools.js';
+import { createElsewhereCalls } from '../transport/forwarding.js';
 import { Subscriptions } from '../transport/subscriptions.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
 import { Cluster, createClusterStore } from './clusterSetup.js';
@@ -84,6 +85,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
         openMemory: (user) => responseMemory.open(user),
         selectTools: embedding.selectTools,
         changes,
+        callElsewhere: cluster && createElsewhereCalls({ registry, node: cluster.node }),
         isWritable: () => ownership?.isWritable !== false,
       },
       owner,
