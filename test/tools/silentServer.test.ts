@@ -131,6 +131,18 @@ describe('a server that accepts and never answers', () => {
     await expectPresentPage('Healthy');
   });
 
+  test.each([
+    "new Worker('/worker.js')",
+    "new Worker('/worker.js', { type: 'module' })",
+    "new Worker(URL.createObjectURL(new Blob(['postMessage(1)'])))",
+    "new Worker('data:text/javascript,1')",
+    "new SharedWorker('/worker.js')",
+    "new SharedWorker(URL.createObjectURL(new Blob([''])))",
+  ])('a page is at rest once its worker runs: %s', async (source) => {
+    await go('/healthy');
+    expect(await run(`() => void ${source}`)).toBe('undefined');
+  });
+
   test('a service worker that keeps a request is no different', async () => {
     await go('/worked');
     await harness.run('wait_for', { text: ['Worked'] });

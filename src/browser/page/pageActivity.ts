@@ -4,6 +4,9 @@ import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
 /** The resource types that a result may depend on. Not streams, beacons and images. */
 const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
 
+/** Where a request names its document, a request for a worker's script has this. */
+const workerLoaderId = '';
+
 interface PendingRequest {
   /** The document of the request. */
   readonly loaderId: string;
@@ -169,7 +172,7 @@ export class PageActivity {
 
   #watchRequests(cdp: CDPSession): void {
     this.#on(cdp, 'Network.requestWillBeSent', ({ requestId, loaderId, type, request }) => {
-      if (type === undefined || !awaitedTypes.has(type)) return;
+      if (type === undefined || !awaitedTypes.has(type) || isLocalWorkerScript(loaderId, request)) return;
       this.#changes++;
       const name = nameOf(request);
       this.#sent.set(name, (this.#sent.get(name) ?? 0) + 1);
@@ -179,6 +182,11 @@ export class PageActivity {
       if (response.mimeType === 'text/event-stream') this.#endRequest(requestId);
       if (response.status === 401 && this.challenges.length < maxNamed) this.challenges.push(response);
     });
+    // The end of a worker's script is reported to the worker: here come its headers and, by the same id, its target.
+    this.#on(cdp, 'Network.responseReceivedExtraInfo', ({ requestId }) => {
+      if (this.#requests.get(requestId)?.loaderId === workerLoaderId) this.#endRequest(requestId);
+    });
+    this.#on(cdp, 'Target.attachedToTarget', ({ targetInfo }) => this.#endRequest(targetInfo.targetId));
     this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#endRequest(requestId));
     this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#endRequest(requestId));
   }
@@ -229,6 +237,11 @@ export class PageActivity {
     if (this.busy) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
+}
+
+/** A worker's script from the page's own memory: it loads at once, and its end is not reported to the page. */
+function isLocalWorkerScript(loaderId: string, { url }: Protocol.Network.Request): boolean {
+  return loaderId === workerLoaderId && /^(blob|data):/.test(url);
 }
 
 /** Without the query, which often differs from request to request. */
