@@ -1,5 +1,5 @@
 import { Refusal } from '../errors/errors.js';
-import { listingsFor } from '../tools/catalogue.js';
+import { listingsFor, type ToolListing } from '../tools/catalogue.js';
 import { metaKeys } from './envelope.js';
 import { profileOf } from './clientProfiles.js';
 import { capabilitiesOfServer, methods } from './methods.js';
@@ -25,9 +25,19 @@ const openBrowserFirst =
   'Call open_browser first and pass the browser_id in its answer to every tool that works on a browser; close_browser when done.';
 
 /** The tools by the address alone: a list does not vary with what a client calls itself. */
-export function statelessListings({ session, features }: MethodContext): ReturnType<typeof listingsFor> {
+function statelessListings({ session, features }: MethodContext): ReturnType<typeof listingsFor> {
   const { operator, connection } = session.profileChoices;
   return listingsFor(features.toolSet, { ...profileOf('', operator, connection), browserId: 'required' });
+}
+
+const listingsByName = new WeakMap<object, ReadonlyMap<string, ToolListing>>();
+
+/** The listing of one tool; undefined for a tool that is not listed. */
+export function statelessListing(server: MethodContext, name: unknown): ToolListing | undefined {
+  const listings = statelessListings(server);
+  const known = listingsByName.get(listings) ?? new Map(listings.map((listing) => [listing.name, listing]));
+  listingsByName.set(listings, known);
+  return typeof name === 'string' ? known.get(name) : undefined;
 }
 
 const listTools: Method = (server, params) => {

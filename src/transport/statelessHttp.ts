@@ -4,7 +4,7 @@ import { Refusal } from '../errors/errors.js';
 import { readEnvelope } from '../mcp/envelope.js';
 import { isObject, parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
 import { StatelessRequest } from '../mcp/stateless.js';
-import { isServed, listenMethod, statelessCapabilities, statelessListings } from '../mcp/statelessMethods.js';
+import { isServed, listenMethod, statelessCapabilities, statelessListing } from '../mcp/statelessMethods.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { principalKey, type Caller } from '../tenancy/principal.js';
@@ -103,7 +103,7 @@ export function createStatelessHttp(deps: StatelessHttpDeps) {
 function checkCall(run: StatelessRequest, { method, params }: JSONRPCRequest, request: IncomingMessage): void {
   if (!isServed(run, method)) throw new Refusal('unknown_method', { detail: `Method not found: ${method}` });
   if (method !== 'tools/call') return;
-  const listing = statelessListings(run).find(({ name }) => name === params?.['name']);
+  const listing = statelessListing(run, params?.['name']);
   if (listing !== undefined) checkParameterHeaders(request, listing.inputSchema, params?.['arguments']);
 }
 
