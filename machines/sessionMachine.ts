@@ -9,6 +9,8 @@ export interface SessionInput extends SessionClient {
   readonly lease: 'eager' | 'lazy';
   /** Messages that are queued until the session is connected; with 0 they are refused. */
   readonly queueLimit: number;
+  /** none: no embedder prepares the session and no directory is asked for it: only its browser is waited for. */
+  readonly setup?: 'none' | undefined;
 }
 
 export interface SessionContext extends Omit<SessionInput, 'handshake'> {
@@ -114,6 +116,10 @@ const chart = setup({
   guards: {
     isAttached: ({ context }) => context.attached,
     isLazy: ({ context }) => context.lease === 'lazy',
+    needsNoSetup: ({ context }) => context.setup === 'none',
+    /** Neither set-up nor browser is waited for, and there is no browser to check. */
+    awaitsNothing: ({ context }) => context.setup === 'none' && context.browser === 'deferred',
+    isAttachedAndSetUp: ({ context }) => context.setup === 'none' && context.attached,
     isBrowserLost: ({ context }) => context.browser === 'lost',
     isResumable: ({ context }) => context.resumable,
     canQueue: ({ context }) => context.held < context.queueLimit,
@@ -122,6 +128,8 @@ const chart = setup({
     isInitialize: ({ event }) => isInitialize(event),
     isRequest: ({ event }) => isRequest(event),
     hasNoRequests: ({ context }) => context.inFlight === 0,
+    hasRequests: ({ context }) => context.inFlight > 0,
+    isLastRequest: ({ context }) => context.inFlight === 1,
   },
   delays: {
     setupTimeout: missingDelay('setupTimeout'),
@@ -138,7 +146,7 @@ const chart = setup({
  *     created -> tools-registered -> connected -> active -> closed
  *                (check, claim)      (announce)   (serving <-> detached, draining)
  *
- * Every state can go to `closed`. Promises S1 (announce after ready) and S3 (delivery only in `connected` and `active`) can
+ * Every state can go to `closed`. An actor is invoked only for what has to be waited for. Promises S1 (announce after ready) and S3 (delivery only in `connected` and `active`) can
  * be read off this chart: one state names `announce`, and only states that a client can know of name `deliver`.
  */
 export const sessionMachine = chart.createMachine({
@@ -188,8 +196,12 @@ export const sessionMachine = chart.createMachine({
         },
         tools: {
           description: 'The tools that the client will be able to call.',
-          initial: 'registering',
+          initial: 'unregistered',
           states: {
+            unregistered: {
+              description: 'Left at once: registers only what has to be waited for.',
+              always: [{ guard: 'needsNoSetup', target: 'registered' }, { target: 'registering' }],
+            },
             registering: {
               description: 'Selects the tool groups and runs the per-session setup.',
               invoke: {
@@ -224,16 +236,22 @@ export const sessionMachine = chart.createMachine({
           description: 'No client is attached yet.',
           always: [
             { guard: 'isBrowserLost', target: 'leasing' },
+            { guard: 'isAttachedAndSetUp', target: '#session.connected' },
             { guard: 'isAttached', target: 'claiming' },
           ],
-          on: { 'transport.attached': { target: 'checking', actions: 'markAttached' } },
+          on: {
+            'transport.attached': [
+              { guard: 'awaitsNothing', target: '#session.connected', actions: 'markAttached' },
+              { target: 'checking', actions: 'markAttached' },
+            ],
+          },
         },
         checking: {
           description: 'A client was assigned to a warm session; its browser is pinged.',
           invoke: {
             src: 'checkBrowser',
             input: ({ context }) => ({ id: context.id }),
-            onDone: 'claiming',
+            onDone: [{ guard: 'needsNoSetup', target: '#session.connected' }, { target: 'claiming' }],
             onError: { target: 'leasing', actions: ['markBrowserLost', 'requestBrowser'] },
           },
         },
@@ -312,8 +330,15 @@ export const sessionMachine = chart.createMachine({
             },
           },
           on: {
-            'message.received': { target: '.busy', actions: ['countMessage', 'deliver'] },
-            'request.settled': { actions: 'countSettled' },
+            'message.received': [
+              { guard: 'isRequest', target: '.busy', actions: ['countMessage', 'deliver'] },
+              { guard: 'hasRequests', actions: 'deliver' },
+              { target: '.idle', actions: 'deliver' },
+            ],
+            'request.settled': [
+              { guard: 'isLastRequest', target: '.idle', actions: 'countSettled' },
+              { actions: 'countSettled' },
+            ],
             'transport.detached': [
               { guard: 'isResumable', target: 'detached', actions: 'markDetached' },
               { target: '#session.closed', actions: closeReasonOfEvent },

@@ -5,12 +5,16 @@ import type { Config } from './config/config.js';
 /** Fields of one line. A session is named by the first 8 characters of its id: the whole id is a credential. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
+type LineLevel = 'error' | 'warn' | 'info' | 'debug';
+
 /** The log interface of every part of the program. */
 export interface Log {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
+  /** Whether lines of this level are written. Absent: all may be. */
+  isOn?(level: LineLevel): boolean;
 }
 
 /** The part of a session id that may be logged. */
@@ -26,23 +30,35 @@ export function hidingLog(log: Log, hide: (text: string) => string): Log {
       Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? hide(value) : value]),
     );
   const at =
-    (level: keyof Log): Log['info'] =>
-    (message, fields) =>
-      log[level](hide(message), ...(fields === undefined ? [] : [shown(fields)]));
-  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+    (level: LineLevel): Log['info'] =>
+    (message, fields) => {
+      if (isWritten(log, level)) log[level](hide(message), ...(fields === undefined ? [] : [shown(fields)]));
+    };
+  const isOn = (level: LineLevel): boolean => isWritten(log, level);
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug'), isOn };
 }
+
+/** For a line that takes work to make. */
+export const isWritten = (log: Log, level: LineLevel): boolean => log[level] !== noop && log.isOn?.(level) !== false;
+
 /** Whether lines are written for people: not where no one looks. */
 export const isPretty = ({ logFormat }: Pick<Config, 'logFormat'>, isTerminal: boolean): boolean =>
   (logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
 
+/** A log whose level can be changed. */
+export interface LevelledLog extends Log {
+  level: string;
+}
+
 /** Writes one line per record to standard error: standard output carries the stdio transport and command output. */
-export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
+export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): LevelledLog {
   const pretty = isPretty(config, isTerminal);
-  return createLogger({
+  const logger = createLogger({
     level: config.logLevel,
     format: pretty ? prettyFormat(isTerminal) : format.combine(format.timestamp(), jsonFormat),
     transports: [new transports.Stream({ stream: process.stderr })],
   });
+  return Object.assign(logger, { isOn: (level: LineLevel) => logger.isLevelEnabled(level) });
 }
 
 /** Timestamp, level and message come first, for human readers. */

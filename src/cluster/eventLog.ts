@@ -41,8 +41,16 @@ export interface EventLog {
   discard(sessionId: string, streamId?: string): Promise<void>;
 }
 
-/** 128 random bits, as in session ids. */
-export const newStreamId = (): string => randomBytes(16).toString('base64url');
+const idBytes = 16;
+let random = Buffer.alloc(0);
+let used = 0;
+
+/** An id that cannot be guessed: 128 random bits, drawn from the system for many ids at once. */
+export function newStreamId(): string {
+  if (used + idBytes > random.length) [random, used] = [randomBytes(256 * idBytes), 0];
+  used += idBytes;
+  return random.toString('base64url', used - idBytes, used);
+}
 
 const eventIdPattern = /^([\w-]{22})\.([1-9]\d{0,14})$/;
 

@@ -177,14 +177,14 @@ export class McpServer implements MethodContext {
     if (!this.#closed) this.session.send({ jsonrpc: '2.0', method, params: wellFormedData(params) }, relatedTo);
   }
 
-  /** Stops every call and answers it with `refusal`; rejects the pending requests to the client. Idempotent. */
-  close(refusal: Refusal): void {
+  /** Stops every call and answers it with the refusal; rejects the pending requests to the client. Idempotent. */
+  close(refusal: () => Refusal): void {
     if (this.#closed) return;
     const open = [...(this.#inFlight ?? [])];
-    for (const [id] of open) this.session.send(refusal.toJsonRpc(id), id);
+    for (const [id] of open) this.session.send(refusal().toJsonRpc(id), id);
     this.#closed = true;
-    this.#clientRequests?.close(refusal);
-    for (const [, inFlight] of open) inFlight.abort(refusal);
+    this.#clientRequests?.close(refusal());
+    for (const [, inFlight] of open) inFlight.abort(refusal());
     this.#inFlight = undefined;
   }
 

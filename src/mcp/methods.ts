@@ -3,6 +3,7 @@ import { logLevels } from '../tools/client.js';
 import { CallClient, capabilitiesOf } from './callClient.js';
 import { callTool, failureOf, traceCall } from './callTool.js';
 import { clientOf } from './envelope.js';
+import { shareResult } from './messageText.js';
 import { promptMethods } from './promptMethods.js';
 import { invalidParams, isObject, isShallow, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
@@ -40,8 +41,7 @@ export const methods: Readonly<Record<string, Method>> = {
   },
 
   'tools/list': (server, params) => {
-    const { page, ...next } = paginate(listingsFor(server.features.toolSet, server.profile), params);
-    return { tools: page, ...next };
+    return toolsPage(listingsFor(server.features.toolSet, server.profile), params);
   },
 
   'tools/call': async (server, params, request) => {
@@ -76,6 +76,21 @@ export const methods: Readonly<Record<string, Method>> = {
   ...resourceMethods,
   ...promptMethods,
 };
+
+type Listings = ReturnType<typeof listingsFor>;
+
+const firstPages = new WeakMap<Listings, Record<string, unknown>>();
+
+/** The result of `tools/list`. The first page of a list is one object for all who ask for it. */
+export function toolsPage(listings: Listings, params: Params): Record<string, unknown> {
+  const isFirst = params['cursor'] === undefined;
+  const known = isFirst ? firstPages.get(listings) : undefined;
+  if (known !== undefined) return known;
+  const { page, ...next } = paginate(listings, params);
+  const result = { tools: page, ...next };
+  if (isFirst) firstPages.set(listings, shareResult(result));
+  return result;
+}
 
 /** A tool of the client. Those that open and close browsers are there for every client, listed or not. */
 function findTool({ features: { toolSet }, callerFeatures }: MethodContext, name: string): Tool | undefined {
@@ -156,8 +171,10 @@ function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
 }
 
 /** Only what this session has: a client shows no menu for an undeclared capability. */
+const skillsExtension = 'io.modelcontextprotocol/skills';
+
 export function capabilitiesOfServer({ features: { serverFeatures } }: MethodContext): Record<string, object> {
-  const { prompts, templates, isExtensible } = serverFeatures;
+  const { prompts, templates, skills, isExtensible } = serverFeatures;
   const listChanged = isExtensible ? { listChanged: true } : {};
   const hasPrompts = prompts.size > 0 || isExtensible;
   return {
@@ -166,6 +183,7 @@ export function capabilitiesOfServer({ features: { serverFeatures } }: MethodCon
     resources: { subscribe: true, listChanged: true },
     ...(hasPrompts && { prompts: listChanged }),
     ...((hasPrompts || templates.size > 0) && { completions: {} }),
+    ...(skills.size > 0 && { extensions: { [skillsExtension]: {} } }),
   };
 }
 

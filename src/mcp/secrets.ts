@@ -1,5 +1,6 @@
 import type { JSONRPCMessage } from './protocol.js';
 import { hideCredentials } from '../networkAddresses.js';
+import { isSharedResult } from './messageText.js';
 
 /** Arguments that are typed or sent, by tool: a text that is the name of a secret stands for its value. */
 const secretArguments: Readonly<Record<string, readonly string[]>> = {
@@ -19,15 +20,24 @@ const headerForm = /^(Bearer|Basic|Token) (.+)$/i;
  * beyond recognition; pictures are not covered.
  */
 export class Secrets {
-  readonly #values: ReadonlyMap<string, string>;
+  #values: ReadonlyMap<string, string> = new Map();
   /** Each spelling of a value, longest first, with what is shown instead. */
-  readonly #spellings: readonly (readonly [spelling: string, shown: string])[];
+  #spellings: readonly (readonly [spelling: string, shown: string])[] = [];
+  /** Results of many messages in which nothing has to be hidden. */
+  #clean = new WeakSet<object>();
 
   constructor(values: ReadonlyMap<string, string> = new Map()) {
+    this.replace(values);
+  }
+
+  /** Takes other names and values from now on. What was hidden before stays hidden: its values may still be in pages. */
+  replace(values: ReadonlyMap<string, string>): void {
+    const added = [...values].flatMap(([name, value]) =>
+      spellingsOf(value).map((spelling) => [spelling, `<secret>${name}</secret>`] as const),
+    );
     this.#values = values;
-    this.#spellings = [...values]
-      .flatMap(([name, value]) => spellingsOf(value).map((spelling) => [spelling, `<secret>${name}</secret>`] as const))
-      .toSorted(([a], [b]) => b.length - a.length);
+    this.#clean = new WeakSet();
+    this.#spellings = [...new Map([...this.#spellings, ...added])].toSorted(([a], [b]) => b.length - a.length);
   }
 
   get names(): readonly string[] {
@@ -54,8 +64,13 @@ export class Secrets {
 
   /** A message in which no text shows a secret; the same object if there is none. Ids and tokens of the client stay. */
   hideInMessage(message: JSONRPCMessage): JSONRPCMessage {
+    const result = 'result' in message && isSharedResult(message.result) ? message.result : undefined;
+    if (result !== undefined && this.#clean.has(result)) return message;
     const hidden = this.#hideAll(message);
-    if (hidden === message) return message;
+    if (hidden === message) {
+      if (result !== undefined) this.#clean.add(result);
+      return message;
+    }
     const { id, params } = message as { readonly id?: unknown; readonly params?: Record<string, unknown> };
     const token = params?.['progressToken'];
     const shown = {
@@ -91,16 +106,33 @@ function spellingsOf(value: string): readonly string[] {
   ];
 }
 
-/** Applies a function to every text of a JSON value, keys of objects included. Unchanged parts are kept as they are. */
+/**
+ * Applies a function to every text of a JSON value, keys of objects included. Unchanged parts are kept as they are, and
+ * nothing is made for them: it runs over every message.
+ */
 function mapTexts(value: unknown, map: (text: string) => string): unknown {
   if (typeof value === 'string') return map(value);
-  if (Array.isArray(value)) {
-    const items = value.map((item) => mapTexts(item, map));
-    return items.some((item, index) => item !== value[index]) ? items : value;
-  }
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value);
-  const mapped = entries.map(([key, item]) => [map(key), mapTexts(item, map)] as const);
-  const isChanged = mapped.some(([key, item], index) => key !== entries[index]?.[0] || item !== entries[index][1]);
-  return isChanged ? Object.fromEntries(mapped) : value;
+  return Array.isArray(value) ? mapList(value, map) : mapObject(value as Readonly<Record<string, unknown>>, map);
+}
+
+function mapList(list: readonly unknown[], map: (text: string) => string): readonly unknown[] {
+  let changed: unknown[] | undefined;
+  list.forEach((item, index) => {
+    const mapped = mapTexts(item, map);
+    if (mapped !== item) (changed ??= [...list])[index] = mapped;
+  });
+  return changed ?? list;
+}
+
+function mapObject(object: Readonly<Record<string, unknown>>, map: (text: string) => string): object {
+  /** From the first change on: the entries so far. */
+  let changed: [string, unknown][] | undefined;
+  Object.keys(object).forEach((key, index) => {
+    const item = object[key];
+    const [mappedKey, mapped] = [map(key), mapTexts(item, map)];
+    if (mappedKey !== key || mapped !== item) changed ??= Object.entries(object).slice(0, index);
+    changed?.push([mappedKey, mapped]);
+  });
+  return changed === undefined ? object : Object.fromEntries(changed);
 }

@@ -2,8 +2,9 @@ import { Refusal } from '../errors/errors.js';
 import { listingsFor, type ToolListing } from '../tools/catalogue.js';
 import { metaKeys } from './envelope.js';
 import { profileOf } from './clientProfiles.js';
-import { capabilitiesOfServer, methods } from './methods.js';
-import { paginate, type Method, type MethodContext, type Params, type UserTasks } from './methodContext.js';
+import { capabilitiesOfServer, methods, toolsPage } from './methods.js';
+import { isSharedResult, shareResult } from './messageText.js';
+import type { Method, MethodContext, Params, UserTasks } from './methodContext.js';
 import { statelessVersions, tasksExtension } from './protocol.js';
 import type { MethodTable } from './requests.js';
 import { tasksNotDeclared } from './tasks.js';
@@ -41,14 +42,18 @@ export function statelessListing(server: MethodContext, name: unknown): ToolList
 }
 
 const listTools: Method = (server, params) => {
-  const { page, ...next } = paginate(statelessListings(server), params);
-  return { tools: page, ...next };
+  return toolsPage(statelessListings(server), params);
 };
 
 /** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
 export function statelessCapabilities(server: MethodContext): Record<string, object> {
   const { prompts, ...rest } = capabilitiesOfServer(server);
-  return { ...rest, tools: {}, ...(prompts && { prompts: {} }), extensions: { [tasksExtension]: {} } };
+  return {
+    ...rest,
+    tools: {},
+    ...(prompts && { prompts: {} }),
+    extensions: { ...rest['extensions'], [tasksExtension]: {} },
+  };
 }
 
 const discover: Method = (server) => {
@@ -92,6 +97,8 @@ const served: Readonly<Record<string, { readonly run: Method | undefined; readon
   'resources/list': { run: methods['resources/list'], cache: ofUser },
   'resources/templates/list': { run: methods['resources/templates/list'], cache: ofServer },
   'resources/read': { run: methods['resources/read'], cache: ofUser },
+  'skills/list': { run: methods['skills/list'], cache: ofServer },
+  'skills/get': { run: methods['skills/get'], cache: ofServer },
   'completion/complete': { run: methods['completion/complete'] },
   'tasks/get': { run: ofTasks((tasks, { taskId }) => tasks.get(taskId)) },
   'tasks/update': { run: updateTask },
@@ -105,8 +112,20 @@ function completed(run: Method, cache: CacheHint | undefined): Method {
     if (result['resultType'] === 'input_required') return withServerInfo(server, result);
     const { isExtensible } = server.features.serverFeatures;
     const hint = cache === ofServer && isExtensible ? changeable : cache;
-    return withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+    const complete = (): Result => withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+    return isSharedResult(result) ? sharedCompletion(result, server, complete) : complete();
   };
+}
+
+const completions = new WeakMap<object, WeakMap<Result, Result>>();
+
+/** A result that is the same for all clients of one server stays the same when it is completed. */
+function sharedCompletion(result: Result, { features }: MethodContext, complete: () => Result): Result {
+  const ofServerFeatures = completions.get(features.serverFeatures) ?? new WeakMap<Result, Result>();
+  completions.set(features.serverFeatures, ofServerFeatures);
+  const known = ofServerFeatures.get(result) ?? shareResult(complete());
+  ofServerFeatures.set(result, known);
+  return known;
 }
 
 /** What the handler asked of the client comes before what it answered or threw. */
@@ -153,5 +172,6 @@ export function isServed(server: MethodContext, method: string): boolean {
   if (!Object.hasOwn(statelessMethods, method)) return false;
   const capabilities = capabilitiesOfServer(server);
   if (method.startsWith('prompts/')) return 'prompts' in capabilities;
+  if (method.startsWith('skills/')) return 'extensions' in capabilities;
   return !method.startsWith('completion/') || 'completions' in capabilities;
 }

@@ -50,9 +50,10 @@ export async function openStores(setup: Setup) {
 export async function buildParts(setup: Setup, { embedding, store, tenancy }: Stores) {
   const { config, clock, log, search } = setup;
   const { users } = tenancy;
-  const sessionQuota =
-    store && new SessionQuota({ store: store.server.quota, caps: config, leaseMs: config.nodeLease });
-  const registry = new SessionRegistry(config, clock, sessionQuota);
+  // Changed by `reload`.
+  const caps = { maxSessions: config.maxSessions, maxSessionsPerUser: config.maxSessionsPerUser };
+  const sessionQuota = store && new SessionQuota({ store: store.server.quota, caps, leaseMs: config.nodeLease });
+  const registry = new SessionRegistry(caps, clock, sessionQuota);
   const cluster = store && sessionQuota && new Cluster({ config, store, registry, sessionQuota, users, clock, log });
   const watchers = startObservers({
     setup,
@@ -96,7 +97,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
   const userResources = new UserResources(clock);
   const stateless = { ...shared, browsersOf, responseMemory };
-  return { registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
+  return { caps, registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
 }
 
 /** What requests without a session share, with the other nodes too. */

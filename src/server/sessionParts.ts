@@ -1,7 +1,7 @@
 import type { CloseReason } from '../../machines/events.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
 import type { UrlRules } from '../browser/policy/urlRules.js';
-import type { Directory } from '../cluster/ownership.js';
+import { memoryDirectory, type Directory } from '../cluster/ownership.js';
 import type { CompiledEmbedding, Setup } from './embedding.js';
 import { toOpenSession } from '../session/embedderView.js';
 import type { BrowserHandles } from '../mcp/methodContext.js';
@@ -55,7 +55,21 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  const shared = { serverInfo, serverFeatures, profileChoice, secrets, workspace, lease, queueLimit, clock, log };
+  // Otherwise nobody outside of this process is asked, and no token can be revoked meanwhile.
+  const needsSetup = onSession !== undefined || directory !== memoryDirectory || config.auth !== 'none';
+  const setup = needsSetup ? undefined : ('none' as const);
+  const shared = {
+    serverInfo,
+    serverFeatures,
+    profileChoice,
+    secrets,
+    workspace,
+    lease,
+    queueLimit,
+    setup,
+    clock,
+    log,
+  };
   const browsersOf = (session: SessionOwner): BrowserHandles => deps.browsersOf(ownerOf(session));
   return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect, browsersOf };
 }

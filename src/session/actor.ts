@@ -53,7 +53,8 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
     actors: {
       browserLease: fromCallback<BrowserLeaseEvent, LeaseInput>(({ input, sendBack, receive }) => {
         const session = find(input.id);
-        const released = new AbortController();
+        /** Made when there is something to wait for: most lazy leases are released without. */
+        let released: AbortController | undefined;
         let acquiring = 0;
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
         const lease = pool.lease(
@@ -72,6 +73,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
         session.setBrowserLease(lease);
         const acquire = (): void => {
           acquiring += 1;
+          released ??= new AbortController();
           prepareBrowser(session, lease, released.signal, delays.setupTimeout)
             .finally(() => (acquiring -= 1))
             .then(
@@ -82,7 +84,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
         if (input.lease === 'eager') acquire();
         receive(acquire);
         return () => {
-          released.abort(new Error('The session has ended.'));
+          released?.abort(new Error('The session has ended.'));
           session.releaseLease({ keepOpen: deps.isHandedOff(session) });
         };
       }),

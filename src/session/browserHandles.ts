@@ -191,7 +191,7 @@ async function open(
       ...(owner.browserUrl !== undefined && { browserUrl: owner.browserUrl }),
       ...(isolation !== undefined && { isolation }),
     });
-    // Before it is connected: from then on its snapshot may be what another node continues from.
+    // With many nodes it is not connected yet: from then on its snapshot may be what another one continues from.
     session.server.open({ client, clientCapabilities, protocolVersion });
     const leave = (): void => session.close('client-closed');
     signal.addEventListener('abort', leave, { once: true });

@@ -61,11 +61,22 @@ function refusalForReason(closedBecause: CloseReason | null): Refusal {
 
 /** The notice for the channel, with the cause from the error catalogue. */
 export function closeNotice(closedBecause: CloseReason, failure: Failure | null): CloseNotice {
+  let made: Refusal | undefined;
+  return {
+    closedBecause,
+    // Nobody reads that of a session that its client left.
+    get refusal() {
+      return (made ??= refusalOfEnd(closedBecause, failure));
+    },
+  };
+}
+
+function refusalOfEnd(closedBecause: CloseReason, failure: Failure | null): Refusal {
   if (failure !== null) {
     const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
-    return { closedBecause, refusal: new Refusal(reason, { detail: failure.message }) };
+    return new Refusal(reason, { detail: failure.message });
   }
-  if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
-  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining') };
-  return { closedBecause, refusal: refusalForReason(closedBecause) };
+  if (closedBecause === 'setup-timeout') return new Refusal('setup_timeout');
+  if (closedBecause === 'server-draining') return new Refusal('draining');
+  return refusalForReason(closedBecause);
 }

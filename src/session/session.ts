@@ -77,7 +77,7 @@ export class Session implements McpSession {
       id,
       clock: deps.clock,
       inspect: deps.inspect,
-      input: { id, ...client, lease: deps.lease, queueLimit: deps.queueLimit },
+      input: { id, ...client, lease: deps.lease, queueLimit: deps.queueLimit, setup: deps.setup },
       ...(stored && { snapshot: detachedSnapshot(stored) }),
     });
     this.closed = new Promise<void>((resolve) => {
@@ -263,7 +263,7 @@ export class Session implements McpSession {
   terminate(because: CloseReason, failure: Failure | null): void {
     const ending = closeNotice(because, failure);
     if (because === 'server-draining') this.server.log('notice', 'The server is shutting down.');
-    this.server.close(ending.refusal);
+    this.server.close(() => ending.refusal);
     this.#earlyMessages?.refuse(ending.refusal);
     this.#request?.channel.end(ending);
   }

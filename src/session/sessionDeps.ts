@@ -28,6 +28,8 @@ export interface SessionDeps {
   hasFreeBrowser(): boolean;
   /** Messages that a session queues until it is connected; with 0 they are refused as `not_ready`. */
   readonly queueLimit: number;
+  /** What the chart is told of its set-up; undefined: an embedder prepares sessions, or a directory is asked. */
+  readonly setup?: 'none' | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** The browsers that the client of a session can name. */

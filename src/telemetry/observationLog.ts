@@ -1,5 +1,5 @@
 import type { CreationWindow, Failure } from '../../machines/events.js';
-import { shortId, type LogFields, type Log } from '../log.js';
+import { isWritten, shortId, type LogFields, type Log } from '../log.js';
 import { settledRequest, type ObservationHandler, type Observation } from './observer.js';
 
 /**
@@ -31,11 +31,14 @@ function transitionLog(log: Log, describeSession: DescribeSession): (observation
   return (observation) => {
     const { machine } = observation;
     const failure = failureToLog(observation);
-    const isLogged = machine === 'session' && failure?.message === lastBrowserFailure;
-    logTransition(log, observation, {
-      ...(machine === 'session' && clientFields(describeSession(observation.actor))),
-      ...(failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) }),
-    });
+    const level = levelOf(observation, failure);
+    if (isWritten(log, level)) {
+      const isLogged = machine === 'session' && failure?.message === lastBrowserFailure;
+      logTransition(log, level, observation, {
+        ...(machine === 'session' && clientFields(describeSession(observation.actor))),
+        ...(failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) }),
+      });
+    }
     if (machine === 'browser') lastBrowserFailure = failure?.message ?? lastBrowserFailure;
   };
 }
@@ -45,12 +48,21 @@ function failureToLog({ machine, to, context }: ObservationOf<'transition'>): Fa
   return machine === 'browser' && !warningStates.has(to) ? undefined : readContext(context).failure;
 }
 
-function logTransition(log: Log, observation: ObservationOf<'transition'>, details: LogFields): void {
+function levelOf(observation: ObservationOf<'transition'>, failure: Failure | undefined): 'warn' | 'info' | 'debug' {
+  const isRoutine = failure === undefined && !warningStates.has(observation.to);
+  if (observation.machine !== 'server' && !isRoutine) return 'warn';
+  return isNews(observation) ? 'info' : 'debug';
+}
+
+function logTransition(
+  log: Log,
+  level: ReturnType<typeof levelOf>,
+  observation: ObservationOf<'transition'>,
+  details: LogFields,
+): void {
   const { machine, actor, from, to, cause, durationMs, context } = observation;
   const { user, closedBecause, window } = readContext(context);
-  const isRoutine = details['reason'] === undefined && !warningStates.has(to);
-  const write = machine !== 'server' && !isRoutine ? log.warn : isNews(observation) ? log.info : log.debug;
-  write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
+  log[level](`${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
     ...subjectOf(machine, actor),
     user,
     from,
@@ -102,8 +114,9 @@ function logRequest(log: Log, observation: ObservationOf<'event' | 'request'>, d
   if (request === undefined) return;
   const { id, method, tool, outcome, durationMs, error } = request;
   const isFailedCall = tool !== null && outcome === 'failed';
-  const write = isFailedCall ? log.info : log.debug;
-  write.call(log, isFailedCall ? 'call failed' : 'request settled', {
+  const level = isFailedCall ? 'info' : 'debug';
+  if (!isWritten(log, level)) return;
+  log[level](isFailedCall ? 'call failed' : 'request settled', {
     ...(observation.kind === 'request'
       ? clientFields({ client: observation.client?.name, transport: observation.transport })
       : { session: shortId(observation.actor), ...clientFields(describeSession(observation.actor)) }),
@@ -151,7 +164,7 @@ interface LoggedContext {
 /** The fields of a context that are logged. */
 function readContext(context: unknown): LoggedContext {
   if (typeof context !== 'object' || context === null) return {};
-  const fields: Record<string, unknown> = { ...context };
+  const fields = context as Readonly<Record<string, unknown>>;
   const { user, closedBecause, failure } = fields;
   return {
     ...(typeof user === 'string' && { user }),

@@ -124,7 +124,7 @@ export function createObserver(clock: Clock, handlers: readonly ObservationHandl
   const tracks = new WeakMap<object, TrackedActor>();
   const publish = fanOut(handlers);
   return (event: InspectionEvent): void => {
-    if (event.actorRef.sessionId !== event.rootId) return;
+    if (!isObserved(event)) return;
     const actor = actorIdOf(event.actorRef);
     const track = tracks.get(event.actorRef);
     if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
@@ -172,6 +172,10 @@ export function createObserver(clock: Clock, handlers: readonly ObservationHandl
     }
   };
 }
+
+/** Actions and the creation of actors are not observed; neither are children. */
+const isObserved = ({ type, actorRef, rootId }: InspectionEvent): boolean =>
+  type !== '@xstate.action' && type !== '@xstate.actor' && actorRef.sessionId === rootId;
 
 /** XState emits its own events (`xstate.done.state.…`) whether or not a chart handles them. */
 function isUnexpected({ event, _transitions }: InspectedMicrostepEvent): boolean {

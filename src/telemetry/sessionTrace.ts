@@ -15,6 +15,8 @@ interface ActiveTrace {
 interface SetupTrace {
   /** Setup steps that are not done; a warm session starts them before a client connects. */
   pendingSteps: readonly Step[];
+  /** Whether the directory is asked. */
+  readonly isClaimed: boolean;
   /** Null until a client connects. */
   active: ActiveTrace | null;
 }
@@ -45,7 +47,7 @@ export function traceSessionSetup(): ObservationHandler {
     const active: ActiveTrace = { span, parentContext: trace.setSpan(parent, span), steps: new Map() };
     setup.active = active;
     if (state === 'created') for (const step of setup.pendingSteps) startStep(active, step);
-    else startStep(active, 'claim');
+    else if (setup.isClaimed) startStep(active, 'claim');
   };
 
   const endStep = (setup: SetupTrace, type: string): void => {
@@ -67,8 +69,8 @@ export function traceSessionSetup(): ObservationHandler {
     if (observation.kind !== 'event' && observation.kind !== 'transition') return;
     const { machine, actor, event } = observation;
     if (machine !== 'session') return;
-    if (observation.kind === 'transition' && observation.to === 'created') {
-      setups.set(actor, { pendingSteps: isLazy(observation.context) ? lazySteps : eagerSteps, active: null });
+    if (observation.kind === 'transition' && observation.from === '') {
+      setups.set(actor, { ...stepsOf(observation.context as StepsContext), active: null });
       return;
     }
     const setup = setups.get(actor);
@@ -77,7 +79,7 @@ export function traceSessionSetup(): ObservationHandler {
       if (event.type === 'transport.attached' && !setup.active) startTrace(actor, setup, observation.state);
       else endStep(setup, event.type);
     } else if (observation.to === 'tools-registered') {
-      if (setup.active) startStep(setup.active, 'claim');
+      if (setup.active && setup.isClaimed) startStep(setup.active, 'claim');
     } else {
       if (setup.active) endTrace(setup.active, observation.to === 'closed' ? closeReasonOf(observation.context) : null);
       setups.delete(actor);
@@ -85,11 +87,17 @@ export function traceSessionSetup(): ObservationHandler {
   };
 }
 
-const lazySteps: readonly Step[] = ['registerTools'];
-const eagerSteps: readonly Step[] = ['lease', ...lazySteps];
+interface StepsContext {
+  readonly lease?: string;
+  readonly setup?: string;
+}
+
+/** What is waited for before the announcement. */
+function stepsOf({ lease, setup }: StepsContext): Pick<SetupTrace, 'pendingSteps' | 'isClaimed'> {
+  const isClaimed = setup !== 'none';
+  const steps: readonly Step[] = isClaimed ? ['registerTools'] : [];
+  return { pendingSteps: lease === 'lazy' ? steps : ['lease', ...steps], isClaimed };
+}
 
 /** XState's event for the end of the actor that registers the tools. */
 const registerToolsDone = /^xstate\.done\.actor\..*\.registering$/;
-
-const isLazy = (context: unknown): boolean =>
-  typeof context === 'object' && context !== null && 'lease' in context && context.lease === 'lazy';

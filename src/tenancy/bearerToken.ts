@@ -14,10 +14,17 @@ interface Credentials {
 /** Authenticates a request. Rejects with a {@link Refusal}. */
 export type Authenticate = (credentials: Credentials) => Promise<Caller>;
 
+/** Read once for each request and address: a router may change the address on the way. */
+const known = new WeakMap<IncomingHttpHeaders, Credentials & { readonly url: string }>();
+
 /** Never throws: a request target may be any text, so no URL is parsed. */
 export function readCredentials({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
+  const read = known.get(headers);
+  if (read?.url === url) return read;
   const start = url.includes('?') ? url.indexOf('?') : url.length;
-  return { headers, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
+  const credentials = { headers, url, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
+  known.set(headers, credentials);
+  return credentials;
 }
 
 /** The token of an Authorization header (RFC 6750, 2.1); undefined if there is none. */

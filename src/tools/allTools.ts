@@ -48,6 +48,7 @@ import { setPermissionsTool } from './extensionPermissionTool.js';
 import { getExtensionFlowTool } from './extensionFlowTool.js';
 import { checkWorkerSleepTool } from './workerSleepTool.js';
 import { listRequestRulesTool } from './requestRuleTool.js';
+import { watchExtensionFolderTool } from './extensionFolderTool.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
 export const extensionTools: readonly Tool[] = [
@@ -55,6 +56,7 @@ export const extensionTools: readonly Tool[] = [
   listExtensionsTool,
   getExtensionDetailsTool,
   reloadExtensionTool,
+  watchExtensionFolderTool,
   setExtensionEnabledTool,
   uninstallExtensionTool,
   setPermissionsTool,

@@ -185,12 +185,58 @@ export function shortUrl(address: string): string {
 
 /** A page's snapshot as one text, cut at a line end, with how to get the rest. */
 async function snapshotText(page: SessionPage): Promise<string> {
-  return textOfSnapshot(await takeSnapshot(page, { verbose: false }));
+  const reading = await takeSnapshot(page, { verbose: false });
+  page.shownLines = shownLinesOf(reading);
+  return textOfSnapshot(reading);
+}
+
+/** The lines of a snapshot that is shown whole. */
+export function shownLinesOf({ lines, part }: Snapshot): readonly string[] | undefined {
+  const bytes = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+  return part === undefined && bytes <= maxSnapshotBytes ? lines : undefined;
 }
 
 export function textOfSnapshot({ lines, part }: Snapshot): string {
   const text = truncateAnswer(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
   return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
+}
+
+const uidOfLine = (line: string): string => /^ *uid=(\S+)/.exec(line)?.[1] ?? '';
+const depthOf = (line: string): number => line.length - line.trimStart().length;
+
+/**
+ * What is new, changed and gone between two snapshots, with the element around it. Undefined if elements changed places,
+ * or if the whole snapshot is not longer.
+ */
+export function describeChanges(before: readonly string[], after: readonly string[]): string | undefined {
+  const old = new Map(before.map((line) => [uidOfLine(line), line]));
+  const present = new Set(after.map(uidOfLine));
+  const stayed = (lines: readonly string[], others: { has(uid: string): boolean }): string =>
+    lines.flatMap((line) => (others.has(uidOfLine(line)) ? uidOfLine(line) : [])).join(' ');
+  if (stayed(before, present) !== stayed(after, old)) return undefined;
+  const shown: string[] = [];
+  const around: string[] = [];
+  const told = new Set<string>();
+  const counts = { new: 0, changed: 0, gone: 0 };
+  for (const line of after) {
+    around.length = depthOf(line);
+    const known = old.get(uidOfLine(line));
+    if (known !== line) {
+      const outer = around.at(-1);
+      if (outer !== undefined && !told.has(outer)) shown.push(`  ${outer}`);
+      for (const each of [outer, line]) if (each !== undefined) told.add(each);
+      shown.push(`${known === undefined ? '+' : '~'} ${line}`);
+      counts[known === undefined ? 'new' : 'changed'] += 1;
+    }
+    around.push(line);
+  }
+  const gone = before.filter((line) => !present.has(uidOfLine(line)));
+  counts.gone = gone.length;
+  const changes = [...shown, ...gone.map((line) => `- ${line}`)];
+  if (changes.length === 0) return `Nothing changed since the last snapshot, which has ${after.length} lines.`;
+  if (changes.length >= after.length) return undefined;
+  const sum = `Since the last snapshot ${counts.new} new (+), ${counts.changed} changed (~), ${counts.gone} gone (-):`;
+  return [sum, ...changes].join('\n');
 }
 
 /** Says which part of a page was read, and how `tool` reads the rest. */

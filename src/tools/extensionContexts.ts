@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { WorkerActivity } from '../browser/injected/contract.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import {
   contextKinds,
   findLiveContext,
@@ -11,7 +13,7 @@ import { findExtension } from '../browser/extensions/installedExtensions.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { shortUrl, truncateAnswer } from './answers.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { oneLine } from './pagination.js';
+import { oneLine, timeText } from './pagination.js';
 import { count, extensionId, extensionIdInput, workerState } from './extensionFields.js';
 import { EvaluationError, type EvaluationResult } from '../browser/extensions/evaluateInTarget.js';
 import {
@@ -219,6 +221,10 @@ export const serviceWorkerStatusTool = defineTool({
     script: z.string().optional(),
     phase: z.string().optional(),
     startedAt: z.string().optional(),
+    /** The first `chrome.*` event that it heard since its start. */
+    wokenBy: z.string().optional(),
+    events: z.array(z.object({ name: z.string(), count: z.int(), last: z.string() })),
+    keptAwakeBy: z.array(z.string()),
     errors: z.array(workerProblem),
   }),
   annotations: { readOnlyHint: true },
@@ -227,14 +233,21 @@ export const serviceWorkerStatusTool = defineTool({
       const found = await findExtension(scope, id);
       return { extension: found, status: await workerStatus(scope, found) };
     });
-    const { state, script, phase, startedAt, errors } = status;
+    const { state, script, phase, activity, errors } = status;
+    const keptAwakeBy = reasonsAwake(browser, id);
     return {
-      text: describeWorker(`"${extension.name}" ${extension.version}`, status),
+      text: [
+        describeWorker(`"${extension.name}" ${extension.version}`, status),
+        ...(state === 'running' ? awakeLines(activity, keptAwakeBy) : []),
+      ].join('\n'),
       structured: {
         ...{ extensionId: id, version: extension.version, state },
         ...(script !== undefined && { script }),
         ...(phase !== undefined && { phase }),
-        ...(startedAt && { startedAt: startedAt.toISOString() }),
+        ...(activity && { startedAt: isoTime(activity.startedAt) }),
+        ...(activity?.first && { wokenBy: activity.first.name }),
+        events: (activity?.events ?? []).map((event) => ({ ...event, last: isoTime(event.last) })),
+        keptAwakeBy,
         errors: errors.map(({ message, source, occurrences }) => ({
           message,
           ...(source !== undefined && source !== '' && { source }),
@@ -245,8 +258,41 @@ export const serviceWorkerStatusTool = defineTool({
   },
 });
 
-function describeWorker(extension: string, { state, script, phase, startedAt, errors }: WorkerStatus): string {
-  const since = startedAt === undefined ? '' : ` since ${startedAt.toISOString()}`;
+const isoTime = (at: number): string => new Date(at).toISOString();
+
+/** What of this session keeps a worker from going to sleep. */
+function reasonsAwake({ activity, debugger: { breakpoints } }: SessionBrowser, extensionId: string): string[] {
+  const calls = { trace: 'trace_extension_api_calls', logs: 'get_extension_logs with keepAlive' };
+  const own = activity.keptAwakeBy(extensionId).map((reason) => calls[reason]);
+  return breakpoints.length > 0 ? [...own, 'breakpoints'] : own;
+}
+
+const maxEventsShown = 10;
+
+function awakeLines(activity: WorkerActivity | undefined, reasons: readonly string[]): string[] {
+  const kept = reasons.length === 0 ? [] : [`This session keeps it awake: ${reasons.join(', ')}.`];
+  if (activity === undefined)
+    return [...kept, 'It does not answer: its code is busy. stop_extension_service_worker ends it.'];
+  const { first, events, ports, startedAt } = activity;
+  const woken =
+    first === undefined
+      ? 'It heard no chrome.* event since its start: a tool, the installation or a page of the extension started it.'
+      : `Its first event was ${first.name}, ${Math.max(0, Math.round(first.at - startedAt))} ms after its start.`;
+  const newest = [...events].sort((a, b) => b.last - a.last).slice(0, maxEventsShown);
+  const heard = newest.map(({ name, count: times, last }) => `${name} ${count(times, 'time')}, last ${timeText(last)}`);
+  return [
+    woken,
+    ...(heard.length === 0 ? [] : [`Events so far: ${heard.join('; ')}.`]),
+    ...(ports.length === 0 ? [] : [`Open ports: ${ports.slice(0, maxEventsShown).map(quoted).join(', ')}.`]),
+    ...kept,
+    'Each event, message and call of chrome.* lets it run for 30 s more; trace_extension_api_calls shows the calls.',
+  ];
+}
+
+const quoted = (text: string): string => JSON.stringify(oneLine(text, 60));
+
+function describeWorker(extension: string, { state, script, phase, activity, errors }: WorkerStatus): string {
+  const since = activity === undefined ? '' : ` since ${isoTime(activity.startedAt)}`;
   const worker =
     script === undefined ? 'no service worker is registered' : `${state}${since}, ${phase ?? ''}, ${script}`;
   const noted = errors.map(

@@ -24,7 +24,7 @@ import {
   workerState,
   describeSelectionAfter,
 } from './extensionFields.js';
-import { runningContexts, declaredContexts } from '../browser/extensions/liveContexts.js';
+import { runningContexts, namedPages } from '../browser/extensions/liveContexts.js';
 import {
   listExtensions,
   type Extension,
@@ -70,17 +70,20 @@ export const installExtensionTool = defineTool({
     const { browser, signal } = context;
     const { value, closed, opened } = await closedPagesDuring(browser, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
+        const before = await listExtensions(scope);
         const installed = await installExtension(scope, folder);
         await browser.activity.captureWorker(scope, installed.extension.id);
-        return installed;
+        const { id: sameId, path } = installed.extension;
+        return { ...installed, replaced: before.find((other) => other.id === sameId && other.path !== path) };
       }),
     );
-    const { warnings, isTheme } = value;
+    const { warnings, isTheme, replaced } = value;
     const { id, name, version } = value.extension;
     const lines = [
       isTheme
         ? `Installed the theme "${name}" ${version} as ${id}. No other tool is about themes; installing another replaces it.`
         : `Installed "${name}" ${version} as ${id}.`,
+      ...(replaced ? [`It replaces ${replaced.version} from ${replaced.path}, which has the same key.`] : []),
       ...warnings.map((warning) => `Warning: ${warning}`),
       ...opened.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`),
       ...describeClosedPages(browser, closed),
@@ -236,7 +239,7 @@ async function detailsOf(scope: CdpScope, id: string): Promise<ExtensionDetails>
     idFromKey: key !== undefined,
     // Chrome adds one for the action to every extension.
     commands: details.commands.filter((text) => manifest === undefined || (text.split(' ', 1)[0] ?? '') in commands),
-    pages: await declaredContexts(extension),
+    pages: (await namedPages(extension)).map(({ name: page }) => page),
   };
 }
 
@@ -250,7 +253,10 @@ function toDetails(
     ...{ id, name, version, path, enabled, serviceWorker },
     description: info.description,
     location: info.location.toLowerCase(),
-    disabledBecause: Object.keys(disableReasons).filter((reason) => disableReasons[reason] === true),
+    disabledBecause: Object.entries(disableReasons).flatMap(([reason, value]) => {
+      if (value === true) return [reason];
+      return typeof value === 'string' && value !== '' ? [`${reason}: ${value}`] : [];
+    }),
     permissions: permissions.simplePermissions.map(({ message }) => message),
     hosts: permissions.runtimeHostPermissions?.hosts.map(({ host, granted }) => ({ host, granted })) ?? [],
     commands: commands.map(({ name, keybinding }) => (keybinding === '' ? name : `${name} (${keybinding})`)),

@@ -13,7 +13,7 @@ import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutpu
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
 import { effectLines, effectMs } from './extensionEventTools.js';
 import { count, extensionIdInput } from './extensionFields.js';
-import { contextUrl, declaredContexts, type ContextKind } from '../browser/extensions/liveContexts.js';
+import { namedPages, type NamedPage } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import { ToolError } from '../errors/errors.js';
 
@@ -122,7 +122,13 @@ async function answerClick(
 /** Short: the files are on this machine. */
 const loadTimeoutMs = 15_000;
 
-const namedPages: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
+/** How a page differs in a tab from where Chrome shows it. */
+const inTab: Readonly<Record<string, string>> = {
+  devtools:
+    'Chrome loads it within DevTools alone, which no tool opens: chrome.devtools is undefined here. Panels open by their paths.',
+  newtab: "Chrome shows it in a user's new tabs as chrome://newtab, which tools do not open.",
+  sandbox: 'It is sandboxed: it has no chrome.* APIs.',
+};
 
 export const openExtensionPageTool = defineTool({
   name: 'open_extension_page',
@@ -132,7 +138,11 @@ export const openExtensionPageTool = defineTool({
   description: 'Open a page of an extension in a tab and select it. The real popup: open_extension_popup',
   input: z.strictObject({
     extensionId: extensionIdInput,
-    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path of the extension'),
+    page: z
+      .string()
+      .min(1)
+      .default('options')
+      .describe('options, side_panel, popup, newtab, devtools, sandbox, or a path'),
     includeSnapshot,
   }),
   output: actionOutput.extend({ pageId: z.int() }),
@@ -140,11 +150,17 @@ export const openExtensionPageTool = defineTool({
   async handler({ extensionId: id, page: wanted, includeSnapshot: snapshot }, { browser, signal }) {
     const extension = await withCdpScope(browser.browser, signal, (scope) => findEnabledExtension(scope, id));
     const url = await pageUrlOf(extension, wanted);
+    const named = (await namedPages(extension)).find((page) => page.url === url)?.name ?? '';
     const page = await browser.newPage({ signal });
     try {
       const { text, structured } = await page.runExclusive(signal, async () => {
         const outcome = await navigate(page, url, { signal, timeoutMs: loadTimeoutMs });
-        return answerOutcome(page, [`Opened ${url} as page ${page.id}.`], outcome, snapshot);
+        return answerOutcome(
+          page,
+          [`Opened ${url} as page ${page.id}.`, ...(inTab[named] === undefined ? [] : [inTab[named]])],
+          outcome,
+          snapshot,
+        );
       });
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
@@ -156,18 +172,22 @@ export const openExtensionPageTool = defineTool({
 });
 
 async function pageUrlOf(extension: Extension, wanted: string): Promise<string> {
-  const kind = namedPages.find((candidate) => candidate === wanted);
-  if (kind !== undefined) return (await contextUrl(extension, kind)) ?? (await refusePage(extension, kind));
+  const pages = await namedPages(extension);
+  const named = pages.find(({ name }) => name === wanted);
+  if (named !== undefined) return named.url;
+  if (pageNames.has(wanted)) refusePage(extension, wanted, pages);
   const origin = `${originOf(extension.id)}/`;
   const url = URL.canParse(wanted, origin) ? new URL(wanted, origin).href : '';
   if (url.startsWith(origin)) return url;
   throw new ToolError(`${JSON.stringify(wanted)} is not a page of ${extension.name}. Pass a path below ${origin}`);
 }
 
-async function refusePage(extension: Extension, kind: ContextKind): Promise<never> {
-  const pages = (await declaredContexts(extension)).join(', ');
-  const others = pages === '' ? 'It declares no pages' : `It declares: ${pages}`;
+const pageNames: ReadonlySet<string> = new Set(['options', 'side_panel', 'popup', ...Object.keys(inTab)]);
+
+function refusePage(extension: Extension, name: string, pages: readonly NamedPage[]): never {
+  const others =
+    pages.length === 0 ? 'It declares no pages' : `It declares: ${pages.map((page) => page.name).join(', ')}`;
   throw new ToolError(
-    `The manifest of ${extension.name} declares no ${kind} page. ${others}; any other file opens by its path.`,
+    `The manifest of ${extension.name} declares no ${name} page. ${others}; any other file opens by its path.`,
   );
 }

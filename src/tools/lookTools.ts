@@ -12,9 +12,11 @@ import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import {
   truncateAnswer,
+  describeChanges,
   describeOutcome,
   describePart,
   partOutput,
+  shownLinesOf,
   structuredPart,
   textOfSnapshot,
 } from './answers.js';
@@ -32,13 +34,19 @@ const takeSnapshotTool = definePageTool({
     'A page as text: a line per element with role, name and the uid that actions take. Take it to read or act; find_in_snapshot is shorter',
   input: z.strictObject({
     verbose: z.boolean().optional().describe('Also structure, URLs and descriptions'),
+    changes: z.boolean().optional().describe('Only what changed since the last one'),
     from,
   }),
   output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
-  async handler({ verbose = false, from }, { page }) {
+  async handler({ verbose = false, changes = false, from }, { page }) {
+    if (changes && (verbose || from !== undefined)) throw new ToolError('Pass changes without verbose and from.');
     const reading = await takeSnapshot(page, { verbose, from });
-    const snapshot = textOfSnapshot(reading);
+    const before = page.shownLines;
+    const shown = shownLinesOf(reading);
+    const changed = changes && before && shown ? describeChanges(before, shown) : undefined;
+    if (!verbose && from === undefined) page.shownLines = shown;
+    const snapshot = changed ?? textOfSnapshot(reading);
     return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(reading) } };
   },
 });

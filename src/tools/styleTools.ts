@@ -11,6 +11,7 @@ import {
   type DeclarationFate,
   type PropertyOrigin,
 } from '../browser/styles/explainStyles.js';
+import { placeOriginalRules } from '../browser/styles/rulePlaces.js';
 import { readListeners, type ElementListener } from '../browser/styles/elementListeners.js';
 import { locationText } from './consoleTools.js';
 import { readTargetName } from '../browser/cdp/injectedFunctions.js';
@@ -75,11 +76,14 @@ const getElementStylesTool = definePageTool({
   }),
   annotations: { readOnlyHint: true },
   timeoutMs: 60_000,
-  async handler(args, { page, signal }) {
+  async handler(args, { page, browser, signal }) {
     const { properties, states = [], pseudo } = args;
     try {
       const element = await findTarget(page, args);
-      const styles = await readElementStyles(page, element, { states, pseudo, properties: properties ?? [] }, signal);
+      const { frameId, cdp } = element.address.document;
+      const frame = { frameId, targetId: page.frames.targetIdOf(cdp) };
+      const read = await readElementStyles(page, element, { states, pseudo, properties: properties ?? [] }, signal);
+      const styles = await placeOriginalRules(browser.sources, frame, read, signal);
       const { layout } = styles;
       const shown = `${layout.element}${pseudo === undefined ? '' : `::${pseudo.replace(/^::?/, '')}`}`;
       const base = { element: shown, url: layout.url, ...(layout.box && { box: [...layout.box] }) };

@@ -1,5 +1,6 @@
 import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
 import { Refusal } from '../errors/errors.js';
+import { textOf, type MessageText } from '../mcp/messageText.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { StreamWriter } from './streamWriter.js';
@@ -96,7 +97,7 @@ export class ResumableStream {
 
   /** An answer for which the client has no room is replaced by `queue_full`. Throws only what cannot be written as JSON. */
   send(message: JSONRPCMessage): void {
-    const data = JSON.stringify(message);
+    const data = textOf(message);
     if (!('method' in message) && !this.#memory.fits(data.length)) {
       this.#enqueueMessage(message, JSON.stringify(this.#memory.refusal().toJsonRpc(message.id ?? null)));
       return;
@@ -104,7 +105,7 @@ export class ResumableStream {
     this.#enqueueMessage(message, data);
   }
 
-  #enqueueMessage(message: JSONRPCMessage, data: string): void {
+  #enqueueMessage(message: JSONRPCMessage, data: MessageText): void {
     if (this.#pendingBytes > maxPendingBytes) {
       this.#markIncomplete(new Error('The event log is too slow: too many bytes are waiting for it.'));
       return;
@@ -192,15 +193,15 @@ export class ResumableStream {
     else writer.write({ id: lastEventId, data: '' });
   }
 
-  async #append(data: string): Promise<void> {
+  async #append(data: MessageText): Promise<void> {
     try {
-      this.#write(await this.#log.append(this.#address, data), data);
+      this.#write(await this.#log.append(this.#address, String(data)), data);
     } catch (error) {
       this.#markIncomplete(error);
     }
   }
 
-  #write(id: string, data: string): void {
+  #write(id: string, data: MessageText): void {
     if (this.#writer?.state !== 'open') {
       this.#hasUnsentEvents = true;
       return;

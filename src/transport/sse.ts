@@ -1,4 +1,5 @@
 import type { ServerResponse, IncomingMessage } from 'node:http';
+import { textOf } from '../mcp/messageText.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { sendRefusal } from './sendRefusal.js';
@@ -53,11 +54,12 @@ export class SseTransport extends ConnectionTransport {
   }
 
   deliver(message: JSONRPCMessage): void {
-    this.#stream.write({ event: 'message', data: JSON.stringify(message) });
+    this.#stream.write({ event: 'message', data: textOf(message) });
   }
 
-  end({ refusal }: CloseNotice): void {
-    if (this.#stream.state === 'pending' && !this.#response.headersSent) sendRefusal(this.#response, refusal, null);
+  end(notice: CloseNotice): void {
+    if (this.#stream.state === 'pending' && !this.#response.headersSent)
+      sendRefusal(this.#response, notice.refusal, null);
     void this.close();
   }
 

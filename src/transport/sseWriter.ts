@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
+import type { MessageText } from '../mcp/messageText.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
-import { StreamWriter, type SseEvent } from './streamWriter.js';
+import { StreamWriter, writeText, type SseEvent } from './streamWriter.js';
 
 export interface SseWriterOptions {
   readonly clock: Clock;
@@ -28,9 +29,11 @@ export class SseWriter extends StreamWriter {
     this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, closeTimeoutMs: 5_000, ...options };
   }
 
-  write(event: SseEvent): void {
-    const fields = Object.entries(event).map(([name, value]) => `${name}: ${String(value)}\n`);
-    if (this.state === 'open') this.#writeText(`${fields.join('')}\n`);
+  write({ event, id, retry, data }: SseEvent): void {
+    if (this.state !== 'open') return;
+    const named = `${fieldOf('event', event)}${fieldOf('id', id)}${fieldOf('retry', retry)}`;
+    if (data === undefined) this.#writeText(`${named}\n`);
+    else this.#writeText(`${named}data: `, data, '\n\n');
   }
 
   /** Sends a first byte of the body too: many proxies hold the head until one comes. */
@@ -64,14 +67,14 @@ export class SseWriter extends StreamWriter {
     this.#options.clock.clearTimeout(this.#timer);
   }
 
-  #writeText(text: string): void {
+  #writeText(before: string, text: MessageText = '', after = ''): void {
     if (this.response.writableLength > this.#options.maxPendingBytes) {
       this.onerror?.(new Error(`The client does not read: ${this.response.writableLength} bytes are waiting.`));
       this.terminate();
       return;
     }
     this.#hasWritten = true;
-    this.response.write(text, this.hold(text.length));
+    writeText(this.response, [before, text, after], this.hold(before.length + text.length + after.length));
   }
 
   #armKeepAlive(): void {
@@ -91,3 +94,6 @@ export class SseWriter extends StreamWriter {
     }, closeTimeoutMs);
   }
 }
+
+const fieldOf = (name: string, value: string | number | undefined): string =>
+  value === undefined ? '' : `${name}: ${value}\n`;

@@ -3,6 +3,7 @@ import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
 import { readEnvelope } from '../mcp/envelope.js';
 import { isObject, parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
+import { textOf } from '../mcp/messageText.js';
 import { StatelessRequest } from '../mcp/stateless.js';
 import { isServed, listenMethod, statelessCapabilities, statelessListing } from '../mcp/statelessMethods.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
@@ -11,6 +12,7 @@ import { principalKey, type Caller } from '../tenancy/principal.js';
 import type { OpenResponses } from './openResponses.js';
 import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from './repeatedHeaders.js';
 import { SseWriter } from './sseWriter.js';
+import { byteLengthOf, endWith } from './streamWriter.js';
 import { statelessOptions, type StatelessDeps } from './statelessOptions.js';
 import { responseSink, type Subscriptions } from './subscriptions.js';
 import { cutAtExpiry } from './tokenExpiry.js';
@@ -151,7 +153,7 @@ class AnswerStream {
   write(message: JSONRPCMessage): void {
     if (this.#isAnswered) return;
     this.#openStream();
-    this.#writer?.write({ event: 'message', data: JSON.stringify(message) });
+    this.#writer?.write({ event: 'message', data: textOf(message) });
   }
 
   #openStream(): void {
@@ -162,7 +164,7 @@ class AnswerStream {
   }
 
   #finish(message: JSONRPCMessage): void {
-    const data = JSON.stringify(message);
+    const data = textOf(message);
     if (this.#writer === undefined && !this.#acceptsJson) this.#openStream();
     if (this.#writer !== undefined) {
       this.#writer.write({ event: 'message', data });
@@ -172,8 +174,8 @@ class AnswerStream {
     if (this.#response.destroyed) return;
     this.#response.writeHead(statusOf(message), {
       'content-type': 'application/json',
-      'content-length': Buffer.byteLength(data),
+      'content-length': byteLengthOf(data),
     });
-    this.#response.end(data);
+    endWith(this.#response, data);
   }
 }

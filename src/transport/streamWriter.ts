@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { noop } from '../async.js';
 import type { Clock } from '../clock.js';
+import type { MessageText } from '../mcp/messageText.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 
 /** One event of a stream (HTML, server-sent events). No field contains a line break: data is JSON. */
@@ -9,7 +10,7 @@ export interface SseEvent {
   readonly id?: string;
   /** Milliseconds until a client that lost the stream reconnects. */
   readonly retry?: number;
-  readonly data?: string;
+  readonly data?: MessageText;
 }
 
 /** Why a writer closed. `ended`: by this server. */
@@ -107,6 +108,37 @@ export abstract class StreamWriter {
   }
 }
 
+export const byteLengthOf = (text: MessageText): number =>
+  typeof text === 'string' ? Buffer.byteLength(text) : text.byteLength;
+
+/** Writes a text, between a text before and one after, in one piece. `written` is called when the system has taken it. */
+export function writeText(
+  response: ServerResponse,
+  [before, text, after]: readonly [before: string, text: MessageText, after: string],
+  written?: () => void,
+): void {
+  if (typeof text === 'string') {
+    response.write(`${before}${text}${after}`, written);
+    return;
+  }
+  const [head, shared, tail] = text.parts(before, after);
+  response.cork();
+  response.write(head);
+  response.write(shared);
+  response.write(tail, written);
+  response.uncork();
+}
+
+/** Ends a response with a text. */
+export function endWith(response: ServerResponse, text: MessageText): void {
+  if (typeof text === 'string') {
+    response.end(text);
+    return;
+  }
+  writeText(response, ['', text, '']);
+  response.end();
+}
+
 export interface JsonWriterOptions {
   readonly clock: Clock;
   /** Whether the requests came as a batch. */
@@ -124,7 +156,7 @@ export interface JsonWriterOptions {
 export class JsonWriter extends StreamWriter {
   readonly answersOnly = true;
   readonly #options: Required<Omit<JsonWriterOptions, 'memory'>>;
-  readonly #messages: string[] = [];
+  readonly #messages: MessageText[] = [];
   #headers: Readonly<Record<string, string>> = {};
   #timer: unknown;
 
@@ -152,13 +184,13 @@ export class JsonWriter extends StreamWriter {
   /** 202 without messages: the client cancelled its requests. */
   protected finish(): void {
     const [first = ''] = this.#messages;
-    const body = this.#options.isBatch && first !== '' ? `[${this.#messages.join(',')}]` : first;
+    const body = this.#options.isBatch && first !== '' ? `[${this.#messages.map(String).join(',')}]` : first;
     if (!this.response.headersSent) {
       const { 'content-type': _type, ...extra } = this.#headers;
       if (body === '') this.response.writeHead(202, extra);
-      else this.response.writeHead(200, { ...this.#headers, 'content-length': Buffer.byteLength(body) });
+      else this.response.writeHead(200, { ...this.#headers, 'content-length': byteLengthOf(body) });
     }
-    this.response.end(body);
+    endWith(this.response, body);
   }
 
   protected release(): void {

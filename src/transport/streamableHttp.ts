@@ -95,7 +95,12 @@ export class StreamableHttpTransport implements SessionTransport {
     if (this.#isClosed || this.sessionId !== undefined) return;
     this.sessionId = sessionId;
     this.#standalone = this.#newStream(sessionId);
+    this.#resolveReady();
+  }
+
+  #resolveReady(): void {
     this.#readyResolvers?.resolve();
+    this.#readyResolvers = undefined;
   }
 
   snapshot(): StoredStreams {
@@ -123,7 +128,7 @@ export class StreamableHttpTransport implements SessionTransport {
       for (const request of requests) this.#pendingRequests.set(request, stream);
       if (requests.length === 0) this.#retireStream(stream);
     }
-    this.#readyResolvers?.resolve();
+    this.#resolveReady();
     return [...this.#pendingRequests.keys()];
   }
 
@@ -145,8 +150,8 @@ export class StreamableHttpTransport implements SessionTransport {
     if (stream !== undefined && ![...this.#pendingRequests.values()].includes(stream)) this.#retireStream(stream);
   }
 
-  end({ refusal }: CloseNotice): void {
-    this.#readyResolvers?.reject(refusal);
+  end(notice: CloseNotice): void {
+    this.#readyResolvers?.reject(notice.refusal);
     void this.close();
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors/errors.js';
@@ -218,9 +219,20 @@ function requireStreamAccepted({ headers }: IncomingMessage): void {
   throw new Refusal('not_acceptable', { detail: `Send Accept: ${eventStream}.` });
 }
 
+/** The last headers that were read: the clients of a server send few different ones. */
+const readAccepts = new LRUCache<string, readonly MediaType[]>({ max: 100 });
+/** Longer ones are read each time. */
+const maxKeptAccept = 200;
+
 /** The types that an `Accept` header allows (RFC 9110, section 12.5.1), by preference; the event stream wins a tie. */
 function acceptedTypes(accept: string | undefined): readonly MediaType[] {
   if (accept === undefined || accept.trim() === '') return mediaTypes;
+  const known = readAccepts.get(accept) ?? readAccept(accept);
+  if (accept.length <= maxKeptAccept) readAccepts.set(accept, known);
+  return known;
+}
+
+function readAccept(accept: string): readonly MediaType[] {
   const ranges = accept.toLowerCase().split(',');
   // Of equal weights the first range wins.
   const streamFirst = ranges.toSorted((a, b) => Number(b.includes(eventStream)) - Number(a.includes(eventStream)));

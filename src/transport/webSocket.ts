@@ -3,6 +3,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { type JsonRpcErrorResponse, Refusal } from '../errors/errors.js';
+import { textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { CloseNotice } from '../session/channel.js';
@@ -126,7 +127,7 @@ export class WebSocketTransport extends ConnectionTransport {
     if (this.#state !== 'open' || this.#socket === null) return;
     const { bufferedAmount } = this.#socket;
     if (bufferedAmount <= this.#options.maxPendingBytes) {
-      const text = JSON.stringify(message);
+      const text = String(textOf(message));
       this.#socket.send(text, this.memory.hold(text.length));
       return;
     }

@@ -40,7 +40,7 @@ const options: BenchOptions = {
   rounds: Number(values.rounds ?? (values.quick === true ? 1 : 5)),
   sessions: values.quick === true ? 500 : 1_500,
   pings: values.quick === true ? 5_000 : 15_000,
-  doors: ['sse', 'streamable'],
+  doors: ['sse', 'streamable', 'stateless'],
   idle: values.quick === true ? 500 : 3_000,
   crowd: values.quick === true ? 1_000 : 10_000,
   folder: await mkdtemp(join(tmpdir(), 'greenroom-bench-')),

@@ -5,15 +5,16 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
   [
     /^sessions .*: (plainSdk|bare)$/,
     'What is left to reach is in the table of limits: bare node:http and the session chart together, without inspection, ' +
-      'transport or protocol between them. The rest is node itself, the inspection stream (an eighth), and the garbage of both. ' +
-      'Done, from 0.15 to 0.2 of bare: tables of tools and methods shared by all sessions in place of a server object each, ' +
-      'plain listeners in front of express, head and endpoint in one write, controllers, maps and queues made at first use, ' +
-      'one timer a session. Left: a session without child actors, since what is invoked is what the chart shows and stops.',
+      'transport or protocol between them. The rest is node itself, the inspection stream, and the garbage of both. ' +
+      'Done: tables of tools and methods shared by all sessions in place of a server object each, the list of tools written ' +
+      'as the same bytes for all, plain listeners in front of express, head and endpoint in one write, controllers, maps and ' +
+      'queues made at first use, one timer a session, actors for the tools and the claim only where they are waited for, ' +
+      'no line made for a log level that is off. Left: the actor of the browser lease, which owns what it releases.',
   ],
   [
     /^pings .*: bare$/,
-    'A fifth of it are the two writes, a fifth XState: two events, three microsteps and four observations are a ping; the table ' +
-      'of limits has what the chart alone costs. Done, from 0.16 to 0.22 of bare: four microsteps to three, an answer in one ' +
+    'A fifth of it are the two writes, a fifth XState: two events, two microsteps and four observations are a ping; the table ' +
+      'of limits has what the chart alone costs. Done, from 0.16 to 0.22 of bare: four microsteps to two, an answer in one ' +
       'write, a signal made when it is wanted, Host and credentials parsed once, folds without copies (1.1 µs of a ping). ' +
       'Left: delivery beside the actor, since its order and refusals are the promises S3 and S4.',
   ],
@@ -35,7 +36,7 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
   ],
   [
     /^heap of an idle session/,
-    'A third is what bare node:http holds of the same two connections; the rest are four actors with their snapshots, and the ' +
+    'A third is what bare node:http holds of the same two connections; the rest are two actors with their snapshots, and the ' +
       "inspector's record. Done, from 38: no server object, no closures over the catalogue, maps and stores at first use.",
   ],
   [

@@ -1,8 +1,8 @@
-import { Connection, openSse, openStreamable, type OpenSession, type RawSession } from './rawClient.js';
+import { Connection, openSse, openStateless, openStreamable, type OpenSession, type RawSession } from './rawClient.js';
 
 /** What the measuring process asks of the load process. `count` sessions or pings in all, `clients` at a time. */
 export type Order =
-  /** Opens, initialises and closes sessions. */
+  /** Short sessions: each initialises, reads the list of tools, pings five times and leaves. */
   | {
       readonly kind: 'sessions';
       readonly url: string;
@@ -26,7 +26,7 @@ export type Order =
   | { readonly kind: 'fill'; readonly url: string; readonly door: Door; readonly count: number }
   | { readonly kind: 'empty' };
 
-export type Door = 'sse' | 'streamable';
+export type Door = 'sse' | 'streamable' | 'stateless';
 
 export interface Outcome {
   readonly seconds: number;
@@ -35,7 +35,12 @@ export interface Outcome {
   readonly p99: number;
 }
 
-const doors: Readonly<Record<Door, OpenSession>> = { sse: openSse, streamable: openStreamable };
+const doors: Readonly<Record<Door, OpenSession>> = {
+  sse: openSse,
+  streamable: openStreamable,
+  stateless: openStateless,
+};
+const pingsOfAVisit = 5;
 const filling = 32;
 const kept: { session: RawSession; posts: Connection }[] = [];
 
@@ -75,6 +80,8 @@ async function comeAndGo({ url, door }: Target, take: () => boolean): Promise<vo
   const posts = new Connection(url);
   while (take()) {
     const session = await doors[door](url, posts);
+    await session.ask(2, 'tools/list');
+    for (let id = 3; id < 3 + pingsOfAVisit; id += 1) await session.ping(id);
     await session.close();
   }
   posts.close();

@@ -1,6 +1,5 @@
 import { createClient } from '@redis/client';
 import { RedisServer } from '../support/redisServer.js';
-import type { Door } from './load.js';
 import { startLoad, startMeasured, type Load, type MeasuredServer } from './processes.js';
 import { alignedOf, median, spreadOf, type Figure } from './report.js';
 
@@ -28,7 +27,8 @@ export interface NodesOptions {
 }
 
 const clients = 15;
-const doors: readonly Door[] = ['sse', 'streamable'];
+const doors = ['sse', 'streamable'] as const;
+type Door = (typeof doors)[number];
 const turns = doors.flatMap((door) => shapes.map((shape) => ({ door, shape })));
 
 /** The same messages at one process without Redis, and at one, two and three nodes over a real one, in turns. */

@@ -60,8 +60,10 @@ export class Connection {
   }
 }
 
-/** A session that is initialised and can be pinged. */
+/** A session that is initialised. */
 export interface RawSession {
+  /** Resolves when the whole answer has come. */
+  ask(id: number, method: string): Promise<void>;
   ping(id: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -88,7 +90,9 @@ const answer = (id: number) => {
 export const openSse: OpenSession = async (url, posts) => {
   const stream = new Connection(url);
   stream.send('GET', '/sse');
-  const path = await stream.next((text) => /data: (\S+)\n\n/.exec(text)?.[1]);
+  const address = await stream.next((text) => /data: (\S+)\n\n/.exec(text)?.[1]);
+  const { pathname, search } = new URL(address, `${url}/sse`);
+  const path = `${pathname}${search}`;
   const post = async (message: object): Promise<void> => {
     posts.send('POST', path, '', message);
     await posts.next(accepted);
@@ -100,10 +104,8 @@ export const openSse: OpenSession = async (url, posts) => {
   };
   await ask(initialize);
   await post(initialized);
-  return {
-    ping: (id) => ask({ jsonrpc: '2.0', id, method: 'ping' }),
-    close: async () => stream.close(),
-  };
+  const request = (id: number, method: string): Promise<void> => ask({ jsonrpc: '2.0', id, method });
+  return { ask: request, ping: (id) => request(id, 'ping'), close: async () => stream.close() };
 };
 
 const whole = (text: string): string | undefined => {
@@ -127,13 +129,32 @@ export const openStreamable: OpenSession = async (url, connection) => {
   if (id === undefined) throw new Error(`The server gave no session: ${greeting.slice(0, 300)}`);
   const session = `mcp-session-id: ${id}\r\nmcp-protocol-version: 2025-11-25\r\n`;
   await post(initialized, session);
+  const ask = async (number: number, method: string): Promise<void> => {
+    await post({ jsonrpc: '2.0', id: number, method }, session);
+  };
   return {
-    ping: async (number) => {
-      await post({ jsonrpc: '2.0', id: number, method: 'ping' }, session);
-    },
+    ask,
+    ping: (number) => ask(number, 'ping'),
     close: async () => {
       connection.send('DELETE', '/mcp', session);
       await connection.next(whole);
     },
   };
+};
+
+const envelope = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 'load', version: '1' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+/** Revision 2026-07-28: no session; the least that can be asked, in place of a ping, is what the server is. */
+export const openStateless: OpenSession = async (_url, connection) => {
+  const ask = async (id: number, method: string): Promise<void> => {
+    const headers = `mcp-protocol-version: 2026-07-28\r\nmcp-method: ${method}\r\n`;
+    connection.send('POST', '/mcp', headers, { jsonrpc: '2.0', id, method, params: { _meta: envelope } });
+    await connection.next(whole);
+  };
+  await ask(1, 'server/discover');
+  return { ask, ping: (id) => ask(id, 'server/discover'), close: () => Promise.resolve() };
 };

@@ -1,10 +1,14 @@
 import { Socket } from 'node:net';
 import type { InspectionEvent } from 'xstate';
+import { z } from 'zod';
 import { systemClock, type Clock } from '../../src/clock.js';
+import { SharedText, shareResult, textOf } from '../../src/mcp/messageText.js';
 import type { Observation } from '../../src/telemetry/observer.js';
+import { defineTextTool } from '../../src/tools/defineTool.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
+import { TestTools } from '../support/testTools.js';
 
 /**
  * A guard of speed that does not look at a clock: what a session and a message cost, as counts, with the limits beside
@@ -19,11 +23,21 @@ const limits = {
   writesOfAPingOverHttp: 1,
   /** The idle timeout, and one more: the next keep-alive, or the time to forget answers. */
   timersOfAnIdleSession: 2,
-  microstepsOfASession: 13,
-  microstepsOfAPing: 3,
-  actorsOfASession: 4,
+  microstepsOfASession: 10,
+  microstepsOfAPing: 2,
+  /** The session and its browser lease: nothing else is waited for. */
+  actorsOfASession: 2,
   observationsOfAPing: 4,
 };
+
+const cafe = defineTextTool({
+  name: 'serve_cafe',
+  group: 'session',
+  description: 'Serves a café.',
+  input: z.strictObject({}),
+  annotations: { readOnlyHint: true },
+  handler: () => Promise.resolve({ text: 'served' }),
+});
 
 interface Counted {
   readonly served: TestServer;
@@ -133,4 +147,38 @@ test('a session over Streamable HTTP: what a ping and its rest cost', async () =
   expect(inspected.get('@xstate.microstep')).toBeLessThanOrEqual(limits.microstepsOfAPing);
   expect(timers()).toBeLessThanOrEqual(limits.timersOfAnIdleSession);
   await served.close();
+});
+
+test('the list of tools is the same text for all sessions, on every transport', async () => {
+  const served = await startTestServer({ tools: [...new TestTools().all, cafe] });
+  const lists: unknown[] = [];
+  for (let session = 0; session < 3; session += 1) {
+    const stream = await new RawSse(served.url).whenAnnounced();
+    await stream.initialize();
+    await stream.call('list', 'tools/list');
+    lists.push(stream.events.at(-1)?.data);
+    await stream.disconnect();
+  }
+  for (const accept of ['application/json', 'text/event-stream']) {
+    const client = await new RawMcp(served.url).initialize();
+    const reply = await client.sendRequest({ jsonrpc: '2.0', id: 'list', method: 'tools/list' }, { accept });
+    await reply.whenClosed();
+    lists.push(accept === 'application/json' ? reply.text : reply.events.at(-1)?.data);
+  }
+  expect(new Set(lists).size).toBe(1);
+  expect(JSON.parse(String(lists[0]))).toMatchObject({ id: 'list', result: { tools: expect.any(Array) } });
+  expect(lists[0]).toContain('Serves a café.');
+  await served.close();
+});
+
+test('a shared result is made into bytes once, the second time that it is written', () => {
+  const result = shareResult({ tools: [{ name: 'serve_cafe', description: 'Serves a café.' }] });
+  const messages = [1, 'two', 3].map((id) => ({ jsonrpc: '2.0' as const, id, result }));
+  const texts = messages.map((message) => textOf(message));
+  expect(texts.map(String)).toEqual(messages.map((message) => JSON.stringify(message)));
+  expect(texts.map((text) => text.length)).toEqual(texts.map((text) => String(text).length));
+  const shared = texts.filter((text) => text instanceof SharedText);
+  expect(shared.map((text) => text.byteLength)).toEqual(shared.map((text) => Buffer.byteLength(String(text))));
+  expect(new Set(shared.map((text) => text.parts('', '')[1])).size).toBe(1);
+  expect(shared).toHaveLength(2);
 });

@@ -1,6 +1,6 @@
 import { expect, jest, test } from '@jest/globals';
-import type { ActivityReport } from '../../src/browser/injected/contract.js';
-import { flushReports, instrumentContext } from '../../src/browser/cdp/injectedFunctions.js';
+import type { ActivityReport, WorkerActivity } from '../../src/browser/injected/contract.js';
+import { flushReports, instrumentContext, readWorkerActivity } from '../../src/browser/cdp/injectedFunctions.js';
 import { fakeEvent, openContext, type AnyFunction } from './support/injectedContext.js';
 
 function fakePort(name: string) {
@@ -189,4 +189,25 @@ test('a context without an extension stays as it is', () => {
     expect(Object.getOwnPropertySymbols(context)).toEqual([]);
     expect(call(flushReports)).toBeUndefined();
   }
+});
+
+test('a worker tells what it heard first, how often since, and which ports are open', () => {
+  const onAlarm = fakeEvent();
+  const { runtime, call } = openExtension({ alarms: { onAlarm } });
+  const heard = jest.fn();
+  onAlarm.addListener(heard);
+  onAlarm.fire({ name: 'tick' });
+  runtime.onConnect.addListener(() => undefined);
+  const [kept, closed] = [fakePort('kept'), fakePort('closed')];
+  runtime.onConnect.fire(kept);
+  runtime.onConnect.fire(closed);
+  closed.onDisconnect.fire();
+  expect(heard).toHaveBeenCalledWith({ name: 'tick' });
+  expect(onAlarm.hasListener(heard)).toBe(true);
+  onAlarm.removeListener(heard);
+  expect(onAlarm.hasListener(heard)).toBe(false);
+  const { first, events, ports } = call(readWorkerActivity) as WorkerActivity;
+  expect(first?.name).toBe('alarms.onAlarm');
+  expect(events.map(({ name }) => name)).toEqual(['alarms.onAlarm', 'runtime.onConnect']);
+  expect(ports).toEqual(['kept']);
 });

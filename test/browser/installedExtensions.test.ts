@@ -3,6 +3,8 @@ import { installExtension } from '../../src/browser/extensions/extensionInstall.
 import { findExtension, loadExtension, type Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { wakeWorker, WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
+import { isExtensionsPage } from '../../src/browser/policy/launchPreferences.js';
+import { TargetGuard } from '../../src/browser/policy/targetGuard.js';
 import { sampleExtensionFolder, sampleExtensionId } from '../../src/selftest/pageServer.js';
 import {
   manifestJson,
@@ -37,6 +39,19 @@ describe('installing', () => {
     const installed = await chrome.run((scope) => installExtension(scope, sampleExtensionFolder));
     expect(installed.extension).toMatchObject({ id: sampleExtensionId, name: 'Page Notes', enabled: true });
     expect(installed.warnings).toEqual([]);
+  });
+
+  it('asks Chrome from a document that runs nothing, on a session that no request waits for', async () => {
+    await TargetGuard.of(chrome.browser);
+    const [answer, intercepting] = await chrome.run(async (scope) => {
+      const page = (await scope.targets()).find(({ url }) => isExtensionsPage(url));
+      const session = await scope.attach(page?.targetId ?? '');
+      const expression = '`${typeof chrome.developerPrivate.getExtensionInfo}, ${document.scripts.length} scripts`';
+      const { result } = await session.send('Runtime.evaluate', { expression, returnByValue: true });
+      return [result.value, session.listenerCount('Fetch.requestPaused')];
+    });
+    expect(answer).toBe('function, 0 scripts');
+    expect(intercepting).toBe(0);
   });
 
   it('resolves when the service worker runs', async () => {

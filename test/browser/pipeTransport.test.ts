@@ -20,6 +20,18 @@ function open(maxMessageBytes: number): Opened {
   return { browser, transport, received: received ?? [], drops: drops ?? [], closed: once(browser, 'close') };
 }
 
+test('what is sent in one turn is written at once, in order', async () => {
+  const toBrowser = new PassThrough().setEncoding('utf8');
+  const written: string[] = [];
+  toBrowser.on('data', (text: string) => void written.push(text));
+  const transport = new PipeTransport(toBrowser, new PassThrough());
+  for (const message of ['a', 'b']) transport.send(message);
+  await nextTurn();
+  transport.send('c');
+  await nextTurn();
+  expect(written).toEqual(['a\0b\0', 'c\0']);
+});
+
 test('a message that arrives in pieces is handed over whole, and the next one after it', async () => {
   const { browser, received, transport } = open(10);
   for (const piece of ['ab', 'cd', 'ef\0gh\0', '0123456789', '\0']) {

@@ -70,6 +70,34 @@ test('a node keeps its uid while its document lives, and new nodes get new ones'
   ).toBe(before);
 });
 
+test('changes are told against the last snapshot that was shown, and all of it where elements changed places', async () => {
+  const changes = () => snapshot({ changes: true });
+  const run = (code: string) => harness.run('evaluate_script', { function: `() => { ${code} }` });
+  await open('/look.html');
+  expect(withoutUids(await changes())).toMatch(/^RootWebArea "Look"/);
+  expect(await changes()).toBe('Nothing changed since the last snapshot, which has 15 lines.');
+  await run(
+    `const [list, button] = document.querySelectorAll('ul, button');
+     list.append(Object.assign(document.createElement('li'), { textContent: 'Fig' }));
+     list.firstElementChild.remove();
+     button.setAttribute('aria-expanded', 'true');`,
+  );
+  await harness.run('find_in_snapshot', { text: 'Fig' });
+  expect(withoutUids(await changes())).toBe(
+    `Since the last snapshot 1 new (+), 1 changed (~), 1 gone (-):
+   list
++   listitem "Fig"
+  RootWebArea "Look" focused
+~  button "Menu" expanded
+-   listitem "Apple"`,
+  );
+  expect(await changes()).toMatch(/^Nothing changed/);
+  await run(`document.querySelector('ul').append(document.querySelector('li'))`);
+  expect(withoutUids(await changes())).toMatch(/^RootWebArea "Look"/);
+  await harness.run('navigate_page', { reload: true });
+  expect(withoutUids(await changes())).toMatch(/^RootWebArea "Look"/);
+});
+
 test('no uid comes again after a reload, and an old one says that its page was left', async () => {
   await open('/look.html');
   const before = await snapshot();

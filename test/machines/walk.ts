@@ -42,9 +42,12 @@ export interface ChartCase {
 }
 
 const session = { id: 'a', issuer: 'local', user: 'alice' };
-const sessionInputs = (['eager', 'lazy'] as const).flatMap((lease) =>
-  [true, false].map((resumable) => ({ ...session, lease, resumable, queueLimit: resumable ? 1 : 0 })),
-);
+const sessionInputs = [
+  ...(['eager', 'lazy'] as const).flatMap((lease) =>
+    [true, false].map((resumable) => ({ ...session, lease, resumable, queueLimit: resumable ? 1 : 0 })),
+  ),
+  { ...session, lease: 'lazy', resumable: false, queueLimit: 0, setup: 'none' },
+];
 
 const chartInputs: Readonly<Record<string, Pick<ChartCase, 'machine' | 'inputs'>>> = {
   session: {

@@ -4,7 +4,7 @@ import { nextTurn } from '../support/gate.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { startTestServer, type TestServer } from '../support/testServer.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 import { edgeName } from './plan.js';
 
@@ -82,6 +82,8 @@ export async function resumeOverHttp(taken: ChartCoverage): Promise<void> {
 /** A warm session is taken, found to be without its browser when it is, or loses it while it waits. */
 export async function useWarmSession(taken: ChartCoverage): Promise<void> {
   await withWarmSession(taken, ({ url }) => new RawMcp(url).initialize());
+  const directory = { claim: () => Promise.resolve() };
+  await withWarmSession(taken, ({ url }) => new RawMcp(url).initialize(), { directory });
   await withWarmSession(taken, async ({ url, pool }) => {
     pool.onCheck = () => Promise.reject(new Error('It hangs.'));
     await new RawMcp(url).initialize();
@@ -95,9 +97,10 @@ export async function useWarmSession(taken: ChartCoverage): Promise<void> {
 async function withWarmSession(
   taken: ChartCoverage,
   run: (served: TestServer, session: Session) => Promise<unknown>,
+  given: TestServerOptions = {},
 ): Promise<void> {
   const pool = new FakeBrowserPool();
-  const served = await startTestServer({ pool, options: { prewarm: 1 } });
+  const served = await startTestServer({ pool, options: { prewarm: 1 }, ...given });
   while (pool.listeners.size === 0) await nextTurn();
   const [id = ''] = pool.listeners.keys();
   const session = served.orchestrator.registry.peek(id);

@@ -35,17 +35,19 @@ export const chart = sessionMachine.provide({
 
 export type ChartSnapshot = SnapshotFrom<typeof chart>;
 export type Lease = SessionContext['lease'];
+export type Setup = SessionContext['setup'];
 
 /** One thing that can happen to a session in the world, as the chart's event. */
 export type Move = AnyEventObject;
 
-export const inputOf = (lease: Lease, queueLimit: number) => ({
+export const inputOf = (lease: Lease, queueLimit: number, setup?: Setup) => ({
   id: 'session',
   issuer: 'local',
   user: 'anna',
   lease,
   resumable: false,
   queueLimit,
+  ...(setup && { setup }),
 });
 
 /** What a test can see of a snapshot: the chart's and the server's must be the same after each step. */
@@ -137,8 +139,15 @@ export interface Scenario {
   readonly name: string;
   readonly lease: Lease;
   readonly queueLimit: number;
+  readonly setup?: Setup;
   readonly moves: readonly Move[];
 }
+
+/** Without set-up: announced at once, or as soon as there is a browser. What follows is the same. */
+export const withoutSetup: readonly Scenario[] = [
+  { name: 'attached', lease: 'lazy', queueLimit: 0, setup: 'none', moves: [] },
+  { name: 'browser.leased', lease: 'eager', queueLimit: 0, setup: 'none', moves: [{ type: 'browser.leased' }] },
+];
 
 /** Every move from every state, each behind a shortest path to it; a scenario that begins another is left out. */
 export function scenariosOf(lease: Lease, queueLimit = 0): Scenario[] {

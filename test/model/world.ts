@@ -8,11 +8,22 @@ import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestGates } from './gates.js';
-import { browserFailure, chart, delays, inputOf, take, comparable, type Lease, type Move } from './plan.js';
+import {
+  browserFailure,
+  chart,
+  delays,
+  inputOf,
+  take,
+  comparable,
+  type Lease,
+  type Move,
+  type Scenario,
+} from './plan.js';
 
 interface WorldDeps {
   readonly lease: Lease;
   readonly queueLimit: number;
+  readonly setup: Scenario['setup'];
   readonly gates: TestGates;
   readonly served: TestServer;
   readonly stream: RawSse;
@@ -41,13 +52,13 @@ export class World {
   #messages = 0;
   #wasAnnounced = false;
 
-  private constructor({ lease, queueLimit, gates, served, stream, session }: WorldDeps) {
+  private constructor({ lease, queueLimit, setup, gates, served, stream, session }: WorldDeps) {
     this.#gates = gates;
     this.#served = served;
     this.#stream = stream;
     this.#session = session;
     this.#chartActor = createActor(chart, {
-      input: inputOf(lease, queueLimit),
+      input: inputOf(lease, queueLimit, setup),
       clock: new ManualClock(),
       inspect: (event) => {
         if (event.type !== '@xstate.microstep' || event.actorRef !== this.#chartActor) return;
@@ -62,25 +73,29 @@ export class World {
   }
 
   /** A session in `created` whose stream is attached and whose browser, tools and claim are held. */
-  static async start(lease: Lease, queueLimit = 0): Promise<World> {
+  static async start({ lease, queueLimit, setup }: Omit<Scenario, 'name' | 'moves'>): Promise<World> {
     const gates = new TestGates();
     const { clock, tools, registering, claiming, unexpected } = gates;
     const served = await startTestServer({
       clock,
       tools: tools.all,
       options: { lease, ...delays, ...(queueLimit > 0 && { onEarlyMessage: 'queue', queueLimit }) },
-      onSession: () => registering.pass(),
-      directory: { claim: () => claiming.pass() },
+      ...(setup !== 'none' && {
+        onSession: () => registering.pass(),
+        directory: { claim: () => claiming.pass() },
+      }),
       observe: (observation) => {
         if (observation.kind === 'unexpected') unexpected.push(observation);
       },
     });
     served.pool.holdLeases();
     const stream = new RawSse(served.url, { path: '/sse?userId=anna' });
-    await registering.whenReached();
+    if (setup !== 'none') await registering.whenReached();
+    else if (lease === 'lazy') await stream.whenAnnounced();
+    else await served.pool.whenWaiting();
     const [session] = served.orchestrator.registry.list();
     if (!session) throw new Error('No session was opened.');
-    const world = new World({ lease, queueLimit, gates, served, stream, session });
+    const world = new World({ lease, queueLimit, setup, gates, served, stream, session });
     await world.check();
     return world;
   }

@@ -14,6 +14,14 @@ const equivalents: Readonly<Record<string, string>> = {
     'countMessage records the handshake, and the eventless transition goes to `active` in the same step',
   'session.connected on message.received [0]: stays': 'the same',
   'session.connected on message.received: in the other order': 'the same',
+  'session.tools-registered.waiting on transport.attached [0]: stays':
+    'the client is attached and the set-up is none, so that the eventless transition goes to `connected` in the same step',
+  'session.active.serving on message.received [0]: without its guard':
+    'without a request in flight `busy` is left for `idle` in the same step, and the idle timeout restarts as well',
+  'session.active.serving on request.settled [0]: removed':
+    'without a request in flight `busy` is left for `idle` in the same step',
+  'session.active.serving on request.settled [0]: stays': 'the same',
+  'session.active.serving on request.settled: in the other order': 'the same',
   'session.connected always: in the other order':
     'the eventless transitions are tried again until none is left: queued messages are delivered first, then `active` is entered',
 };

@@ -35,9 +35,15 @@ const delays = Object.fromEntries(
 /** A chart that can be stepped: entering a state arms its timers, and nothing is ever run. */
 export const stepsOf = (machine: AnyStateMachine): ChartSteps => new ChartSteps(machine.provide({ delays }));
 
-const sessionKinds = (['eager', 'lazy'] as const).flatMap((lease) =>
-  [true, false].flatMap((resumable) => [false, true].map((isWarm) => ({ lease, resumable, isWarm }))),
-);
+type SessionKind = Omit<SessionBounds, 'queueLimit' | 'maxInFlight'>;
+
+const sessionKinds: readonly SessionKind[] = [
+  ...(['eager', 'lazy'] as const).flatMap((lease) =>
+    [true, false].flatMap((resumable) => [false, true].map((isWarm) => ({ lease, resumable, isWarm }))),
+  ),
+  { lease: 'eager', resumable: false, isWarm: true, setup: 'none' },
+  { lease: 'lazy', resumable: false, isWarm: false, setup: 'none' },
+];
 
 /** Every kind of session, with at most so many early messages and requests in flight. */
 export const sessionWorlds = (steps: ChartSteps, bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight'>) =>

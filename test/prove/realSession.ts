@@ -112,11 +112,11 @@ export class RealSession {
   #received = 0;
 
   /** `follow` is told of the session, and of the one that another node makes of it. */
-  constructor({ lease, queueLimit, resumable, isWarm }: SessionBounds, follow?: (session: Session) => void) {
+  constructor({ lease, queueLimit, resumable, isWarm, setup }: SessionBounds, follow?: (session: Session) => void) {
     this.#follow = follow;
     Object.assign(stage, { playing: this });
     this.channel = Object.assign(new RecordingChannel(undefined, resumable), { snapshot: () => null });
-    this.#deps = { ...shared, lease, queueLimit, clock: this.#clock };
+    this.#deps = { ...shared, lease, queueLimit, setup, clock: this.#clock };
     this.session = isWarm ? this.registry.openWarm(this.#deps) : this.registry.open(this.#deps, this.#request());
     this.#record();
   }

@@ -10,6 +10,8 @@ export interface SessionBounds {
   readonly lease: 'eager' | 'lazy';
   readonly resumable: boolean;
   readonly isWarm: boolean;
+  /** none: neither tools nor claim are waited for. */
+  readonly setup?: 'none';
   readonly queueLimit: number;
   /** Requests that are unanswered at once. */
   readonly maxInFlight: number;
@@ -58,17 +60,18 @@ export class SessionWorld implements World<SessionState> {
   constructor(steps: ChartSteps, bounds: SessionBounds) {
     this.#bounds = bounds;
     this.steps = steps;
-    const { lease, resumable, isWarm, queueLimit, maxInFlight } = bounds;
+    const { lease, resumable, isWarm, setup, queueLimit, maxInFlight } = bounds;
     const words = [lease, isWarm ? 'warm' : 'asked for', resumable ? 'resumable' : 'not resumable'];
+    if (setup === 'none') words.push('nothing to set up');
     this.title = `session: ${words.join(', ')}`;
     this.name = `${this.title}; ${queueLimit} early, ${maxInFlight} in flight`;
   }
 
   /** As a client or the warm pool asks for it. */
   starts(): SessionState[] {
-    const { lease, isWarm, queueLimit } = this.#bounds;
+    const { lease, isWarm, queueLimit, setup } = this.#bounds;
     const client = isWarm ? { issuer: null, user: null, resumable: false } : this.#client;
-    const first = this.steps.start({ id: 's', ...client, lease, queueLimit });
+    const first = this.steps.start({ id: 's', ...client, lease, queueLimit, ...(setup && { setup }) });
     const empty: SessionState = {
       ...{ chart: first.next, client: 'none', browser: 'none', acquiring: lease === 'eager' ? 1 : 0, hasTools: false },
       ...{ isClaimed: false, queue: [], working: 0, announced: 0, ended: 0, actors: [], timers: [] },
@@ -102,7 +105,9 @@ export class SessionWorld implements World<SessionState> {
 
   violations(state: SessionState): string[] {
     const snapshot = this.steps.snapshot(state.chart);
-    return [...foreseen(snapshot, state, this.#bounds), ...this.#unhandled(state, snapshot)];
+    const idle = state.actors.filter((entry) => !this.#isAwaited(entry.split(' ', 1).join()));
+    const needless = idle.map((entry) => `S1: ${entry} runs and has nothing to do`);
+    return [...foreseen(snapshot, state, this.#bounds), ...needless, ...this.#unhandled(state, snapshot)];
   }
 
   moves(state: SessionState): Move<SessionState>[] {
@@ -293,10 +298,16 @@ export class SessionWorld implements World<SessionState> {
     return state;
   }
 
+  /** Whether there is something to wait for. */
+  #isAwaited(actor: string): boolean {
+    const { lease, setup } = this.#bounds;
+    return setup !== 'none' || actor === 'browserLease' || (actor === 'checkBrowser' && lease === 'eager');
+  }
+
   #announce(state: SessionState, violate: Violate): SessionState {
-    const { lease } = this.#bounds;
-    if (!state.isClaimed) violate('S1, S12: announced without the answer of the directory');
-    if (!state.hasTools) violate('S1: announced before the tools are registered');
+    const { lease, setup } = this.#bounds;
+    if (setup !== 'none' && !state.isClaimed) violate('S1, S12: announced without the answer of the directory');
+    if (setup !== 'none' && !state.hasTools) violate('S1: announced before the tools are registered');
     if (lease === 'eager' && state.browser !== 'up') violate('S1: announced without a browser');
     if (state.client !== 'here') violate('S2: announced without a client');
     if (state.announced > 0) violate('S2: announced twice');

@@ -5,6 +5,7 @@ import { readSecrets } from '../../src/config/secretsFile.js';
 import { hidingLog } from '../../src/log.js';
 import { redact } from '../../src/inspector/redact.js';
 import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
+import { shareResult } from '../../src/mcp/messageText.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { Secrets } from '../../src/mcp/secrets.js';
 import { hideCredentials, withoutSecrets } from '../../src/networkAddresses.js';
@@ -116,6 +117,11 @@ test('a message without secrets is passed on as it is; ids and tokens of the cli
   expect(secrets.hideInMessage(progress)).toMatchObject({
     params: { progressToken: 'abcdefgh', message: '<secret>LOGIN</secret>' },
   });
+  // A result of many messages is looked through once for each server, whose secrets differ.
+  const shared: JSONRPCMessage = { jsonrpc: '2.0', id: 1, result: shareResult({ tools: [{ name: 'a_abcdefgh' }] }) };
+  expect([0, 1].map(() => new Secrets().hideInMessage(shared))).toEqual([shared, shared]);
+  for (const _ of [0, 1])
+    expect(secrets.hideInMessage(shared)).toMatchObject({ result: { tools: [{ name: 'a_<secret>LOGIN</secret>' }] } });
 });
 
 test.each([

@@ -7,7 +7,7 @@ import { extensionTools } from '../../src/tools/allTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { styleTools } from '../../src/tools/styleTools.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
-import { listenerPage, oddStyles, plainStyles, sheet } from './stylePages.js';
+import { compiledSheet, compiledStyles, listenerPage, oddStyles, plainStyles, sheet } from './stylePages.js';
 
 let harness: ToolHarness;
 let server: Server;
@@ -16,6 +16,8 @@ let url: string;
 const files: Record<string, [type: string, text: string]> = {
   '/plain.html': ['text/html', plainStyles],
   '/odd.html': ['text/html', oddStyles],
+  '/compiled.html': ['text/html', compiledStyles],
+  '/compiled.css': ['text/css', compiledSheet],
   '/app.css': ['text/css', sheet],
   '/listeners.html': ['text/html', listenerPage],
 };
@@ -292,6 +294,16 @@ describe('on a page with what is rare', () => {
     await harness.browser.page().page.addStyleTag({ content: rules });
     expect(await harness.refusal('get_element_styles', { selector: '#hidden' })).toContain('So many rules match');
   });
+});
+
+test('rules of style sheets with a source map are told in the files that they were made from', async () => {
+  await harness.run('navigate_page', { url: `${url}/compiled.html` });
+  expect(await origin('.btn', 'color')).toEqual([
+    'color: rgb(128, 128, 128)',
+    'set by .panel .btn { color: gray } · src/_panel.scss:2 (/compiled.css:2) · 0,2,0',
+    'over .btn { color: red } · src/_button.scss:3 (/compiled.css:1) · 0,1,0: its specificity 0,1,0 is less than 0,2,0',
+  ]);
+  expect((await origin('.btn', 'top'))[1]).toContain('· src/Save.vue:2 (<style> made by a script, line 1)');
 });
 
 describe('listeners', () => {

@@ -36,6 +36,24 @@ style.textContent = 'x-tag::part(para) { color: blue } x-tag { color: black !imp
 document.head.append(style);
 </script>`;
 
+const mapOf = (mappings: string, ...sources: readonly string[]): string => {
+  const map = { version: 3, mappings, names: [], sources, sourcesContent: sources.map(() => '\n\n\n\n') };
+  return `/*# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')} */`;
+};
+
+/** As Sass makes it of two files: line 1 is line 3 of the one, line 2 is line 2 of the other. */
+export const compiledSheet = `.btn{color:red}
+.panel .btn{color:gray}
+${mapOf('AAEA;ACDA', 'src/_button.scss', 'src/_panel.scss')}`;
+
+export const compiledStyles = `<!doctype html><title>Compiled</title><link rel=stylesheet href=compiled.css>
+<div class="panel"><button class="btn">Save</button></div>
+<script>
+const style = document.createElement('style');
+style.textContent = ${JSON.stringify(`.btn{top:1px}\n${mapOf('AACA', 'src/Save.vue')}`)};
+document.head.append(style);
+</script>`;
+
 export const oddStyles = `<!doctype html><title>Odd</title>
 <style>
 @keyframes pulse { from { opacity: .2 } to { opacity: .2 } }

@@ -5,7 +5,7 @@ import puppeteer, { type Browser } from 'puppeteer-core';
 import type { Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { withCdpScope, type CdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { originOf } from '../../src/browser/extensions/installedExtensions.js';
-import { extensionsPage } from '../../src/browser/policy/launchPreferences.js';
+import { isExtensionsPage } from '../../src/browser/policy/launchPreferences.js';
 import { WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
 import { chromium, chromiumFlags } from './chromium.js';
 
@@ -44,7 +44,7 @@ export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
     openTargets: () =>
       run(async (scope) =>
         (await scope.targets())
-          .filter(({ type, url }) => type !== 'browser_ui' && url !== extensionsPage)
+          .filter(({ type, url }) => type !== 'browser_ui' && !isExtensionsPage(url))
           .map(({ type, url }) => `${type} ${url}`),
       ),
     close: async () => {

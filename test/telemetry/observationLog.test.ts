@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ToolError } from '../../src/errors/errors.js';
 import type { Log } from '../../src/log.js';
+import { logObservations } from '../../src/telemetry/observationLog.js';
 import type { ObservationHandler } from '../../src/telemetry/observer.js';
 import { defineTextTool } from '../../src/tools/defineTool.js';
 import { send } from '../support/http.js';
@@ -33,6 +34,27 @@ test('[C-LOG] why a session could not be set up is logged once, by the session, 
   expect(line).toMatch(
     /^\["session: created -> closed",.*"reason":"setup_failed","error":"The greenhouse is on fire."/,
   );
+});
+
+test('nothing is made of a line whose level is off', () => {
+  const log: Log = { ...recordingLog([]), isOn: () => false };
+  const observe = logObservations(log, () => fail('The session was described.'));
+  const about = { machine: 'session', actor: 'abcdefgh', at: 0, context: { user: 'anna', failure: null } } as const;
+  const event = {
+    type: 'request.settled',
+    request: { id: 1, method: 'ping', tool: null, outcome: 'ok', durationMs: 1 },
+  };
+  observe({ kind: 'event', ...about, state: 'active', event });
+  observe({
+    kind: 'transition',
+    ...about,
+    event,
+    from: '',
+    to: 'created',
+    cause: 'start',
+    durationMs: 0,
+    value: 'created',
+  });
 });
 
 describe('at info', () => {
@@ -77,3 +99,7 @@ describe('at info', () => {
     expect(end).toMatch(/"client":"test-client 1.0.0","transport":"sse"/);
   });
 });
+
+function fail(message: string): never {
+  throw new Error(message);
+}

@@ -322,11 +322,17 @@ test('[S6] breakpoints of a session stop no page of another in the same browser,
   } as const;
   const placement = await openPlacement({ connection, isolation: 'context', pageState: state, ledger });
   const other = new LeasedBrowser(placement, state, ping);
-  const { page } = await other.newPage();
-  await page.goto(url);
   await open();
+  const { id } = harness.browser.page();
+  let opened = await other.newPage();
+  while (opened.id < id) opened = await other.newPage();
+  const { page, interruptions } = opened;
+  await page.goto(url);
   await set({ line: 7 });
   await script$('() => sell([1])');
+  // A page of the other session has the same id.
+  expect(other.pages().some((each) => each.id === id && each.interruptions.current !== undefined)).toBe(false);
+  expect(interruptions.current).toBeUndefined();
   expect(await page.evaluate('sell([2])')).toBe(2);
   expect(other.debugger.pauses.list).toEqual([]);
   await resume();

@@ -297,3 +297,60 @@ describe('open_extension_page', () => {
     expect(tools.browser.pages()).toHaveLength(before);
   });
 });
+
+describe('pages and scripts that Chrome shows or allows elsewhere', () => {
+  let extensionId: string;
+  const open = (page: string) => tools.run('open_extension_page', { extensionId, page });
+
+  beforeAll(async () => {
+    extensionId = await tools.install(
+      'Elsewhere',
+      {
+        ...worker,
+        permissions: ['userScripts'],
+        devtools_page: 'devtools.html',
+        chrome_url_overrides: { newtab: 'tab.html' },
+        sandbox: { pages: ['sandbox.html'] },
+      },
+      {
+        'worker.js': 'chrome.userScripts?.getScripts();',
+        'devtools.html': '<title>Devtools</title>',
+        'tab.html': '<title>Tab</title><iframe src="sandbox.html"></iframe>',
+        'sandbox.html': '<script src="sandbox.js"></script>',
+        'sandbox.js': 'console.log("in the sandbox", typeof chrome.runtime);',
+      },
+    );
+  });
+
+  it.each([
+    ['devtools', 'devtools.html', 'Chrome loads it within DevTools alone'],
+    ['newtab', 'tab.html', "Chrome shows it in a user's new tabs"],
+    ['sandbox', 'sandbox.html', 'It is sandboxed: it has no chrome.* APIs.'],
+  ])('%s is opened by its name, with a word on the difference', async (name, path, difference) => {
+    const { text, structured } = await open(name);
+    expect(structured['url']).toBe(`chrome-extension://${extensionId}/${path}`);
+    expect(text).toContain(difference);
+    const details = await tools.run('get_extension_details', { extensionId });
+    expect(details.structured['pages']).toContain(name);
+    await tools.browser.closePage(Number(structured['pageId']));
+  });
+
+  it('what a sandboxed page logs is its own, also in a frame', async () => {
+    await tools.run('get_extension_logs', { extensionId });
+    const { structured } = await open('newtab');
+    await tools.browser.page().page.waitForFrame((frame) => frame.url().endsWith('sandbox.html'));
+    const logs = await tools.run('get_extension_logs', { extensionId });
+    const contexts = (logs.structured['entries'] as { context: string }[]).map(({ context }) => context);
+    expect(new Set(contexts)).toEqual(new Set(['sandboxed page /sandbox.html']));
+    await tools.browser.closePage(Number(structured['pageId']));
+  });
+
+  it('user scripts need a switch, which granting them turns', async () => {
+    const permissions = (args = {}) => tools.run('set_extension_permissions', { extensionId, ...args });
+    expect((await permissions()).text).toContain('it needs "userScripts", which is not granted yet');
+    expect((await permissions({ grant: ['userScripts'] })).text).toContain('Chrome granted userScripts');
+    expect(await tools.evaluate(extensionId, 'chrome.userScripts.getScripts().then((all) => all.length)')).toBe(0);
+    const incognito = { extensionId, grant: ['incognito'] };
+    expect(await tools.refusal('set_extension_permissions', incognito)).toContain('outside of the session');
+  });
+});

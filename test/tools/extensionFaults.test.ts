@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { matchingRules, ruleText } from '../../src/browser/extensions/requestRules.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
@@ -28,6 +30,51 @@ describe('what cannot be installed, or does not start', () => {
     expect(outside).toContain('outside the folders');
   });
 
+  it.each([
+    [
+      'a folder in which the manifest is further in',
+      { 'dist/chrome/manifest.json': '{}' },
+      'is in dist/chrome: pass that',
+    ],
+    ['a folder that is to be built', { 'src/a.ts': '' }, 'Is the extension to be built first?'],
+    ['a browser that is too old', { minimum_chrome_version: '999' }, 'manifest.json:5 minimum_chrome_version'],
+    [
+      'a key that is none',
+      { key: 'no key!' },
+      /Plain: Value 'key' is missing[^]*manifest\.json:5 key: key is not base64/,
+    ],
+  ])('says what to do about %s', async (_name, content, expected) => {
+    const isFiles = Object.keys(content).some((name) => name.includes('/'));
+    const manifest = isFiles ? {} : { manifest_version: 3, name: 'Plain', version: '1.0', ...content };
+    const path = await tools.write(
+      'Plain',
+      {},
+      {
+        ...(isFiles ? content : {}),
+        'manifest.json': JSON.stringify(manifest, undefined, 1),
+      },
+    );
+    if (isFiles) await rm(join(path, 'manifest.json'));
+    const refusal = await tools.refusal('install_extension', { path }, options());
+    expect(refusal).toMatch(expected);
+    await rm(path, { recursive: true });
+  });
+
+  it('what Chrome only warns of, and a worker that does not start, have line and fix', async () => {
+    const path = await tools.write(
+      'Warned',
+      { background: { service_worker: 'w.js', type: 'module' }, host_permissions: ['http://*bad.example/*'] },
+      { 'w.js': "import './data.js';", 'data.js': "\nexport const data = await fetch('data.json');" },
+    );
+    const { structured } = await tools.run('install_extension', { path }, options());
+    expect(structured['warnings']).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^manifest\.json:1 host_permissions\[0\]: .* Fix: /),
+        expect.stringMatching(/^data\.js:2: It waits outside of an async function.* Fix: /),
+      ]),
+    );
+  });
+
   it('a theme is installed as one', async () => {
     const path = await tools.write('Colours', { theme: { colors: { frame: [1, 2, 3] } } });
     expect(await tools.text('install_extension', { path }, options())).toContain('Installed the theme "Colours" 1.0');
@@ -54,6 +101,98 @@ it('places errors of listeners, counts each once for all addresses of a document
     expect.objectContaining({ url: `chrome-extension://${id}/w.js`, line: 3, column: 3, count: 1 }),
     expect.objectContaining({ url: `chrome-extension://${id}/o.js`, line: 1, count: 2 }),
   ]);
+});
+
+describe('an extension that means harm', () => {
+  const status = (extensionId: string) => tools.run('get_service_worker_status', { extensionId });
+
+  it.each([
+    ['loads itself again and again', 'setTimeout(() => chrome.runtime.reload(), 50);', /"Harmful" 1\.0/],
+    ['removes itself', 'setTimeout(() => chrome.management.uninstallSelf(), 500);', /No extension/],
+    ['logs without end', 'setInterval(() => { for (let i = 0; i < 100; i += 1) console.log(i); });', /"Harmful" 1\.0/],
+    [
+      'breaks what is built in',
+      'Promise = Map = null; JSON.stringify = () => { throw 1; };',
+      /"Harmful" 1\.0: running/,
+    ],
+  ])('that %s is told of, and removed', async (_name, code, expected) => {
+    const extensionId = await tools.install('Harmful', { background: { service_worker: 'w.js' } }, { 'w.js': code });
+    const isGone = expected.source === 'No extension';
+    // Chrome removes it a moment after it asked.
+    const told = isGone ? untilRefused(() => status(extensionId)) : status(extensionId).then(({ text }) => text);
+    expect(await told).toMatch(expected);
+    if (!isGone) await tools.run('uninstall_extension', { extensionId });
+    expect(await tools.text('list_extensions')).not.toContain('Harmful');
+    expect(await tools.browser.page().page.evaluate('6 * 7')).toBe(42);
+  });
+
+  it('that holds its worker is told of by each reading, which ends', async () => {
+    const code = 'chrome.runtime.onMessage.addListener(() => { for (;;); });';
+    const extensionId = await tools.install('Busy', { background: { service_worker: 'w.js' } }, { 'w.js': code });
+    const message = { extensionId, message: 1, timeoutMs: 100 };
+    expect(await tools.refusal('send_extension_message', message)).toContain('No reply within 100 ms');
+    expect(tools.browser.takeNotices()).toEqual([expect.stringMatching(/does not answer.* its code is busy/)]);
+    expect((await status(extensionId)).text).toContain('does not answer: its code is busy');
+    await tools.run('uninstall_extension', { extensionId });
+  });
+
+  it('that removes itself at once is told of by its installation', async () => {
+    const path = await tools.write(
+      'Vanishing',
+      { background: { service_worker: 'w.js' } },
+      { 'w.js': 'chrome.management.uninstallSelf();' },
+    );
+    expect(await tools.refusal('install_extension', { path }, { workspace: [tools.workspace] })).toMatch(
+      /perhaps by itself|No extension/,
+    );
+  });
+
+  it('that disables itself says so in its details', async () => {
+    const code = 'chrome.management.setEnabled(chrome.runtime.id, false);';
+    const manifest = { permissions: ['management'], background: { service_worker: 'w.js' } };
+    const path = await tools.write('Disabling', manifest, { 'w.js': code });
+    const { structured } = await tools.run('install_extension', { path }, { workspace: [tools.workspace] });
+    const details = await tools.run('get_extension_details', { extensionId: structured['id'] });
+    expect(details.structured).toMatchObject({
+      enabled: false,
+      disabledBecause: expect.arrayContaining([expect.stringMatching(/: Disabling$/)]),
+    });
+    await tools.run('uninstall_extension', { extensionId: structured['id'] });
+  });
+
+  async function untilRefused(call: () => Promise<unknown>): Promise<string> {
+    for (;;) {
+      const message = await call().then(
+        () => undefined,
+        (error: Error) => error.message,
+      );
+      if (message !== undefined) return message;
+    }
+  }
+});
+
+describe('get_service_worker_status', () => {
+  it('says what woke the worker, what it heard since, and what of the session keeps it awake', async () => {
+    const code = `
+      chrome.alarms.onAlarm.addListener(() => undefined);
+      chrome.runtime.onMessage.addListener((message, sender, reply) => reply('heard'));`;
+    const manifest = { permissions: ['alarms'], background: { service_worker: 'w.js' } };
+    const extensionId = await tools.install('Woken', manifest, { 'w.js': code });
+    await tools.evaluate(extensionId, 'chrome.alarms.create("tick", { periodInMinutes: 30 }).then(() => 0)');
+    await tools.run('stop_extension_service_worker', { extensionId });
+    await tools.run('fire_extension_event', { extensionId, event: 'alarms.onAlarm', subject: 'tick' });
+    await tools.run('send_extension_message', { extensionId, message: 1 });
+    const { structured, text } = await tools.run('get_service_worker_status', { extensionId });
+    expect(structured).toMatchObject({ wokenBy: 'alarms.onAlarm', keptAwakeBy: [] });
+    const heard = (structured['events'] as { name: string }[]).map(({ name }) => name);
+    expect(heard).toEqual(['alarms.onAlarm', 'runtime.onMessage']);
+    expect(text).toMatch(/Its first event was alarms\.onAlarm, \d+ ms after its start\./);
+    await tools.run('trace_extension_api_calls', { extensionId, action: 'start' });
+    const kept = await tools.run('get_service_worker_status', { extensionId });
+    expect(kept.text).toContain('This session keeps it awake: trace_extension_api_calls.');
+    await tools.run('trace_extension_api_calls', { extensionId, action: 'stop' });
+    await tools.run('uninstall_extension', { extensionId });
+  });
 });
 
 describe('fire_extension_event', () => {

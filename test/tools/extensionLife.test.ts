@@ -124,6 +124,64 @@ describe('reload_extension', () => {
   });
 });
 
+describe('watch_extension_folder', () => {
+  const manifest = { ...worker, content_scripts: [{ matches: ['http://127.0.0.1/*'], js: ['content.js'] }] };
+  const files = { 'worker.js': 'self.code = "one";', 'content.js': '' };
+  const reloadsOf = ({ structured }: { structured: Record<string, unknown> }) => structured['reloads'] as object[];
+
+  it('loads what has changed before the next tool runs, and says what that affected', async () => {
+    const extensionId = await tools.install('Watched', manifest, files);
+    const watching = (args = {}) => tools.run('watch_extension_folder', { extensionId, ...args });
+    const settle = () => tools.browser.ensureProcess(new AbortController().signal);
+    await tools.openPage('/settled.html');
+    const page = tools.browser.page();
+    expect((await watching()).text).toMatch(/^Watching .*Watched \(3 files\)/);
+    tools.browser.takeNotices();
+    await tools.write('Watched', manifest, { 'worker.js': 'self.code = "two";', 'inner/deep/new.js': '' });
+    await settle();
+    expect(await tools.evaluate(extensionId, 'code')).toBe('two');
+    expect(tools.browser.takeNotices()).toEqual([expect.stringMatching(/changed in the folder of "Watched"/)]);
+    const { structured, text } = await watching();
+    const changed = reloadsOf({ structured }).flatMap((reload) => (reload as { changed: string[] }).changed);
+    expect(changed).toEqual(expect.arrayContaining(['worker.js', '+inner/deep/new.js']));
+    expect(reloadsOf({ structured })[0]).toMatchObject({
+      staleContentScripts: [{ pageId: page.id, url: `${tools.pages.url}/settled.html` }],
+    });
+    expect(text).toContain('has the old content script');
+
+    await tools.write('Watched', {}, { 'manifest.json': '{ "name": ' });
+    await settle();
+    const { cursor: since } = structured;
+    const refused = await watching({ since });
+    expect(reloadsOf(refused)).toEqual([expect.objectContaining({ refusal: expect.stringMatching(/not valid JSON/) })]);
+    expect(refused.text).toContain('stays loaded as it was before');
+    await tools.write('Watched', { ...manifest, version: '2.0' }, { 'inner/deep/new.js': '1;' });
+    await watching({ reloadPages: true });
+    await settle();
+    const mended = await watching({ since: refused.structured['cursor'] });
+    expect(mended.text).toContain('Reloaded "Watched" 2.0');
+    await tools.run('uninstall_extension', { extensionId });
+    await tools.browser.closePage(page.id);
+  });
+
+  it('notices a change without a call, and ends with its extension', async () => {
+    const extensionId = await tools.install('Noticed', worker, files);
+    await tools.run('watch_extension_folder', { extensionId });
+    await tools.write('Noticed', worker, { 'worker.js': 'self.code = "by itself";' });
+    const notices = tools.browser.folderWatches;
+    let seen: string[] = [];
+    while (seen.length === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      seen = notices.takeNotices();
+    }
+    expect(seen[0]).toMatch(/ changed in the folder of "Noticed", and it was loaded again\./);
+    await tools.run('watch_extension_folder', { extensionId, stop: true });
+    const again = { extensionId, stop: true };
+    expect(await tools.refusal('watch_extension_folder', again)).toContain('is not watched');
+    await tools.run('uninstall_extension', { extensionId });
+  });
+});
+
 describe('install_extension once more', () => {
   it('names the pages that Chrome closed and the page that is selected now', async () => {
     const extensionId = await tools.install('Again', worker, { 'worker.js': '', 'page.html': '' });

@@ -2,6 +2,11 @@ import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
 import { openBrowserCdpSession } from './cdpSessions.js';
 
+const scopeRoots = new WeakSet<CDPSession>();
+
+/** Whether a session is that of a scope, which attaches to targets that other sessions follow already. */
+export const isScopeRoot = (session: CDPSession): boolean => scopeRoots.has(session);
+
 /**
  * A CDP session on the browser for one call. What is attached or opened through it ends with it, so that a call that
  * fails or is cancelled leaves nothing behind (S5). Opened and closed by `withCdpScope`.
@@ -17,6 +22,7 @@ export class CdpScope {
   constructor(owner: Browser, root: CDPSession, signal: AbortSignal) {
     this.owner = owner;
     this.#root = root;
+    scopeRoots.add(root);
     this.signal = signal;
   }
 
@@ -50,18 +56,21 @@ export class CdpScope {
   }
 
   /**
-   * Opens a blank page in the default profile that no tab strip shows (CDP Target.createTarget `hidden`). Chrome
-   * supports this only where a window is open; otherwise it is a background tab. Closed with this scope.
+   * Opens a page in the default profile that no tab strip shows (CDP Target.createTarget `hidden`). Chrome supports this
+   * only where a window is open; otherwise it is a background tab. Closed with this scope.
+   *
+   * An address of Chrome or of an extension needs a process of its own, so that a blank page first would cost two.
    */
-  async hiddenPage(): Promise<CDPSession> {
-    const page = this.#createPage();
+  async hiddenPage(url = blank): Promise<CDPSession> {
+    const page = this.#createPage(url);
     this.#pages.push(page);
     const { targetId } = await this.untilAborted(page);
-    return this.attach(targetId);
+    const session = await this.attach(targetId);
+    if (url !== blank) await this.untilAborted(untilOpened(session));
+    return session;
   }
 
-  async #createPage(): Promise<Protocol.Target.CreateTargetResponse> {
-    const url = 'about:blank';
+  async #createPage(url: string): Promise<Protocol.Target.CreateTargetResponse> {
     try {
       return await this.#root.send('Target.createTarget', { url, hidden: true });
     } catch {
@@ -91,6 +100,21 @@ export class CdpScope {
     const closed = session.send('Runtime.evaluate', { expression: 'new Promise(() => {})', awaitPromise: true });
     await Promise.allSettled([this.#root.send('Target.closeTarget', { targetId }), closed]);
   }
+}
+
+const blank = 'about:blank';
+
+/** Resolves when a new page shows the document that it was created with. Rejects if that cannot be opened. */
+async function untilOpened(session: CDPSession): Promise<void> {
+  const opened = new Promise<Protocol.Page.Frame>((resolve) => {
+    session.on('Page.frameNavigated', ({ frame }) => {
+      if (frame.parentId === undefined) resolve(frame);
+    });
+  });
+  await session.send('Page.enable');
+  const { frame } = (await session.send('Page.getFrameTree')).frameTree;
+  const { unreachableUrl } = frame.url === blank || frame.url === '' ? await opened : frame;
+  if (unreachableUrl !== undefined) throw new Error(`${unreachableUrl} could not be opened.`);
 }
 
 /** Runs `use` with a new scope and closes the scope in every case. Rejects with the signal's reason on abort. */

@@ -55,6 +55,7 @@ export const {
   instrumentContext,
   flushReports,
   takeReports,
+  readWorkerActivity,
   correctInstallDetails,
   readActionState,
   sendFromExtension,

@@ -285,7 +285,7 @@ export class SessionDebugger {
       describe: () => this.pauses.describe(pause),
     });
     const theirs = this.#others().flatMap((other) => {
-      const page = other.#pageOf(target);
+      const page = other.#pageShowing(target.targetId);
       const describe = (): string =>
         `Page ${page?.id} is paused by the debugger of another session that uses this tab. It goes on in ${this.pauses.secondsLeft(pause)} s at the latest.`;
       return page === undefined ? [] : [page.interruptions.begin({ kind: 'pause', describe })];
@@ -357,8 +357,12 @@ export class SessionDebugger {
   }
 
   #pageOf({ pageId, targetId }: DebuggedTarget): SessionPage | undefined {
-    const pages = this.#options.pages();
-    return pages.find(({ frames }) => frames.mainId === targetId) ?? pages.find(({ id }) => id === pageId);
+    return this.#pageShowing(targetId) ?? this.#options.pages().find(({ id }) => id === pageId);
+  }
+
+  /** The page of this session that shows a target, also one of another session: ids of pages are a session's own. */
+  #pageShowing(targetId: string): SessionPage | undefined {
+    return this.#options.pages().find(({ frames }) => [frames.mainId, ...frames.remoteTargetIds()].includes(targetId));
   }
 
   /** A tab may be attached to before it is known as a page. */

@@ -28,6 +28,8 @@ interface FollowedContext extends ReportingContext {
   readonly contextId: number;
   /** The name of a content script's isolated world; others have none. */
   readonly contextName: string;
+  /** It has no `chrome`. */
+  readonly isSandboxed: boolean;
 }
 
 const scheme = 'chrome-extension://';
@@ -72,7 +74,9 @@ export class ContextFollower {
   async update(extensionId: string): Promise<void> {
     const sessions = this.#followed.sessions().filter(({ kind }) => kind !== 'worker');
     await Promise.all(sessions.map(({ session }) => this.#setBreakpoint(session)));
-    const worlds = [...this.#contexts.values()].filter((world) => world.extensionId === extensionId);
+    const worlds = [...this.#contexts.values()].filter(
+      (world) => world.extensionId === extensionId && !world.isSandboxed,
+    );
     await Promise.all(worlds.map((world) => this.#instrument(world)));
   }
 
@@ -163,7 +167,10 @@ export class ContextFollower {
   }
 
   #addContext(session: CDPSession, context: Protocol.Runtime.ExecutionContextDescription): void {
-    if (!context.origin.startsWith(scheme)) return;
+    if (!context.origin.startsWith(scheme)) {
+      this.#addSandboxed(session, context);
+      return;
+    }
     const extensionId = context.origin.slice(scheme.length, scheme.length + 32);
     const name = this.#nameOf(context);
     // What the server's own documents do is nothing that the extension does.
@@ -171,9 +178,30 @@ export class ContextFollower {
     const key = keyOf(session, context.id);
     const worker = this.target.type === 'service_worker' ? this.target.targetId : undefined;
     const { id: contextId, name: contextName } = context;
-    const world = { extensionId, key, worker, session, contextId, contextName, name };
+    const world = { extensionId, key, worker, session, contextId, contextName, name, isSandboxed: false };
     this.#contexts.set(key, world);
     void this.#instrument(world);
+  }
+
+  /** A sandboxed page of an extension, which has no origin and no `chrome` to instrument. */
+  #addSandboxed(session: CDPSession, context: Protocol.Runtime.ExecutionContextDescription): void {
+    const { type, frameId } = auxDataSchema.safeParse(context.auxData).data ?? {};
+    const url = this.#frameUrls.get(frameId ?? '') ?? this.target.url;
+    if (type !== 'default' || !url.startsWith(scheme)) return;
+    const key = keyOf(session, context.id);
+    const extensionId = url.slice(scheme.length, scheme.length + 32);
+    const { id: contextId, name: contextName } = context;
+    const name = `sandboxed page ${pathOf(url)}`;
+    this.#contexts.set(key, {
+      extensionId,
+      key,
+      worker: undefined,
+      session,
+      contextId,
+      contextName,
+      name,
+      isSandboxed: true,
+    });
   }
 
   /** The extension whose script of the page's own world logged or threw, by the script at the top of the stack. */

@@ -113,10 +113,7 @@ export class ExtensionDocument {
 
   /** Opens a hidden page at the extension's manifest. */
   static async open(scope: CdpScope, { id }: Extension): Promise<ExtensionDocument> {
-    const session = await scope.hiddenPage();
-    const { errorText } = await scope.untilAborted(session.send('Page.navigate', { url: ownDocumentUrl(id) }));
-    if (errorText !== undefined) throw new Error(`The extension's manifest could not be opened: ${errorText}`);
-    return new ExtensionDocument(scope, session);
+    return new ExtensionDocument(scope, await scope.hiddenPage(ownDocumentUrl(id)));
   }
 
   /** Calls an injected function and returns its result, which must be JSON. Throws an EvaluationError. */

@@ -27,13 +27,22 @@ export async function readExtensionFiles({
   const manifest = await readManifestFile(folder).catch((error: unknown) => {
     throw new ToolError(`The files of ${name} cannot be read in ${folder}: ${messageOf(error)}`, { cause: error });
   });
-  const paths = new Set<string>();
-  const isWhole = await list(folder, paths);
+  const { paths, isWhole } = await listFolder(folder, maxFiles);
   return { folder, manifest, paths, cut: isWhole ? undefined : `Only the first ${maxFiles} files were looked at.` };
 }
 
-/** False if there are more than the limit allows. A folder that is reached again by a link is not listed again. */
-async function list(folder: string, paths: Set<string>): Promise<boolean> {
+export interface FolderListing {
+  /** Relative, separated by `/`. */
+  readonly paths: ReadonlySet<string>;
+  /** Real paths: the folder and those in it. */
+  readonly folders: ReadonlySet<string>;
+  /** False if there are more files than the limit allows. */
+  readonly isWhole: boolean;
+}
+
+/** The files in a folder, except git's. A folder that is reached again by a link is not listed again. */
+export async function listFolder(folder: string, limit: number): Promise<FolderListing> {
+  const paths = new Set<string>();
   const seen = new Set<string>();
   const folders = [''];
   for (let inner = folders.shift(); inner !== undefined; inner = folders.shift()) {
@@ -46,11 +55,11 @@ async function list(folder: string, paths: Set<string>): Promise<boolean> {
       const target = entry.isSymbolicLink() ? await stat(join(folder, path)).catch(() => undefined) : entry;
       if (target?.isDirectory() === true && entry.name !== '.git') folders.push(path);
       if (target?.isFile() !== true) continue;
-      if (paths.size >= maxFiles) return false;
+      if (paths.size >= limit) return { paths, folders: seen, isWhole: false };
       paths.add(path);
     }
   }
-  return true;
+  return { paths, folders: seen, isWhole: true };
 }
 
 /** The beginning of a file. */

@@ -1,4 +1,4 @@
-import { sep } from 'node:path';
+import { dirname, sep } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import {
@@ -8,7 +8,8 @@ import {
   listExtensions,
   uninstallExtension,
 } from './installedExtensions.js';
-import { readManifest } from './manifest.js';
+import { listFolder } from './extensionFiles.js';
+import { readManifest, readManifestFile } from './manifest.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
 import { errorsInFolder, WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';
@@ -37,9 +38,33 @@ export async function installExtension(scope: CdpScope, path: string): Promise<I
     return await installAndWait(scope, (page) => loadWithoutFiles(scope, path, page));
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    const findings = await errorsInFolder(path, scope.signal);
-    throw new ToolError([messageOf(error), ...findings].join('\n'), { cause: error });
+    const refused = messageOf(error);
+    const more = [...(await whereManifestIs(path)), ...(await versionNeeded(path, refused))];
+    const findings = more.length > 0 ? more : await errorsInFolder(path, scope.signal);
+    throw new ToolError([refused, ...findings].join('\n'), { cause: error });
   }
+}
+
+const maxListed = 2_000;
+
+/** The folders within that could be meant; empty if the folder has a manifest. */
+async function whereManifestIs(path: string): Promise<string[]> {
+  const { paths } = await listFolder(path, maxListed).catch(() => ({ paths: new Set<string>() }));
+  if (paths.has('manifest.json') || paths.size === 0) return [];
+  const inner = [...paths].filter((each) => /^(?:[^/]+\/){1,3}manifest\.json$/.test(each));
+  const folders = inner.map((each) => dirname(each)).filter((each) => !each.includes('node_modules'));
+  return folders.length > 0
+    ? [`A manifest.json is in ${folders.slice(0, 5).join(', ')}: pass that folder.`]
+    : ['There is no manifest.json in it. Is the extension to be built first? Pass the folder that the build writes.'];
+}
+
+/** Chrome names no line. */
+async function versionNeeded(path: string, refused: string): Promise<string[]> {
+  if (!/requires Chrom\w* version/.test(refused)) return [];
+  const line = await readManifestFile(path).then(({ lineOf }) => lineOf('minimum_chrome_version'));
+  return [
+    `manifest.json:${line} minimum_chrome_version: This browser is older. Fix: Lower it, or start the server with a newer one (--executable-path).`,
+  ];
 }
 
 /**
@@ -66,10 +91,13 @@ async function installAndWait(
   const slow = named && !(await waitForFirstStart(scope, watch, extension.id, before));
   const { manifestErrors } = await page.info(extension.id);
   const warnings = [...manifestErrors.map(({ message }) => message), ...watch.errors(extension.id)];
-  // Of a script that is missing Chrome names neither the file nor the import.
-  if (named && watch.state(extension.id) === 'none')
+  // Chrome names the line of few, and the fix of none; of a script that is missing neither the file nor the import.
+  if (warnings.length > 0 || (named && watch.state(extension.id) === 'none'))
     warnings.push(...(await errorsInFolder(extension.path, scope.signal)));
-  if (slow) warnings.push(`The service worker is not up after ${firstStartTimeoutMs / 1000} s.`);
+  if (slow)
+    warnings.push(
+      `The service worker is not up after ${firstStartTimeoutMs / 1000} s: its script, or a listener of its install event, does not end. stop_extension_service_worker ends it.`,
+    );
   return { extension, warnings: [...new Set(warnings)], isTheme: false };
 }
 

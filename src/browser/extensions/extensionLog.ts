@@ -239,7 +239,8 @@ function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
     .filter(({ url }) => url !== '' && !isInstrument(url))
     .map(({ url, lineNumber, columnNumber, functionName }) => ({
       url,
-      line: lineNumber,
+      // Of a rejection without a stack Chrome says line 0.
+      line: Math.max(1, lineNumber),
       column: columnNumber,
       functionName: functionName || '(anonymous)',
     }));

@@ -1,5 +1,6 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { unlessGone, openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { CallLog, MenuEntries, PermissionPrompts, type CallTrace } from './callLog.js';
@@ -37,6 +38,9 @@ const puppeteerSettings: Protocol.Target.SetAutoAttachRequest = {
   filter: [{ type: 'page', exclude: true }, { type: 'service_worker', exclude: true }, {}],
 };
 
+/** Limit on the reading of a worker: one that is busy is told instead. */
+const captureMs = 2_000;
+
 /**
  * Records the activity of a session's extensions, from the first tool about extensions on: messages, logs and, on
  * request, `chrome.*` calls and storage changes. Follows every document of the browser from before its first script.
@@ -58,6 +62,7 @@ export class ExtensionRecorder {
   /** Sees each target of an extension that is no tab, before its first statement. */
   #watcher: OnTarget | undefined;
   readonly #watched = new Map<CDPSession, () => void>();
+  readonly #busy = new Set<string>();
   #root: Promise<CDPSession> | undefined;
   #closed = false;
 
@@ -84,13 +89,31 @@ export class ExtensionRecorder {
     const watch = await WorkerMonitor.open(scope);
     const targetId = watch.targetId(extensionId);
     if (targetId !== undefined && !this.isKeptAwake(extensionId)) {
-      const session = await scope.attach(targetId);
-      const reporter = { extensionId, key: targetId, name: 'service_worker' };
-      const reports = await scope.untilAborted(takeWorkerReports(session));
-      for (const report of reports) recordReport(this, report, reporter);
-      await this.logs.captureFromWorker(scope, extensionId, targetId, session);
+      const limit = timeLimit(captureMs);
+      const within = AbortSignal.any([scope.signal, limit]);
+      await untilAborted(this.#capture(scope, extensionId, targetId), within).catch((error: unknown) => {
+        if (scope.signal.aborted || !limit.aborted) throw error;
+        this.#busy.add(extensionId);
+      });
     }
     return watch.state(extensionId);
+  }
+
+  async #capture(scope: CdpScope, extensionId: string, targetId: string): Promise<void> {
+    const session = await scope.attach(targetId);
+    const reports = await takeWorkerReports(session);
+    for (const report of reports) recordReport(this, report, { extensionId, key: targetId, name: 'service_worker' });
+    await this.logs.captureFromWorker(scope, extensionId, targetId, session);
+  }
+
+  /** The workers that could not be read because their code did not let them answer. */
+  takeNotices(): string[] {
+    const busy = [...this.#busy];
+    this.#busy.clear();
+    return busy.map(
+      (id) =>
+        `The service worker of ${id} does not answer, so nothing new of it is known: its code is busy. stop_extension_service_worker ends it.`,
+    );
   }
 
   /** Traces the `chrome.*` calls of an extension, also of its worker, which stays alive meanwhile. Resolves with its state. */
@@ -122,6 +145,11 @@ export class ExtensionRecorder {
 
   isKeptAwake(extensionId: string): boolean {
     return this.#keptAwake.has(extensionId);
+  }
+
+  /** What keeps the extension's worker alive. */
+  keptAwakeBy(extensionId: string): ('trace' | 'logs')[] {
+    return [...(this.#keptAwake.get(extensionId) ?? [])];
   }
 
   /** Attaches to the extension's worker, now and after each start, or detaches from it. */

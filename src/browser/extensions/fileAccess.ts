@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { ToolError } from '../../errors/errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { readManifest } from './manifest.js';
@@ -43,7 +43,7 @@ export async function loadWithoutFiles(scope: CdpScope, path: string, page?: Ext
   const key = manifest?.key ?? Buffer.from(path).toString('base64');
   const known = (await listExtensions(scope)).some(({ id }) => id === idOf(key));
   if (known) return load(scope, extensionsPage, path);
-  const placeholder = await installPlaceholder(scope, extensionsPage, { folder, key });
+  const placeholder = await installPlaceholder(scope, extensionsPage, { folder, key, path });
   const first = await correctFirstInstall(scope, originOf(placeholder.id));
   try {
     const extension = await load(scope, extensionsPage, path);
@@ -72,7 +72,7 @@ async function load(scope: CdpScope, page: ExtensionsPage, path: string): Promis
 async function installPlaceholder(
   scope: CdpScope,
   page: ExtensionsPage,
-  { folder, key }: { readonly folder: string; readonly key: string },
+  { folder, key, path }: { readonly folder: string; readonly key: string; readonly path: string },
 ): Promise<Extension> {
   const place = await mkdtemp(join(folder, 'placeholder-'));
   const manifest = {
@@ -83,7 +83,10 @@ async function installPlaceholder(
   };
   try {
     await writeFile(join(place, 'manifest.json'), JSON.stringify(manifest));
-    const placeholder = await loadExtension(scope, place);
+    // The key is the only thing of the extension in it.
+    const placeholder = await loadExtension(scope, place).catch((error: unknown) => {
+      throw new ToolError(messageOf(error).replaceAll(place, path), { cause: error });
+    });
     await page.denyFiles(placeholder.id);
     return placeholder;
   } finally {

@@ -2,7 +2,7 @@ import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { untilAborted } from '../../async.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { extensionsPage } from '../policy/launchPreferences.js';
+import { extensionsPages } from '../policy/launchPreferences.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import { readManifest } from './manifest.js';
@@ -93,6 +93,7 @@ function explainStatusCode(message: string): string {
   if (code === '3') {
     return `${message} (its script could not be started: a missing import, a syntax error, or an await outside of functions)`;
   }
+  if (code === '10') return `${message} (its script could not be read)`;
   return code === '15' ? `${message} (its script threw while it started)` : message;
 }
 
@@ -125,7 +126,8 @@ const infoSchema = z.object({
   description: z.string(),
   location: z.string(),
   state: z.string(),
-  disableReasons: z.record(z.string(), z.boolean()),
+  /** Reasons that hold are true, except the name of an extension that disabled it. */
+  disableReasons: z.record(z.string(), z.unknown()),
   permissions: z.object({
     simplePermissions: z.array(z.object({ message: z.string() })),
     runtimeHostPermissions: z
@@ -135,6 +137,8 @@ const infoSchema = z.object({
   commands: z.array(z.object({ name: z.string(), description: z.string(), keybinding: z.string() })),
   incognitoAccess: toggleSchema,
   fileAccess: toggleSchema,
+  /** Absent without the permission, and in older versions. */
+  userScriptsAccess: toggleSchema.optional(),
   manifestErrors: z.array(problemSchema),
   runtimeErrors: z.array(problemSchema),
 });
@@ -206,6 +210,11 @@ export class ExtensionsPage {
     await this.#call('developerPrivate.updateExtensionConfiguration', { extensionId, fileAccess: false });
   }
 
+  /** Turns the switch "Allow User Scripts", without which there is no `chrome.userScripts`. */
+  async allowUserScripts(extensionId: string, userScriptsAccess: boolean): Promise<void> {
+    await this.#call('developerPrivate.updateExtensionConfiguration', { extensionId, userScriptsAccess });
+  }
+
   /** Sets on which sites an extension may use the hosts of its manifest, as its page of details does. */
   async setHostAccess(extensionId: string, hostAccess: HostAccess): Promise<void> {
     await this.#call('developerPrivate.updateExtensionConfiguration', { extensionId, hostAccess });
@@ -222,9 +231,28 @@ export class ExtensionsPage {
     await this.#call('developerPrivate.deleteExtensionErrors', { extensionId });
   }
 
-  #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
-    return this.#scope.untilAborted(callChrome(this.#session, method, args));
+  async #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
+    try {
+      return await this.#scope.untilAborted(callChrome(this.#session, method, args));
+    } catch (error) {
+      this.#scope.signal.throwIfAborted();
+      throw interference(error, this.#session);
+    }
   }
+}
+
+/** What an extension that removes itself, or that closes every tab, makes of a call. */
+function interference(error: unknown, session: CDPSession): unknown {
+  if (/No such extension/i.test(messageOf(error)))
+    return new ToolError(
+      'The extension is not installed any more: it was removed meanwhile, perhaps by itself (chrome.management.uninstallSelf).',
+      { cause: error },
+    );
+  if (!session.detached) return error;
+  return new ToolError(
+    "Chrome's page about extensions was closed while it was used: does an extension close all tabs? uninstall_extension removes one. Then call the tool again.",
+    { cause: error },
+  );
 }
 
 /** Undefined where Chrome cannot hide a page. */
@@ -253,7 +281,10 @@ async function openHidden(browser: Browser): Promise<KeptPage> {
 
 /** Resolves once the new document is there, and its bindings with it. */
 async function showExtensions(session: CDPSession): Promise<void> {
-  await session.send('Page.navigate', { url: extensionsPage });
+  for (const url of extensionsPages) {
+    const { errorText } = await session.send('Page.navigate', { url });
+    if (errorText === undefined) break;
+  }
   await callChrome(session, 'developerPrivate.updateProfileConfiguration', [{ inDeveloperMode: true }]);
 }
 

@@ -157,9 +157,25 @@ export async function contextUrl(extension: Extension, kind: ContextKind): Promi
   return page && new URL(page.path, `${originOf(extension.id)}/`).href;
 }
 
-/** The contexts that the manifest names a page for. */
-export async function declaredContexts(extension: Extension): Promise<ContextKind[]> {
-  return declaredPages((await readManifest(extension)) ?? {}).map(({ kind }) => kind);
+/** A page of the manifest that is opened by its name. */
+export interface NamedPage {
+  readonly name: string;
+  readonly url: string;
+}
+
+/** The pages that the manifest names: of contexts, then `newtab`, `history`, `bookmarks`, `devtools` and `sandbox`. */
+export async function namedPages(extension: Extension): Promise<NamedPage[]> {
+  const manifest = (await readManifest(extension)) ?? {};
+  const [sandboxed] = manifest.sandbox?.pages ?? [];
+  const others = Object.entries({
+    ...manifest.chrome_url_overrides,
+    devtools: manifest.devtools_page,
+    sandbox: sandboxed,
+  });
+  const pages = [...declaredPages(manifest).map(({ kind, path }): [string, string] => [kind, path]), ...others];
+  return pages.flatMap(([name, path]) =>
+    path === undefined ? [] : [{ name, url: new URL(path, `${originOf(extension.id)}/`).href }],
+  );
 }
 
 /** A context as it was when it was selected. It may have ended since. */

@@ -58,6 +58,12 @@ const manifestSchema = z.object({
   background: z.object({ service_worker: text }).optional().catch(undefined),
   action: z.object({ default_popup: text }).optional().catch(undefined),
   options_page: text,
+  devtools_page: text,
+  chrome_url_overrides: z.record(z.string(), text).optional().catch(undefined),
+  sandbox: z
+    .object({ pages: z.array(text) })
+    .optional()
+    .catch(undefined),
   options_ui: z.object({ page: text }).optional().catch(undefined),
   side_panel: z.object({ default_path: text }).optional().catch(undefined),
 });

@@ -34,15 +34,20 @@ export async function readPermissionState(scope: CdpScope, extension: Extension)
     readManifest(extension),
   ]);
   const { hostAccess, hosts = [] } = info.permissions.runtimeHostPermissions ?? {};
-  const active = new Set([...granted.apis, ...granted.hosts]);
+  // Chrome counts it as granted also while its switch is off.
+  const isOff = granted.apis.includes(userScripts) && info.userScriptsAccess?.isActive === false;
+  const apis = isOff ? granted.apis.filter((name) => name !== userScripts) : granted.apis;
+  const active = new Set([...apis, ...granted.hosts]);
   return {
-    granted,
-    open: optionalOf(manifest).filter((name) => !active.has(name)),
+    granted: { ...granted, apis },
+    open: [...optionalOf(manifest).filter((name) => !active.has(name)), ...(isOff ? [userScripts] : [])],
     withheld: hosts.filter((host) => !host.granted).map(({ host }) => host),
     hostAccess,
     hasActiveTab: granted.apis.includes('activeTab'),
   };
 }
+
+const userScripts = 'userScripts';
 
 const optionalOf = (manifest: Manifest | undefined): string[] => [
   ...stringsIn(manifest?.optional_permissions),
@@ -69,14 +74,23 @@ export async function changePermissions(
 ): Promise<ReloadResult | undefined> {
   const page = await ExtensionsPage.open(scope);
   const manifest = await readManifest(extension);
+  const isUsers = stringsIn(manifest?.permissions).includes(userScripts);
+  if (isUsers && change.grant.includes(userScripts)) await page.allowUserScripts(extension.id, true);
+  if (isUsers && change.revoke.includes(userScripts)) await page.allowUserScripts(extension.id, false);
   const missing = await requestable(scope, { extension, manifest, wanted: change.grant });
   if (change.hostAccess !== undefined) await page.setHostAccess(extension.id, change.hostAccess);
-  await revoke(scope, { extension, page, permissions: change.revoke });
+  await revoke(scope, {
+    extension,
+    page,
+    permissions: change.revoke.filter((name) => !isUsers || name !== userScripts),
+  });
   const state = await readPermissionState(scope, extension);
   const withheld = missing.filter((name) => state.withheld.includes(name));
   for (const host of withheld) await page.setHost(extension.id, host, true);
   const optional = missing.filter((name) => !withheld.includes(name));
-  if (optional.length === 0) return undefined;
+  if (optional.length === 0)
+    // Its worker has the API from its next start on.
+    return isUsers && change.grant.includes(userScripts) ? reloadExtension(scope, extension, pages) : undefined;
   const reload = await grantOptional(scope, extension, { state, optional, manifest, pages, folder: await folder() });
   const { granted } = await readPermissionState(scope, extension);
   const refused = optional.filter((name) => ![...granted.apis, ...granted.hosts].includes(name));
@@ -90,6 +104,10 @@ async function requestable(
   { extension, manifest, wanted }: { extension: Extension; manifest: Manifest | undefined; wanted: readonly string[] },
 ): Promise<string[]> {
   if (wanted.length === 0) return [];
+  if (wanted.includes('incognito'))
+    throw new ToolError(
+      'Incognito is granted to no extension: its windows would be outside of the session. To test split mode, install the extension in a second session.',
+    );
   const { granted, withheld } = await readPermissionState(scope, extension);
   const missing = wanted.filter((name) => !granted.apis.includes(name) && !granted.hosts.includes(name));
   const optional = optionalOf(manifest);

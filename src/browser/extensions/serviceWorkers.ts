@@ -1,6 +1,7 @@
 import type { CDPSession, Protocol, Browser } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { auditExtension } from './audit/auditExtension.js';
 import { ExtensionsPage, originOf, type Extension } from './installedExtensions.js';
 import { readManifest } from './manifest.js';
@@ -88,7 +89,9 @@ export class WorkerMonitor {
   /** Errors that workers of this extension threw while monitored, oldest first, each once, with its location. */
   errors(extensionId: string): string[] {
     const own = this.#errors.filter(({ sourceURL }) => sourceURL.startsWith(workerScope(extensionId)));
-    return [...new Set(own.map((error) => `${error.errorMessage} (${error.sourceURL}:${error.lineNumber})`))];
+    return [
+      ...new Set(own.map((error) => `${error.errorMessage} (${error.sourceURL}:${Math.max(1, error.lineNumber)})`)),
+    ];
   }
 
   /** The number of starts of each worker, to distinguish later starts from earlier ones. */
@@ -191,11 +194,14 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
 }
 
 const maxFindings = 10;
+/** The answer does not wait longer for them. */
+const auditMs = 10_000;
 
 /** What the audit of an extension's folder calls errors, a line each. None where the folder cannot be read. */
 export async function errorsInFolder(path: string, signal: AbortSignal): Promise<string[]> {
+  const within = AbortSignal.any([signal, timeLimit(auditMs)]);
   try {
-    const { findings } = await auditExtension({ name: 'the extension', path }, signal);
+    const { findings } = await auditExtension({ name: 'the extension', path }, within);
     const errors = findings.filter(({ severity }) => severity !== 'advice');
     return errors.slice(0, maxFindings).map(({ at, problem, fix }) => `${at}: ${problem} Fix: ${fix}`);
   } catch {

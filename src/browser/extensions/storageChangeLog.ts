@@ -84,9 +84,8 @@ export class StorageChangeLog {
     const signal = AbortSignal.any([this.#closed.signal, timeLimit(openTimeoutMs)]);
     const scope = new CdpScope(this.#browser, await openBrowserCdpSession(this.#browser), signal);
     try {
-      const session = await scope.hiddenPage();
+      const session = await scope.hiddenPage(ownDocumentUrl(extensionId));
       session.on('Runtime.bindingCalled', ({ payload }) => this.#record(extensionId, payload));
-      await scope.untilAborted(session.send('Page.navigate', { url: ownDocumentUrl(extensionId) }));
       await scope.untilAborted(session.send('Runtime.addBinding', { name: bindingName }));
       const { exceptionDetails } = await scope.untilAborted(
         session.send('Runtime.evaluate', { expression: listenScript }),

@@ -4,9 +4,8 @@ import { timeLimit } from '../../clock.js';
 import { untilAborted } from '../../async.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { listVariables, type InjectedFunction } from '../cdp/injectedFunctions.js';
-import type { DeclaredVariables } from '../injected/contract.js';
-import { evaluateInWorker } from './contextEvaluation.js';
+import { callExpression, listVariables, readWorkerActivity, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import type { DeclaredVariables, WorkerActivity } from '../injected/contract.js';
 import { ExtensionsPage, type Extension, type ExtensionProblem } from './installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
@@ -16,15 +15,15 @@ export interface WorkerStatus {
   readonly script: string | undefined;
   /** From `new` to `activated`, and `redundant`. */
   readonly phase: string | undefined;
-  /** When the running one started. */
-  readonly startedAt: Date | undefined;
+  /** What the running one did since its start. Undefined where it does not answer. */
+  readonly activity: WorkerActivity | undefined;
   /** Errors of the worker that Chrome recorded since the extension was loaded. */
   readonly errors: readonly ExtensionProblem[];
 }
 
 /**
- * The state of an extension's worker. Does not start a stopped one. Reads the start time of a running one, which does
- * not extend its idle timeout.
+ * The state of an extension's worker. Does not start a stopped one. Reads what a running one heard, which does not extend
+ * its idle timeout.
  */
 export async function workerStatus(scope: CdpScope, extension: Extension): Promise<WorkerStatus> {
   const [watch, page] = await Promise.all([WorkerMonitor.open(scope), ExtensionsPage.open(scope)]);
@@ -35,16 +34,31 @@ export async function workerStatus(scope: CdpScope, extension: Extension): Promi
     state,
     script: watch.script(id),
     phase: watch.phase(id),
-    startedAt: state === 'running' ? await startTimeOf(scope, extension) : undefined,
+    activity: state === 'running' ? await activityOf(scope, watch.targetId(id)) : undefined,
     errors: runtimeErrors.filter(({ isServiceWorker }) => isServiceWorker === true),
   };
 }
 
-async function startTimeOf(scope: CdpScope, extension: Extension): Promise<Date | undefined> {
-  // It may stop meanwhile.
-  const answer = await evaluateInWorker(scope, extension, 'performance.timeOrigin').catch(() => undefined);
+const answerTimeoutMs = 1_000;
+
+const activitySchema = z.object({
+  startedAt: z.number(),
+  first: z.object({ name: z.string(), at: z.number() }).optional(),
+  events: z.array(z.object({ name: z.string(), count: z.number(), last: z.number() })),
+  ports: z.array(z.string()),
+}) satisfies z.ZodType<WorkerActivity>;
+
+/** Undefined if it has stopped meanwhile, and while its code holds it. */
+async function activityOf(scope: CdpScope, targetId: string | undefined): Promise<WorkerActivity | undefined> {
+  if (targetId === undefined) return undefined;
+  const expression = callExpression(readWorkerActivity);
+  const signal = AbortSignal.any([scope.signal, timeLimit(answerTimeoutMs)]);
+  const reading = scope
+    .attach(targetId)
+    .then((worker) => worker.send('Runtime.evaluate', { expression, returnByValue: true, silent: true }));
+  const answer = await unlessGone(untilAborted(reading, signal));
   scope.signal.throwIfAborted();
-  return answer?.json === undefined ? undefined : new Date(Number(answer.json));
+  return activitySchema.safeParse(answer?.result.value).data;
 }
 
 /**

@@ -243,6 +243,16 @@ export interface ActivityReport {
   readonly at: number;
 }
 
+/** What happened in a worker since it started. Times are in milliseconds since 1970. */
+export interface WorkerActivity {
+  readonly startedAt: number;
+  /** The first event that one of its listeners heard. */
+  readonly first?: { readonly name: string; readonly at: number } | undefined;
+  readonly events: readonly { readonly name: string; readonly count: number; readonly last: number }[];
+  /** Names of the ports that are open. */
+  readonly ports: readonly string[];
+}
+
 /** How an element is stacked among others. */
 export interface StackingFacts {
   readonly zIndex: string;
@@ -320,6 +330,7 @@ export interface InjectedFunctions {
   instrumentContext(bindingName: string, isTracing: boolean, refusing?: readonly string[]): false;
   flushReports(): void;
   takeReports(): readonly string[];
+  readWorkerActivity(): WorkerActivity;
   correctInstallDetails(placeholderVersion: string): false;
   readActionState(): Promise<ActionState>;
   sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;

@@ -9,7 +9,7 @@ export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatScope, formatValue } from './formatValue.js';
 export { isChecked, fileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
-export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';
+export { flushReports, instrumentContext, readWorkerActivity, takeReports } from './instrumentContext.js';
 export { locateElement } from './locator.js';
 export {
   findBySelector,

@@ -1,7 +1,9 @@
 import type { ChromeApi } from './chromeApi.js';
+import type { WorkerActivity } from './contract.js';
+import { HeardEvents } from './listeners.js';
 import { Reporter } from './reporter.js';
 import { watchCalls, watchMenus, watchPrompts } from './watchCalls.js';
-import { watchMessages } from './watchMessages.js';
+import { watchMessages, type NamedPort } from './watchMessages.js';
 
 /** What an instrumented context keeps on its global object. */
 interface Recorder {
@@ -9,6 +11,7 @@ interface Recorder {
   setRefusing(isRefusing: boolean): void;
   flush(): void;
   take(): string[];
+  activity(): WorkerActivity;
 }
 
 const recorderKey = Symbol.for('greenroom.activity');
@@ -30,14 +33,22 @@ export function instrumentContext(bindingName: string, isTracing: boolean, refus
   }
   let isRefusing = refusing.includes(api.runtime.id);
   const reporter = new Reporter(bindingName);
+  const heard = new HeardEvents();
+  const ports = new Set<NamedPort>();
   const recorder: Recorder = {
     setTracing: tracingSwitch(api, reporter),
     setRefusing: (isOn) => void (isRefusing = isOn),
     flush: () => reporter.flush(),
     take: () => reporter.take(),
+    activity: () => {
+      const startedAt = performance.timeOrigin;
+      return { startedAt, ...heard.read(), ports: [...ports].map(({ name }) => name) };
+    },
   };
   Object.defineProperty(globalThis, recorderKey, { value: recorder });
-  watchMessages(api, reporter);
+  // Only a worker is woken.
+  if (!('document' in globalThis)) heard.watch(api);
+  watchMessages(api, reporter, ports);
   watchMenus(api, reporter);
   watchPrompts(api, reporter, () => isRefusing);
   recorder.setTracing(isTracing);
@@ -52,6 +63,11 @@ export function flushReports(): void {
 /** The reports that no binding has taken: those of a worker, to which nobody is attached. */
 export function takeReports(): readonly string[] {
   return findRecorder()?.take() ?? [];
+}
+
+/** What this worker did since its start. Without what it heard where it is not instrumented. */
+export function readWorkerActivity(): WorkerActivity {
+  return findRecorder()?.activity() ?? { startedAt: performance.timeOrigin, events: [], ports: [] };
 }
 
 /** Wraps the functions when tracing is switched on for the first time. */

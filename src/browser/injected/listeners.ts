@@ -1,4 +1,5 @@
-import { isFunction, replaceMethod, type AnyFunction } from './values.js';
+import type { WorkerActivity } from './contract.js';
+import { isFunction, readProperty, replaceMethod, type AnyFunction } from './values.js';
 
 /** Replaces each listener of a `chrome.*` event by another function, under which it can also be found and removed. */
 export function replaceListeners(
@@ -14,5 +15,45 @@ export function replaceListeners(
   });
   for (const name of ['removeListener', 'hasListener']) {
     replaceMethod(event, name, (original) => (listener) => original.call(event, replacementOf(listener)));
+  }
+}
+
+const maxEventNames = 100;
+
+/** The events that the listeners of a context heard, each `chrome.*` event counted once for all its listeners. */
+export class HeardEvents {
+  #first: { readonly name: string; readonly at: number } | undefined;
+  readonly #heard = new Map<string, { count: number; last: number }>();
+
+  /** Wraps the listeners that are added from now on, to every event below `chrome.*`. */
+  watch(owner: object, path: readonly string[] = []): void {
+    for (const key of Object.getOwnPropertyNames(owner)) {
+      const value = readProperty(owner, key);
+      if (typeof value !== 'object' || value === null) continue;
+      if (!('addListener' in value) || !('hasListener' in value)) {
+        if (path.length < 2) this.watch(value, [...path, key]);
+        continue;
+      }
+      const name = [...path, key].join('.');
+      let heardIn = '';
+      replaceListeners(value, (listener) => (...args) => {
+        // Chrome calls the listeners of an event one after the other.
+        const now = Date.now();
+        if (heardIn !== String(now)) this.#hear(name, now);
+        heardIn = String(now);
+        return listener(...args);
+      });
+    }
+  }
+
+  read(): Pick<WorkerActivity, 'first' | 'events'> {
+    return { first: this.#first, events: [...this.#heard].map(([name, heard]) => ({ name, ...heard })) };
+  }
+
+  #hear(name: string, at: number): void {
+    this.#first ??= { name, at };
+    const known = this.#heard.get(name);
+    if (known !== undefined) Object.assign(known, { count: known.count + 1, last: at });
+    else if (this.#heard.size < maxEventNames) this.#heard.set(name, { count: 1, last: at });
   }
 }

@@ -13,5 +13,14 @@ export function replaceMethod(
   if (isFunction(original)) Reflect.set(owner, name, makeReplacement(original));
 }
 
+/** Some properties of `chrome` throw in some contexts. */
+export function readProperty(owner: object, name: string): unknown {
+  try {
+    return Reflect.get(owner, name);
+  } catch {
+    return undefined;
+  }
+}
+
 /** `JSON.stringify` returns undefined for a value that has no JSON, which its type leaves out. */
 export const toJson = (value: unknown): string | undefined => JSON.stringify(value);

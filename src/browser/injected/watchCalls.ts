@@ -1,5 +1,5 @@
 import { followCall } from './followCall.js';
-import { isFunction, replaceMethod, type AnyFunction } from './values.js';
+import { isFunction, readProperty, replaceMethod, type AnyFunction } from './values.js';
 import type { ChromeApi } from './chromeApi.js';
 import { print, printAll, type Reporter } from './reporter.js';
 
@@ -13,7 +13,7 @@ export function watchCalls(
   path: readonly string[] = [],
 ): void {
   for (const name of Object.getOwnPropertyNames(owner)) {
-    const value = read(owner, name);
+    const value = readProperty(owner, name);
     if (typeof value === 'object' && value !== null && path.length < maxDepth && !('addListener' in value)) {
       watchCalls(reporter, value, isTracing, [...path, name]);
     }
@@ -23,15 +23,6 @@ export function watchCalls(
       if (!isTracing()) return original.apply(owner, args);
       return followCall(original, owner, args, reporter.begin('call', api, { value: printAll(args) }));
     });
-  }
-}
-
-/** Some properties throw in some contexts. */
-function read(owner: object, name: string): unknown {
-  try {
-    return Reflect.get(owner, name);
-  } catch {
-    return undefined;
   }
 }
 

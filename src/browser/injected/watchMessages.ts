@@ -4,20 +4,24 @@ import { replaceListeners } from './listeners.js';
 import { isFunction, replaceMethod, type AnyFunction } from './values.js';
 import { print, type ReportEnd, type Reporter } from './reporter.js';
 
-interface Port {
+/** A port, as it is listed. */
+export interface NamedPort {
   readonly name: string;
+}
+
+interface Port extends NamedPort {
   readonly sender?: unknown;
   readonly onMessage: { addListener(listener: (message: unknown) => void): void };
   readonly onDisconnect: { addListener(listener: () => void): void };
 }
 
-/** Wraps the messaging functions of a context, so that they report messages, ports and replies. */
-export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter): void {
+/** Wraps the messaging functions of a context, so that they report messages, ports and replies. `open` has the open ports. */
+export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter, open: Set<NamedPort>): void {
   const seenPorts = new WeakSet<Port>();
   watchSending(reporter, runtime, 'runtime.sendMessage');
   watchSending(reporter, tabs, 'tabs.sendMessage');
-  watchConnecting(reporter, runtime, 'runtime.connect');
-  watchConnecting(reporter, tabs, 'tabs.connect');
+  watchConnecting({ reporter, open }, runtime, 'runtime.connect');
+  watchConnecting({ reporter, open }, tabs, 'tabs.connect');
   for (const name of ['onMessage', 'onMessageExternal'] as const) {
     replaceListeners(runtime?.[name], answerWatch(reporter, `runtime.${name}`));
   }
@@ -26,7 +30,7 @@ export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter):
       if (isPort(port) && !seenPorts.has(port)) {
         seenPorts.add(port);
         reporter.note('receive', `runtime.${name}`, { value: print(port.name), sender: print(port.sender) });
-        watchPort(reporter, port);
+        watchPort({ reporter, open }, port);
       }
       return listener(port);
     });
@@ -48,20 +52,30 @@ function messageAmong(api: string, args: readonly unknown[]): unknown {
   return api === 'tabs.sendMessage' || hasExtensionId ? args[1] : first;
 }
 
-function watchConnecting(reporter: Reporter, owner: object | undefined, api: string): void {
+interface PortWatch {
+  readonly reporter: Reporter;
+  readonly open: Set<NamedPort>;
+}
+
+function watchConnecting(watch: PortWatch, owner: object | undefined, api: string): void {
   replaceMethod(owner, 'connect', (original) => (...args) => {
     const port = original.apply(owner, args);
     if (isPort(port)) {
-      watchPort(reporter, port, reporter.begin('send', api, { value: print(port.name) }));
+      watchPort(watch, port, watch.reporter.begin('send', api, { value: print(port.name) }));
     }
     return port;
   });
 }
 
 /** Reports what passes a port in both directions, and, to the one that opened it, whether it closed unused. */
-function watchPort(reporter: Reporter, port: Port, end?: ReportEnd): void {
+function watchPort({ reporter, open }: PortWatch, port: Port, end?: ReportEnd): void {
   const api = `port ${JSON.stringify(port.name)}`;
   let isUsed = false;
+  open.add(port);
+  replaceMethod(port, 'disconnect', (original) => (...args) => {
+    open.delete(port);
+    return original.apply(port, args);
+  });
   replaceMethod(port, 'postMessage', (original) => (...args) => {
     reporter.note('send', api, { value: print(args[0]) });
     return original.apply(port, args);
@@ -71,6 +85,7 @@ function watchPort(reporter: Reporter, port: Port, end?: ReportEnd): void {
     reporter.note('receive', api, { value: print(message), sender: print(port.sender) });
   });
   port.onDisconnect.addListener(() => {
+    open.delete(port);
     if (!isUsed) end?.({ outcome: 'closed' });
     reporter.note('receive', `${api} disconnected`, { value: '', sender: print(port.sender) });
   });

@@ -78,6 +78,8 @@ export class SessionPage {
   isRestless = false;
   /** Of the present document. */
   lastScreenshot: ScreenshotArea | undefined;
+  /** The last snapshot of the present document that was shown whole. */
+  shownLines: readonly string[] | undefined;
   readonly watchWindows: WatchWindows;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
@@ -110,7 +112,9 @@ export class SessionPage {
     this.navigations = new PendingNavigations({ root: cdp, isInterrupted });
     this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => {
       elements.documentChanged(frameId, loaderId);
-      if (frameId === this.frames.mainId) this.lastScreenshot = undefined;
+      if (frameId !== this.frames.mainId) return;
+      this.lastScreenshot = undefined;
+      this.shownLines = undefined;
     });
   }
 

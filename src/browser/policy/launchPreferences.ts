@@ -3,11 +3,17 @@ import { mkdir, realpath, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+const opener = `?opener=${randomUUID()}`;
+
 /**
- * Chrome's extensions page, which tools open hidden. The random query means nothing to Chrome: only this address is
- * allowed, and pages cannot guess it.
+ * Documents of Chrome's extensions page, which tools open hidden: the text of its script, and the page for a Chrome
+ * without that file. Both have the page's APIs, but the text runs nothing, while the page takes half a second of processor
+ * time and lists everything again after each change of an extension. The random query means nothing to Chrome: only these
+ * addresses are allowed, and pages cannot guess them.
  */
-export const extensionsPage = `chrome://extensions/?opener=${randomUUID()}`;
+export const extensionsPages = [`chrome://extensions/extensions.js${opener}`, `chrome://extensions/${opener}`] as const;
+
+export const isExtensionsPage = (url: string): boolean => extensionsPages.some((page) => page === url);
 
 const blockedEverywhere = [
   'chrome://*',
@@ -35,7 +41,7 @@ export interface LaunchRules {
 export async function writePreferences(profile: string, { headless, folders }: LaunchRules): Promise<void> {
   const blocked = headless ? [...blockedEverywhere, 'devtools://*'] : blockedEverywhere;
   const files = await Promise.all(folders.map(filesBelow));
-  const policy = { url_blocklist: blocked, url_allowlist: [extensionsPage, ...browserUi, ...files.flat()] };
+  const policy = { url_blocklist: blocked, url_allowlist: [...extensionsPages, ...browserUi, ...files.flat()] };
   await mkdir(join(profile, 'Default'), { recursive: true, mode: 0o700 });
   await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify({ policy }));
   if (headless) await writeFile(join(profile, 'Local State'), JSON.stringify({ auth: { schemes: 'ntlm,negotiate' } }));

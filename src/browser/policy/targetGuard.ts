@@ -1,7 +1,8 @@
 import type { Browser, BrowserContext, CDPSession, Connection, Page, Protocol } from 'puppeteer-core';
 import { withBrowserCdpSession, openCdpSession, unlessGone } from '../cdp/cdpSessions.js';
+import { isScopeRoot } from '../cdp/cdpScope.js';
 import type { AddressPolicy } from './addressPolicy.js';
-import { extensionsPage } from './launchPreferences.js';
+import { isExtensionsPage } from './launchPreferences.js';
 
 type TargetInfo = Protocol.Target.TargetInfo;
 
@@ -25,8 +26,8 @@ const guards = new WeakMap<Browser, Promise<TargetGuard>>();
 export class TargetGuard {
   readonly #browser: Browser;
   readonly #connection: Connection;
-  /** By context id; undefined is the default context. */
-  readonly #guarded = new Map<string | undefined, GuardedContext>();
+  /** Of each session, in order: a profile that is kept may have several, and the newest answers. */
+  readonly #guarded = new Set<GuardedContext>();
 
   readonly #watched = new Set<CDPSession>();
   /** The first request of a tab without an opener, and those of service workers and extensions, are paused here alone. */
@@ -38,7 +39,10 @@ export class TargetGuard {
     // The parent of a page's session is its tab's, that of a frame or worker its page's. Puppeteer emits this before it
     // resumes a new target.
     connection.on('sessionattached', (parent) => {
-      parent.on('sessionattached', (child) => void this.#watchRequests(child));
+      parent.on('sessionattached', (child) => {
+        // Enabling the interception makes Chrome build the loaders of a document again; not for sessions of one call.
+        if (!isScopeRoot(parent)) void this.#watchRequests(child);
+      });
     });
     connection.on('Target.targetCreated', ({ targetInfo }) => void this.#onTarget(targetInfo));
     connection.on('Target.targetInfoChanged', ({ targetInfo }) => void this.#onTarget(targetInfo));
@@ -66,13 +70,11 @@ export class TargetGuard {
    */
   async enter(guarded: GuardedContext): Promise<() => void> {
     const { context, policy } = guarded;
-    this.#guarded.set(context.id, guarded);
+    this.#guarded.add(guarded);
     policy.onRules = () => this.#interceptAll();
     if (policy.checksRequests) await policy.onRules();
     await Promise.all((await context.pages(true)).map((page) => this.#watchPage(page)));
-    return () => {
-      if (this.#guarded.get(context.id) === guarded) this.#guarded.delete(context.id);
-    };
+    return () => void this.#guarded.delete(guarded);
   }
 
   /** From now on every request is paused, wherever it comes from. */
@@ -103,7 +105,7 @@ export class TargetGuard {
 
   /** Dedicated workers lack this domain: their requests are those of their page. */
   #intercept(session: CDPSession): Promise<unknown> {
-    const checksRequests = [...this.#guarded.values()].some(({ policy }) => policy.checksRequests);
+    const checksRequests = [...this.#guarded].some(({ policy }) => policy.checksRequests);
     return unlessGone(session.send('Fetch.enable', { patterns: [{ urlPattern: checksRequests ? '*' : 'file://*' }] }));
   }
 
@@ -118,7 +120,7 @@ export class TargetGuard {
       targetInfo.type === 'browser'
         ? (await unlessGone(session.send('Target.getTargetInfo', { targetId: frameId })))?.targetInfo
         : targetInfo;
-    const guarded = target === undefined ? this.#guarded.get(undefined) : this.#ownerOf(target);
+    const guarded = target === undefined ? this.#newestIn(undefined) : this.#ownerOf(target);
     const refusal = URL.canParse(url) ? guarded?.policy.rules.refusalOf(new URL(url)) : undefined;
     // A target of no session belongs to the user of an attached browser.
     if (guarded === undefined || (await guarded.policy.allowsPart(url))) {
@@ -134,7 +136,7 @@ export class TargetGuard {
 
   async #onTarget(target: TargetInfo): Promise<void> {
     const { type, url } = target;
-    if (type !== 'page' || url === extensionsPage || url.startsWith('devtools:')) return;
+    if (type !== 'page' || isExtensionsPage(url) || url.startsWith('devtools:')) return;
     const guarded = this.#ownerOf(target);
     if (guarded === undefined || (await guarded.policy.allowsPage(url))) return;
     guarded.onRefused(url);
@@ -149,6 +151,10 @@ export class TargetGuard {
   }
 
   #ownerOf({ browserContextId }: TargetInfo): GuardedContext | undefined {
-    return this.#guarded.get(browserContextId) ?? this.#guarded.get(undefined);
+    return this.#newestIn(browserContextId) ?? this.#newestIn(undefined);
+  }
+
+  #newestIn(contextId: string | undefined): GuardedContext | undefined {
+    return [...this.#guarded].findLast(({ context }) => context.id === contextId);
   }
 }

@@ -8,6 +8,7 @@ import { TargetGuard } from '../policy/targetGuard.js';
 import type { BrowserConnection } from '../process/browserConnection.js';
 import { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { uninstallFromFolder } from '../extensions/extensionInstall.js';
+import { FolderWatches } from '../extensions/folderWatches.js';
 import { Downloads } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
@@ -29,6 +30,7 @@ interface PlacementParts {
   readonly pages: PageSet;
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
+  readonly folderWatches: FolderWatches;
   readonly sources: SourceMaps;
   readonly debugger: SessionDebugger;
   /** Present when the context is registered for other nodes. */
@@ -88,6 +90,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const pages = new PageSet({ context, pageState, ledger, maxPages, onPage });
   const own = { browser, activity, sources, pages: () => pages.list(), ...pageState };
   const sessionDebugger = new SessionDebugger(own);
+  const folderWatches = new FolderWatches(own);
   const placement: PlacementParts = {
     connection,
     context,
@@ -95,6 +98,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     pages,
     folder,
     activity,
+    folderWatches,
     sources,
     debugger: sessionDebugger,
     unregisterContext,
@@ -185,6 +189,7 @@ async function closePlacement(placement: PlacementParts, ledger: ResourceLedger,
   // First: a page that is paused would not be closed.
   await placement.debugger.close();
   placement.sources.close();
+  placement.folderWatches.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));

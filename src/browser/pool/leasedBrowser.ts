@@ -1,5 +1,6 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
+import type { FolderWatches } from '../extensions/folderWatches.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionDebugger } from '../debugger/sessionDebugger.js';
@@ -139,6 +140,10 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#placement.activity;
   }
 
+  get folderWatches(): FolderWatches {
+    return this.#placement.folderWatches;
+  }
+
   get sources(): SourceMaps {
     return this.#placement.sources;
   }
@@ -146,10 +151,12 @@ export class LeasedBrowser implements SessionBrowser {
   async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
     await this.#moveToProcess(signal, onQueued);
     await this.activity.start(signal);
+    await this.folderWatches.settle(signal);
   }
 
   takeNotices(): string[] {
-    return [...this.#pageState.notices.splice(0), ...this.debugger.pauses.takeNotices()];
+    const others = [this.debugger.pauses, this.folderWatches, this.activity];
+    return [...this.#pageState.notices.splice(0), ...others.flatMap((each) => each.takeNotices())];
   }
 
   /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */

@@ -2,7 +2,7 @@ import type { BrowserContext, Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
-import { extensionsPage } from '../policy/launchPreferences.js';
+import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
 import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
@@ -228,7 +228,7 @@ export class PageSet {
   async #tellOfWindow(page: SessionPage, opener: Target | undefined): Promise<void> {
     if (this.#opened.has(page) || this.#popups.has(page) || this.#isOpening > 0) return;
     // Where no window is open, Chrome cannot hide it.
-    if (page.url() === extensionsPage) return;
+    if (isExtensionsPage(page.url())) return;
     const openedBy = (await opener?.page()) ?? undefined;
     if ([...this.#windowWatchers].some((onWindow) => onWindow(page, openedBy))) return;
     this.#pageState.notices.push(`Page ${page.id} was opened by a page: ${page.url()}.`);

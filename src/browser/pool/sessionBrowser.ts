@@ -1,4 +1,5 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
+import type { FolderWatches } from '../extensions/folderWatches.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionDebugger } from '../debugger/sessionDebugger.js';
@@ -57,6 +58,8 @@ export interface SessionBrowser {
   readonly debugger: SessionDebugger;
   /** Records what the extensions do, from the first `ensureProcess` on. */
   readonly activity: ExtensionRecorder;
+  /** Loads extensions again when their folders change; what has changed is loaded before a tool about extensions runs. */
+  readonly folderWatches: FolderWatches;
   /** The source maps of its scripts. */
   readonly sources: SourceMaps;
   /** The selected context of an extension, for tools that name none. */

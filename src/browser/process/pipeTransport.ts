@@ -8,6 +8,7 @@ import { BrowserTransport } from './browserTransport.js';
 export class PipeTransport extends BrowserTransport {
   readonly #toBrowser: Writable;
   readonly #fromBrowser: Readable;
+  #unwritten = '';
   #partial: Buffer[] = [];
   #partialBytes = 0;
   /** Whether the rest of the current message is left out. */
@@ -26,8 +27,15 @@ export class PipeTransport extends BrowserTransport {
     for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', () => fromBrowser.destroy());
   }
 
+  /** What is sent in one turn is written at once: each write wakes the browser. */
   send(message: string): void {
-    if (this.#toBrowser.writable) this.#toBrowser.write(`${message}\0`);
+    if (this.#unwritten === '') process.nextTick(() => this.#write());
+    this.#unwritten += `${message}\0`;
+  }
+
+  #write(): void {
+    if (this.#toBrowser.writable) this.#toBrowser.write(this.#unwritten);
+    this.#unwritten = '';
   }
 
   close(): void {

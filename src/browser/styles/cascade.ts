@@ -1,3 +1,4 @@
+import type { Protocol } from 'puppeteer-core';
 import { isCustom } from './cssProperties.js';
 
 export type StyleOrigin = 'user-agent' | 'user' | 'author' | 'animation' | 'transition';
@@ -17,6 +18,13 @@ export interface Declaration {
   readonly longhands: ReadonlyMap<string, string>;
 }
 
+/** Counts from 1, in the document. */
+export interface WrittenPlace {
+  readonly sheet: Protocol.CSS.CSSStyleSheetHeader;
+  readonly line: number;
+  readonly column: number;
+}
+
 /** The declarations of one rule, style attribute or animation that apply to an element. */
 export interface StyleBlock {
   /** The selector, or `style attribute` and the like. */
@@ -29,6 +37,8 @@ export interface StyleBlock {
   readonly conditions: readonly string[];
   /** Where it is written. */
   readonly place: string;
+  /** The same in a style sheet that names a source map. */
+  readonly written?: WrittenPlace | undefined;
   /** Position of its tree among those with rules for the element: shadow trees within it come before its own. */
   readonly tree: number;
   /** Position of its layer in its tree; Infinity outside of all layers. */

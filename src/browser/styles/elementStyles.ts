@@ -8,7 +8,7 @@ import type { LayoutFacts } from '../injected/contract.js';
 import type { PageElement } from '../page/element.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { StyleBlock } from './cascade.js';
-import { placeInjectedRules } from './injectedRules.js';
+import { placeInjectedRules } from './rulePlaces.js';
 import { animatedBlocks, blocksOf, followSheets, type StyleReading } from './matchedStyles.js';
 
 export const pseudoStates = ['hover', 'active', 'focus', 'focus-visible', 'focus-within', 'visited', 'target'] as const;

@@ -1,7 +1,7 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { cutText, shortenText } from '../../text.js';
 import { physicalName, type FlowDirection } from './cssProperties.js';
-import type { Declaration, Specificity, StyleBlock, StyleOrigin } from './cascade.js';
+import type { Declaration, Specificity, StyleBlock, StyleOrigin, WrittenPlace } from './cascade.js';
 
 /** What is needed to read styles: shorthands are expanded and places told in one way for an element and its ancestors. */
 export interface StyleReading {
@@ -39,6 +39,7 @@ export function blocksOf(
       specificity: specificityOf(rule, matchingSelectors),
       conditions: conditionsOf(rule),
       place: placeOf(rule, reading),
+      written: writtenPlace(rule, reading),
       ...order.of(rule),
       order: index,
       declarations: declarationsOf(rule.style, reading),
@@ -210,22 +211,33 @@ function placeOf(rule: Protocol.CSS.CSSRule, { sheets, documentUrl, trees }: Sty
   if (rule.origin === 'injected') return injectedPlace;
   const sheet = rule.styleSheetId === undefined ? undefined : sheets.get(rule.styleSheetId);
   const tree = trees.get(rule.originTreeScopeNodeId ?? 0);
-  const range = rule.selectorList.selectors[0]?.range ?? rule.style.range;
-  return `${sheetPlace(sheet, range, documentUrl)}${tree === undefined ? '' : `, in the shadow tree of ${tree}`}`;
+  return `${sheetPlace(sheet, rangeOf(rule), documentUrl)}${tree === undefined ? '' : `, in the shadow tree of ${tree}`}`;
 }
 
 /** Columns tell more than lines in a file that was minified. */
 const longLine = 120;
 
-/** With the column in a long line. */
-function lineOf(
+const rangeOf = ({ selectorList, style }: Protocol.CSS.CSSRule): Protocol.CSS.SourceRange | undefined =>
+  selectorList.selectors[0]?.range ?? style.range;
+
+function positionOf(
   { startLine, startColumn }: Protocol.CSS.CSSStyleSheetHeader,
   range?: Protocol.CSS.SourceRange,
-): string {
+): { line: number; column: number } {
   const from = range ?? { startLine: 0, startColumn: 0 };
-  const line = from.startLine + startLine + 1;
   const column = from.startColumn + (from.startLine === 0 ? startColumn : 0) + 1;
+  return { line: from.startLine + startLine + 1, column };
+}
+
+/** With the column in a long line. */
+function lineOf(sheet: Protocol.CSS.CSSStyleSheetHeader, range?: Protocol.CSS.SourceRange): string {
+  const { line, column } = positionOf(sheet, range);
   return column > longLine ? `${line}:${column}` : String(line);
+}
+
+function writtenPlace(rule: Protocol.CSS.CSSRule, { sheets }: StyleReading): WrittenPlace | undefined {
+  const sheet = rule.styleSheetId === undefined ? undefined : sheets.get(rule.styleSheetId);
+  return sheet?.sourceMapURL ? { sheet, ...positionOf(sheet, rangeOf(rule)) } : undefined;
 }
 
 function sheetPlace(

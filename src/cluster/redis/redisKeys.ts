@@ -58,7 +58,9 @@ export const wakeChannel = (node: string): string => `${wakeChannelPrefix}${node
  * | `greenroom:state:ID` | string | the `requestState` with this id was used | 10 min |
  * | `greenroom:state-key` | string | the key that signs every `requestState` | none |
  * | `greenroom:task:ID` | string | a task and its owner, as JSON | until its result is forgotten: the deadline of the call and 10 min |
+ * | `greenroom:format` | string | the number of this layout of keys; a server that knows only older ones does not join | none |
  * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | none |
+ * | `greenroom:token-use:ID` | string | when the token with this id was used last, in milliseconds | 400 days |
  *
  * Channel `greenroom:users`: a new version was written. Nothing depends on its arrival.
  * Channel `greenroom:broadcast:changes`: what streams of `subscriptions/listen` are told. Channel `greenroom:broadcast:tasks`:
@@ -71,7 +73,12 @@ export const quotaKeys = (owner: Principal): [string, string] => [
 
 export const rateLimitPrefix = (window: string): string => `greenroom:rate:${window}`;
 
+/** Raised by a change of the keys that an older server would misread. */
+export const storeFormat = 1;
+export const formatKey = 'greenroom:format';
+
 export const usersKey = 'greenroom:users';
+export const tokenUseKey = (tokenId: string): string => `greenroom:token-use:${tokenId}`;
 export const usersChannel = 'greenroom:users';
 
 export const rosterKeys = ['greenroom:{rosters}', 'greenroom:{rosters}:until'];

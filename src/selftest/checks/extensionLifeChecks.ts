@@ -64,6 +64,29 @@ export const extensionLifeChecks: readonly Check[] = [
     },
   },
   {
+    tool: 'watch_extension_folder',
+    async run(context) {
+      const [before, after] = [randomUUID(), randomUUID()];
+      const { extensionId, path, name } = await installGenerated(context, before);
+      const started = await context.call('watch_extension_folder', { extensionId });
+      assert.deepEqual(started.data['reloads'], []);
+      assertIncludes(started.text, path);
+      await writeWorker(path, after);
+      const added = `${randomUUID()}.js`;
+      await writeFile(join(path, added), '');
+      assert.equal(await evaluateInSample(context, 'word', { extensionId }), after);
+      const reply = await context.call('watch_extension_folder', { extensionId });
+      const changed = rowsOf(reply, 'reloads').flatMap((row) => row['changed'] as string[]);
+      assert.deepEqual(new Set(changed), new Set(['worker.js', `+${added}`]));
+      assertIncludes(reply.text, `Reloaded "${name}" 1.2.3`);
+      const stopped = await context.call('watch_extension_folder', { extensionId, stop: true });
+      assert.equal(stopped.data['watching'], false);
+      await writeWorker(path, before);
+      assert.equal(await evaluateInSample(context, 'word', { extensionId }), after);
+      return `${changed.join(', ')} loaded without a call, until it was stopped`;
+    },
+  },
+  {
     tool: 'set_extension_enabled',
     async run(context) {
       const { extensionId, name } = await installGenerated(context, 'on');

@@ -29,7 +29,13 @@ export const lookChecks: readonly Check[] = [
       assertIncludes(data['snapshot'], word);
       assertIncludes(text, nonce);
       assert.equal(await context.uidOf('button', word), await context.uidOf('button', word));
-      return `${text.split('\n').length} lines, uids stay`;
+      await context.evaluate(`void (document.querySelector("#hover").textContent = "${nonce}")`);
+      const changes = await context.call('take_snapshot', { changes: true });
+      const changed = changes.text.split('\n').filter((one) => one.startsWith('~'));
+      assert.equal(changed.length, 1, changes.text);
+      assertIncludes(changed[0], `button "${nonce}"`);
+      assert.ok(!changes.text.includes(word));
+      return `${text.split('\n').length} lines, uids stay; what changed since`;
     },
   },
   {

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
+import { assertIncludes, rowWith, type CheckContext, type Check } from '../checkContext.js';
 
-const open = (context: CheckContext): Promise<ToolReply> =>
-  context.call('navigate_page', { url: `${context.pages}/memory.html` });
+/** In a new process: the heap of the old one has what earlier pages left there. */
+async function open(context: CheckContext): Promise<void> {
+  await context.call('navigate_page', { url: 'about:blank' });
+  await context.call('navigate_page', { url: `${context.pages}/memory.html` });
+}
 
 /** Leaks objects, each with a detached element; returns their number. */
 async function leak(context: CheckContext): Promise<number> {

@@ -13,8 +13,14 @@ interface Message {
 const streams = new Map<string, ServerResponse>();
 const greeting = { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: { name: 'bare', version: '1' } };
 
-const answerTo = ({ id, method }: Message): string =>
-  JSON.stringify({ jsonrpc: '2.0', id, result: method === 'initialize' ? greeting : {} });
+/** As many bytes as a list of tools has. */
+const listing = {
+  tools: Array.from({ length: 100 }, (_, index) => ({ name: `tool_${index}`, text: 'x'.repeat(420) })),
+};
+const results: Readonly<Record<string, object>> = { initialize: greeting, 'tools/list': listing };
+
+const answerTo = ({ id, method = '' }: Message): string =>
+  JSON.stringify({ jsonrpc: '2.0', id, result: results[method] ?? {} });
 
 function openStream(response: ServerResponse): void {
   const id = randomBytes(16).toString('base64url');

@@ -39,6 +39,18 @@ export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
     [{ browser_action: {} }],
     'breaks manifest.json:5 browser_action: browser_action is of Manifest V2',
   ],
+  'a worker that waits at its top': [
+    moduleWorker('import "./data.js";', {}, { 'data.js': '\nexport const data = await fetch("data.json");' }),
+    'breaks data.js:2: It waits outside of an async function',
+  ],
+  'a script that waits at its top': [
+    worker('self.a = 1;\nawait fetch("data.json");'),
+    'breaks worker.js:2: It waits outside of an async function',
+  ],
+  'a permission that is listed twice': [
+    worker('chrome.tabs.query({}).then(([tab]) => tab.url);', { permissions: ['tabs', 'tabs'] }),
+    'permissions: "tabs" is listed twice',
+  ],
   'background scripts': [
     [{ background: { scripts: ['a.js'] } }, { 'a.js': '' }],
     'breaks manifest.json:6 background.scripts',

@@ -1,4 +1,4 @@
-import { onMessage, popup, resources, worker, type AuditCase } from './extensionParts.js';
+import { moduleWorker, onMessage, popup, resources, worker, type AuditCase } from './extensionParts.js';
 
 /** What is right, and a word that no finding may have. */
 export const soundExtensions: Readonly<Record<string, AuditCase>> = {
@@ -78,6 +78,12 @@ export const soundExtensions: Readonly<Record<string, AuditCase>> = {
     worker('chrome.tabs.query({}).then(([tab]) => console.log(tab?.url ?? "none"));'),
     'of a tab is undefined',
   ],
+  'a page whose module waits at its top': [
+    popup('<script src="a.js" type="module"></script>', { 'a.js': 'await fetch("data.json");' }),
+    'It waits',
+  ],
+  'a worker that waits within a function': [moduleWorker('(async () => { await fetch("data.json"); })();'), 'It waits'],
+  'the rulesets that Chrome indexes': [[{}, { '_metadata/generated_indexed_rulesets/_ruleset1': '' }], '_metadata'],
   'a local name': [
     worker(
       'const chrome = { alarms: { create() {} } };\nchrome.alarms.create();\nfunction eval2(document) { return document.title; } eval2({});',

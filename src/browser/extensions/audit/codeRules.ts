@@ -192,7 +192,17 @@ export function workerFindings(code: LinkedCode): Finding[] {
       if (!findings.has(id)) findings.set(id, { at: placeOf(use), ...finding });
     }
   }
-  return [...findings.values(), ...lostVariables(code, starting, running)];
+  return [...waitingModules(code), ...findings.values(), ...lostVariables(code, starting, running)];
+}
+
+/** A module of a worker, or one that it imports, must not wait at its top. */
+function* waitingModules({ loaded }: LinkedCode): Generator<Finding> {
+  for (const [path, { topAwait, text, isModule }] of loaded.scripts) {
+    if (topAwait === undefined || !isModule || !loaded.contextsOf(path).has('worker')) continue;
+    const problem = 'It waits outside of an async function, which a service worker must not: it does not start.';
+    const fix = 'Put the await into an async function, and call that without waiting.';
+    yield { severity: 'breaks', at: placeAt(path, text, topAwait), problem, fix };
+  }
 }
 
 /** What only pages have. */

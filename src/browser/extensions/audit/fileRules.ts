@@ -132,7 +132,8 @@ function* reservedNames({ paths }: Audited): Findings {
   const told = new Set<string>();
   for (const path of paths) {
     const [top = ''] = path.split('/');
-    if (top.startsWith('_') && top !== '_locales' && !told.has(top)) {
+    const isChromes = path.startsWith('_metadata/generated_indexed_rulesets/');
+    if (top.startsWith('_') && top !== '_locales' && !isChromes && !told.has(top)) {
       told.add(top);
       const problem = `Names that begin with _ are reserved: Chrome refuses the folder.`;
       yield { severity: 'refused', at: top, problem, fix: `Rename or remove ${top}.` };
@@ -278,6 +279,13 @@ export function* loadFindings(code: LoadedCode): Findings {
       };
     else if (!isModule && /'import' and 'export' may appear only/.test(problem.message))
       yield { severity: 'breaks', at, ...importInClassic(code, path) };
+    else if (!isModule && /\bawait\s+$/.test(text.slice(0, problem.offset)))
+      yield {
+        severity: 'breaks',
+        at,
+        problem: 'It waits outside of an async function, where only modules of pages may: it does not run.',
+        fix: 'Put the await into an async function.',
+      };
     else
       yield {
         severity: 'breaks',

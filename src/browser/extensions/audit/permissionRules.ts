@@ -142,7 +142,11 @@ export function* permissionFindings(code: LinkedCode): Generator<Finding> {
   ] as const) {
     for (const [index, permission] of list.entries()) {
       const at = `manifest.json:${files.manifest.lineOf(`${key}[${index}]`)} ${key}`;
-      if (list.indexOf(permission) < index) continue;
+      if (list.indexOf(permission) < index) {
+        const problem = `"${permission}" is listed twice.`;
+        yield { severity: 'advice', at, problem, fix: 'Remove one.' };
+        continue;
+      }
       yield* permissionFinding({ at, permission, isOptional: key !== 'permissions' });
       if (isWhole && !isUsed(permission, usage, code)) {
         const problem = `"${permission}" is not used by any code of the extension.`;

@@ -39,6 +39,8 @@ export interface ScriptFacts {
   readonly isModule: boolean;
   /** Why it cannot be parsed. */
   readonly problem?: { readonly message: string; readonly offset: number; readonly isTooDeep: boolean };
+  /** Where a module first waits outside of functions. */
+  topAwait?: number;
   readonly functions: { readonly parent: number; isInjected: boolean; readonly isAsync: boolean }[];
   readonly uses: Use[];
   readonly edges: Edge[];

@@ -95,6 +95,11 @@ class Walker {
     for (const [exported, local] of this.#exported) this.#export(exported, local);
   }
 
+  #wait(offset: number): void {
+    this.#calls.waited = true;
+    if (this.#calls.within === 0) this.facts.topAwait ??= offset;
+  }
+
   /** Variables of the program that may change. */
   #watch(name: string, { kind, offset }: Binding): void {
     if (kind !== 'let') return;
@@ -134,7 +139,7 @@ class Walker {
     ArrowFunctionExpression: (node, _scope, { around }) => this.#function(node, around),
     AwaitExpression: (node, scope) => {
       this.#visit(node.argument, scope, 'held');
-      this.#calls.waited = true;
+      this.#wait(node.start);
     },
     Literal: ({ value }) => {
       if (typeof value === 'string') this.#string(value);
@@ -183,7 +188,7 @@ class Walker {
     ContinueStatement: () => undefined,
     MetaProperty: () => undefined,
     ForOfStatement: (node, scope) => {
-      if (node.await) this.#calls.waited = true;
+      if (node.await) this.#wait(node.start);
       forEachChild(node, (child, key) => this.#visit(child, scope, key === 'right' ? 'held' : 'value'));
     },
     CatchClause: (node, scope) => this.#visit(node.body, scope),
