@@ -98,6 +98,7 @@ describe('pinned', () => {
       unsupported_revision: [400, -32022, false],
       invalid_envelope: [400, -32602, false],
       invalid_input: [400, -32602, false],
+      unknown_task: [400, -32602, false],
       unknown_method: [404, -32601, false],
       parse_error: [400, -32700, false],
       invalid_message: [400, -32600, false],

@@ -181,6 +181,21 @@ export interface ServerStore {
   readonly alertEpisodes: AlertEpisodeStore;
   readonly contexts: ContextStore;
   readonly requestStates: OnceStore;
+  readonly tasks: ExpiringTexts;
+  /** Passes texts to the nodes that subscribe. A text that comes while a node has no connection is lost to it. */
+  broadcast(name: 'changes' | 'tasks'): Broadcast;
+}
+
+/** Texts by id, each for its time. */
+export interface ExpiringTexts {
+  put(id: string, text: string, ms: number): Promise<void>;
+  get(id: string): Promise<string | null>;
+}
+
+export interface Broadcast {
+  publish(text: string): Promise<void>;
+  /** Once for a node and a name. Rejects without a connection; the subscription holds once there is one. */
+  subscribe(onText: (text: string) => void): Promise<void>;
 }
 
 /** A key that all nodes sign with, and what was used with it. */

@@ -22,6 +22,8 @@ import {
   type ContextOwner,
   type ContextStore,
   type AlertEpisodeStore,
+  type Broadcast,
+  type ExpiringTexts,
   type OnceStore,
   type QuotaStore,
   type RosterStore,
@@ -305,6 +307,30 @@ export class MemoryServerStore implements ServerStore {
       return isFirst;
     },
   };
+
+  readonly #tasks = new Map<string, { readonly text: string; readonly until: number }>();
+
+  readonly tasks: ExpiringTexts = {
+    put: async (id, text, ms) => void this.#tasks.set(id, { text, until: this.#clock.now() + ms }),
+    get: async (id) => {
+      const now = this.#clock.now();
+      for (const [known, { until }] of this.#tasks) if (until <= now) this.#tasks.delete(known);
+      return this.#tasks.get(id)?.text ?? null;
+    },
+  };
+
+  readonly #listeners = new Map<string, ((text: string) => void)[]>();
+
+  broadcast(name: string): Broadcast {
+    const listeners = this.#listeners.get(name) ?? [];
+    this.#listeners.set(name, listeners);
+    return {
+      publish: async (text) => {
+        for (const listener of listeners) setImmediate(() => listener(text));
+      },
+      subscribe: async (onText) => void listeners.push(onText),
+    };
+  }
 
   readonly contexts: ContextStore = {
     list: async (browser) => [...this.#contextsOf(browser)].map(([contextId, owner]) => ({ contextId, ...owner })),

@@ -80,6 +80,13 @@ export const errorCatalogue = {
     when: '2026-07-28: `inputResponses` is no object of objects, or `requestState` was changed, belongs to another user or request, has expired or was used before',
     message: 'These answers cannot be used. Send the request without requestState to be asked again.',
   },
+  unknown_task: {
+    status: 400,
+    code: -32602,
+    retryable: false,
+    when: '2026-07-28: `taskId` names no task, one that is no longer kept, or one of another user',
+    message: 'Unknown task: it never existed, or is no longer kept. Call the tool again.',
+  },
   unknown_method: {
     status: 404,
     code: -32601,

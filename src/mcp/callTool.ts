@@ -16,7 +16,8 @@ import { InputRequired } from './inputRounds.js';
 import type { McpSession } from './methodContext.js';
 import { describeArguments, readArguments, type ToleranceKind } from './tolerantArguments.js';
 
-const defaultTimeoutMs = 30_000;
+/** Longest time of one call. */
+export const deadlineOf = ({ timeoutMs = 30_000 }: Tool): number => timeoutMs;
 
 export interface Call {
   readonly tool: Tool;
@@ -55,7 +56,7 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   call.tolerated(reading.tolerated);
 
   const args = session.secrets.resolve(tool.name, reading.args);
-  const ms = tool.timeoutMs ?? defaultTimeoutMs;
+  const ms = deadlineOf(tool);
   const { clock } = session;
   const notices = (): readonly string[] => [...noticesOf(session), ...reading.remarks];
   try {

@@ -3,7 +3,7 @@ import { cutText } from '../text.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { capabilitiesOf } from './callClient.js';
 import type { ClientInfo } from './methodContext.js';
-import { isObject, isStatelessVersion, statelessVersions } from './protocol.js';
+import { isObject, isStatelessVersion, statelessVersions, tasksExtension } from './protocol.js';
 
 /** Keys of `_meta` in revision 2026-07-28 (basic, `_meta`). */
 export const metaKeys = {
@@ -22,6 +22,8 @@ export interface Envelope {
   readonly clientCapabilities: ClientCapabilities;
   /** Null: the client wants no log messages of this request. */
   readonly logLevel: LogLevel | null;
+  /** The client takes a task instead of an answer. */
+  readonly takesTasks: boolean;
 }
 
 /** The headers of a POST that repeat parts of its body; undefined if they are absent. */
@@ -97,7 +99,28 @@ export function readEnvelope(message: { readonly method: string }, headers: Repe
     client: clientOf(meta[metaKeys.clientInfo]),
     clientCapabilities: capabilitiesOf(meta[metaKeys.clientCapabilities]),
     logLevel: logLevels.find((level) => level === meta[metaKeys.logLevel]) ?? null,
+    takesTasks: declaresTasks(meta[metaKeys.clientCapabilities]),
   };
+}
+
+/** The `_meta` of a request that this server sends to another node for a client. */
+export function envelopeOf({ client, clientCapabilities, logLevel }: Omit<Envelope, 'protocolVersion' | 'takesTasks'>) {
+  const { sampling, samplingTools, forms, urls, roots } = clientCapabilities;
+  return {
+    [metaKeys.protocolVersion]: statelessVersions[0],
+    [metaKeys.clientCapabilities]: {
+      ...(sampling && { sampling: samplingTools ? { tools: {} } : {} }),
+      ...((forms || urls) && { elicitation: { ...(forms && { form: {} }), ...(urls && { url: {} }) } }),
+      ...(roots && { roots: {} }),
+    },
+    ...(client && { [metaKeys.clientInfo]: client }),
+    ...(logLevel && { [metaKeys.logLevel]: logLevel }),
+  };
+}
+
+function declaresTasks(capabilities: unknown): boolean {
+  const extensions = isObject(capabilities) ? capabilities['extensions'] : undefined;
+  return isObject(extensions) && isObject(extensions[tasksExtension]);
 }
 
 /** A header that is missing, or differs from the body. */

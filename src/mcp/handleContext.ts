@@ -19,6 +19,7 @@ export class HandleContext implements MethodContext {
   constructor(server: MethodContext, sender: HandleRequest) {
     this.#server = server;
     this.#sender = sender;
+    sender.caller.passedOn?.();
   }
 
   get session(): McpSession {
@@ -78,6 +79,10 @@ export class HandleContext implements MethodContext {
 
   request(request: ClientRequest): Promise<Record<string, unknown>> {
     return this.#sender.caller.request({ ...request, relatedTo: this.#sender.request.id });
+  }
+
+  report(text: string): void {
+    this.#sender.caller.report?.(text);
   }
 
   isInFlight(id: RequestId): boolean {

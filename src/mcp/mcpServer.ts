@@ -6,7 +6,7 @@ import { profileOf, type ClientProfile } from './clientProfiles.js';
 import { methods } from './methods.js';
 import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
 import { HandleContext } from './handleContext.js';
-import { describeRequest, dispatch, failureTextOf, InFlight, type MethodTable } from './requests.js';
+import { describeSettled, dispatch, InFlight, type MethodTable } from './requests.js';
 import {
   protocolVersions,
   type JSONRPCMessage,
@@ -228,13 +228,7 @@ export class McpServer implements MethodContext {
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.session.send(answer.message, request.id);
     else if (answered) this.session.requestCancelled(request.id);
-    this.session.requestSettled({
-      ...describeRequest(request),
-      outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
-      durationMs: clock.now() - startedAt,
-      ...(inFlight.tolerances && { client: server.profile.name, tolerated: [...inFlight.tolerances] }),
-      ...(answer.outcome === 'failed' && { error: this.session.secrets.hide(failureTextOf(answer.message)) }),
-    });
+    this.session.requestSettled(describeSettled(request, { inFlight, answer, server, startedAt }));
   }
 
   #handleNotification(notification: JSONRPCNotification): void {

@@ -87,6 +87,13 @@ export interface McpSession {
   requestSettled(request: SettledRequest): void;
 }
 
+/** The tasks of one user. Each method throws `unknown_task`. */
+export interface UserTasks {
+  get(id: unknown): Promise<Record<string, unknown>>;
+  update(id: unknown, answers: unknown): Promise<void>;
+  cancel(id: unknown): Promise<void>;
+}
+
 /** The client's side of `initialize`. */
 export interface InitializingClient {
   readonly client: ClientInfo | null;
@@ -120,6 +127,12 @@ export interface MethodContext {
   /** Sends a request to the client; see `ClientRequests`. */
   request(request: ClientRequest): Promise<Record<string, unknown>>;
   isInFlight(id: RequestId): boolean;
+  /** Says what the request is doing, where somebody may ask for it. */
+  report?(text: string): void;
+  /** Called when a session serves the request: what happens is told of that session. */
+  passedOn?(): void;
+  /** The tasks of the user; undefined for a client that takes none. */
+  readonly tasks?: UserTasks | undefined;
   /** The result of a request whose handler asked the client something that is not answered yet; null without one. */
   inputRequired?(): Promise<Record<string, unknown> | null>;
   /** The error of a tool that needs `required` of its client (in the form of `clientCapabilities`), to do what `action` says. */

@@ -199,7 +199,10 @@ const heartbeatStep = 0.00001;
 function startProgress(server: MethodContext, params: Params, { id, tool }: { id: RequestId; tool: string }) {
   const meta = params['_meta'];
   const progressToken = (isObject(meta) ? meta['progressToken'] : undefined) ?? undefined;
-  if (progressToken === undefined) return { progress: noop, stop: noop };
+  const report = (_progress: number, _total?: number, message?: string): void => {
+    if (message !== undefined) server.report?.(message);
+  };
+  if (progressToken === undefined) return { progress: report, stop: noop };
   const { clock } = server.session;
   const startedAt = clock.now();
   let last = { progress: Number.NEGATIVE_INFINITY, total: {} };
@@ -217,7 +220,9 @@ function startProgress(server: MethodContext, params: Params, { id, tool }: { id
     send(Math.max(last.progress, 0) + heartbeatStep, last.total, `${tool} is running for ${seconds} s`);
   };
   timer = clock.setTimeout(beat, heartbeatMs);
-  const progress = (value: number, total?: number, message?: string): void =>
+  const progress = (value: number, total?: number, message?: string): void => {
+    report(value, total, message);
     send(value, total === undefined ? {} : { total }, message);
+  };
   return { progress, stop };
 }

@@ -31,6 +31,9 @@ export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024
 /** The revisions without sessions, newest first: each request brings its version and capabilities. */
 export const statelessVersions = ['2026-07-28'] as const;
 
+/** The extension by which a call is answered later (Tasks, 2026-07-28). */
+export const tasksExtension = 'io.modelcontextprotocol/tasks';
+
 /** Whether a revision is one without sessions, known here or not. */
 export const isStatelessVersion = (revision: string | null): boolean =>
   revision !== null && /^\d{4}-\d\d-\d\d$/.test(revision) && revision >= '2026-07-28';

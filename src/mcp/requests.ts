@@ -61,7 +61,29 @@ function errorResponse({ session }: MethodContext, request: JSONRPCRequest, erro
   return new Refusal('internal').toJsonRpc(request.id);
 }
 
-/** What logs, metrics and the inspector are told of a request; without its outcome. */
+interface Settled {
+  readonly inFlight: InFlight;
+  readonly answer: MethodOutcome;
+  readonly server: MethodContext;
+  readonly startedAt: number;
+}
+
+/** What logs, metrics and the inspector are told of a request that is settled. */
+export function describeSettled(
+  request: JSONRPCRequest,
+  { inFlight, answer, server, startedAt }: Settled,
+): SettledRequest {
+  const { clock, secrets } = server.session;
+  return {
+    ...describeRequest(request),
+    outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
+    durationMs: clock.now() - startedAt,
+    ...(inFlight.tolerances && { client: server.profile.name, tolerated: [...inFlight.tolerances] }),
+    ...(answer.outcome === 'failed' && { error: secrets.hide(failureTextOf(answer.message)) }),
+  };
+}
+
+/** The same without its outcome. */
 export function describeRequest(request: JSONRPCRequest): Pick<SettledRequest, 'id' | 'method' | 'tool' | 'target'> {
   return {
     id: request.id,
@@ -102,7 +124,7 @@ const maxTarget = 256;
 const maxFailureText = 300;
 
 /** The message of a failure for the client, in one short line. */
-export function failureTextOf(message: JSONRPCMessage | null): string {
+function failureTextOf(message: JSONRPCMessage | null): string {
   if (message === null) return '';
   if ('error' in message) return oneLine(message.error.message);
   const content = 'result' in message ? message.result['content'] : undefined;

@@ -1,3 +1,4 @@
+import type { SettledRequest } from '../../machines/events.js';
 import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
 import { Refusal, ToolError } from '../errors/errors.js';
@@ -5,21 +6,30 @@ import type { Log } from '../log.js';
 import { wellFormedData } from '../text.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { logLevels, type LogLevel } from '../tools/client.js';
-import type { SessionFacts } from '../tools/defineTool.js';
+import type { SessionFacts, Tool } from '../tools/defineTool.js';
 import type { Workspace } from '../tools/workspace.js';
+import { deadlineOf } from './callTool.js';
 import { profileOf, type ClientProfile } from './clientProfiles.js';
 import type { ClientRequest } from './clientRequests.js';
-import type { Envelope } from './envelope.js';
+import { metaKeys, type Envelope } from './envelope.js';
 import { aboutRequest } from './handleContext.js';
 import { InputRounds } from './inputRounds.js';
 import type { RequestStates } from './requestState.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
-import type { BrowserHandles, Implementation, McpSession, MethodContext, SessionResources } from './methodContext.js';
+import type {
+  BrowserHandles,
+  Implementation,
+  McpSession,
+  MethodContext,
+  SessionResources,
+  UserTasks,
+} from './methodContext.js';
 import type { JSONRPCMessage, JSONRPCRequest, RequestId } from './protocol.js';
-import { dispatch, InFlight, type MethodOutcome } from './requests.js';
+import { describeSettled, dispatch, InFlight } from './requests.js';
 import type { SessionMemory } from './responseMemory.js';
 import type { Secrets } from './secrets.js';
 import { statelessTable } from './statelessMethods.js';
+import { readAnswers, seedOf, tasksNotDeclared, type Task, type Tasks } from './tasks.js';
 
 /** What a request without a session has as a session has it. */
 type SharedParts = Pick<
@@ -43,11 +53,17 @@ export interface StatelessSessionOptions extends SharedParts {
   /** Issuer and subject as one text. */
   readonly owner: string;
   readonly requestStates: RequestStates;
+  readonly allTasks: Tasks;
   /** Called with a notification that belongs to no request. */
   changed(this: void, method: string, params: Record<string, unknown>): void;
+  /** Called once for a request that no session served. */
+  settled?(this: void, request: SettledRequest): void;
   /** Writes a message of the request. Never throws. */
   write(message: JSONRPCMessage): void;
 }
+
+/** A call that runs longer becomes a task: most are done before. */
+const defaultTaskAfterMs = 5_000;
 
 const openFirst = 'This tool works on a browser: call open_browser and pass its browser_id.';
 
@@ -146,10 +162,13 @@ export class StatelessRequest implements MethodContext {
   readonly #envelope: Envelope;
   readonly #inFlight: InFlight;
   readonly #input: InputRounds;
-  readonly #changed: StatelessSessionOptions['changed'];
+  readonly #options: StatelessSessionOptions;
   readonly #message: JSONRPCRequest;
   #profile: ClientProfile | undefined;
   #isSettled = false;
+  #isPassedOn = false;
+  /** What the request has become. */
+  #task: Task | undefined;
 
   constructor(message: JSONRPCRequest, envelope: Envelope, options: StatelessSessionOptions) {
     this.session = new StatelessSession(options, envelope);
@@ -157,25 +176,82 @@ export class StatelessRequest implements MethodContext {
     this.#envelope = envelope;
     this.#message = message;
     this.#inFlight = new InFlight(message.id);
-    this.#changed = options.changed;
+    this.#options = options;
     const { method, params = {} } = message;
     this.#input = new InputRounds(options.requestStates, { user: options.owner, method, params });
   }
 
-  /** Takes the answers that the request brings. Throws `invalid_input`; nothing has run then. */
+  /** Takes the answers that the request brings. Throws `invalid_input` or `missing_capability`; nothing has run then. */
   async readInput(): Promise<void> {
+    if (this.#tool?.task?.isRequired === true && !this.#envelope.takesTasks) throw tasksNotDeclared();
     await this.#input.read(this.#message.params ?? {});
   }
 
-  /** Runs the request; null if it was cancelled. Nothing is written for it afterwards (S7). Never rejects. */
+  /**
+   * Runs the request; null if it was cancelled. A call that takes long is answered with a task, if the client takes one, and
+   * goes on. Nothing is written for it afterwards (S7). Never rejects.
+   */
   async run(): Promise<JSONRPCMessage | null> {
-    const { message }: MethodOutcome = await dispatch(statelessTable(this), this, this.#message, this.#inFlight);
+    const tool = this.#tool;
+    if (tool === undefined || !this.#envelope.takesTasks) return this.#answer();
+    const afterMs = tool.task?.afterMs ?? defaultTaskAfterMs;
+    // Before the call runs, so that the task asks what the call asks.
+    if (afterMs === 0) this.#beginTask(tool);
+    const answer = this.#answer();
+    if (afterMs > 0) {
+      if (await isSettledWithin(answer, afterMs, this.session.clock)) return answer;
+      if (!this.#input.hasAsked && !this.#inFlight.isAborted) this.#beginTask(tool);
+    }
+    const task = this.#task;
+    if (task === undefined) return answer;
+    void answer.then((message) => task.settle(message));
+    return this.#tellTask(task);
+  }
+
+  get #tool(): Tool | undefined {
+    const { method, params } = this.#message;
+    const name = params?.['name'];
+    if (method !== 'tools/call' || typeof name !== 'string') return undefined;
+    const { tools, aliases, all } = this.session.toolSet;
+    return tools.get(name) ?? aliases.get(name) ?? all.get(name);
+  }
+
+  #beginTask(tool: Tool): void {
+    const { allTasks, owner } = this.#options;
+    const cancel = (reason: Error): void => this.cancel(reason);
+    const task = allTasks.begin({ owner, deadlineMs: deadlineOf(tool), cancel });
+    if (task === null) return;
+    this.#task = task;
+    this.#input.continueWith((name, question, signal) => task.ask(name, question, signal));
+  }
+
+  /** Its id is told when every node can find it. */
+  async #tellTask(task: Task): Promise<JSONRPCMessage> {
+    const { id } = this.#message;
+    try {
+      await this.#options.allTasks.created(task);
+      const { serverInfo } = this.session;
+      return { jsonrpc: '2.0', id, result: { ...seedOf(task), _meta: { [metaKeys.serverInfo]: serverInfo } } };
+    } catch (error) {
+      const refusal = error instanceof Refusal ? error : new Refusal('internal', {}, { cause: error });
+      this.cancel(refusal);
+      return refusal.toJsonRpc(id);
+    }
+  }
+
+  async #answer(): Promise<JSONRPCMessage | null> {
+    const startedAt = this.session.clock.now();
+    const inFlight = this.#inFlight;
+    const answer = await dispatch(statelessTable(this), this, this.#message, inFlight);
     this.#isSettled = true;
-    this.#inFlight.releaseMemory();
+    inFlight.releaseMemory();
+    if (!this.#isPassedOn)
+      this.#options.settled?.(describeSettled(this.#message, { inFlight, answer, server: this, startedAt }));
+    const { message } = answer;
     return message === null ? null : this.session.secrets.hideInMessage(message);
   }
 
-  /** The client closed the stream of the request. */
+  /** The client closed the stream of the request, or cancelled its task. */
   cancel(reason: Error): void {
     this.#inFlight.abort(reason);
   }
@@ -206,10 +282,30 @@ export class StatelessRequest implements MethodContext {
   notify(method: string, params: Record<string, unknown>): void {
     if (this.#isSettled || this.#inFlight.isAborted) return;
     if (!aboutRequest.includes(method)) {
-      this.#changed(method, params);
+      this.#options.changed(method, params);
       return;
     }
+    // A task has no stream: its state is asked for.
+    if (this.#task !== undefined) return;
     this.session.send({ jsonrpc: '2.0', method, params: wellFormedData(params) }, this.#message.id);
+  }
+
+  passedOn(): void {
+    this.#isPassedOn = true;
+  }
+
+  report(text: string): void {
+    this.#task?.report(this.session.secrets.hide(text));
+  }
+
+  get tasks(): UserTasks | undefined {
+    if (!this.#envelope.takesTasks) return undefined;
+    const { allTasks, owner } = this.#options;
+    return {
+      get: (id) => allTasks.get(id, owner),
+      update: (id, answers) => allTasks.send(id, owner, readAnswers(answers)),
+      cancel: (id) => allTasks.send(id, owner, null),
+    };
   }
 
   log(level: LogLevel, data: unknown): void {
@@ -234,4 +330,13 @@ export class StatelessRequest implements MethodContext {
     const detail = `This request needs a client that can ${action}, and it did not declare that capability.`;
     return new Refusal('missing_capability', { detail, requiredCapabilities });
   }
+}
+
+/** Whether something settles in so much time. */
+async function isSettledWithin(work: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
+  let timer: unknown;
+  const elapsed = new Promise<false>((resolve) => (timer = clock.setTimeout(() => resolve(false), ms)));
+  const isSettled = await Promise.race([work.then(() => true), elapsed]);
+  clock.clearTimeout(timer);
+  return isSettled;
 }

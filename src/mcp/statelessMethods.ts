@@ -1,12 +1,13 @@
 import { Refusal } from '../errors/errors.js';
-import { listingsFor } from '../tools/catalogue.js';
+import { listingsFor, type ToolListing } from '../tools/catalogue.js';
 import { metaKeys } from './envelope.js';
 import { profileOf } from './clientProfiles.js';
 import { capabilitiesOfServer, methods, toolsPage } from './methods.js';
 import { isSharedResult, shareResult } from './messageText.js';
-import type { Method, MethodContext } from './methodContext.js';
-import { statelessVersions } from './protocol.js';
+import type { Method, MethodContext, Params, UserTasks } from './methodContext.js';
+import { statelessVersions, tasksExtension } from './protocol.js';
 import type { MethodTable } from './requests.js';
+import { tasksNotDeclared } from './tasks.js';
 
 /** How long a client may use a result without asking again, and whether other users may use it too (server/caching). */
 interface CacheHint {
@@ -25,9 +26,19 @@ const openBrowserFirst =
   'Call open_browser first and pass the browser_id in its answer to every tool that works on a browser; close_browser when done.';
 
 /** The tools by the address alone: a list does not vary with what a client calls itself. */
-export function statelessListings({ session, features }: MethodContext): ReturnType<typeof listingsFor> {
+function statelessListings({ session, features }: MethodContext): ReturnType<typeof listingsFor> {
   const { operator, connection } = session.profileChoices;
   return listingsFor(features.toolSet, { ...profileOf('', operator, connection), browserId: 'required' });
+}
+
+const listingsByName = new WeakMap<object, ReadonlyMap<string, ToolListing>>();
+
+/** The listing of one tool; undefined for a tool that is not listed. */
+export function statelessListing(server: MethodContext, name: unknown): ToolListing | undefined {
+  const listings = statelessListings(server);
+  const known = listingsByName.get(listings) ?? new Map(listings.map((listing) => [listing.name, listing]));
+  listingsByName.set(listings, known);
+  return typeof name === 'string' ? known.get(name) : undefined;
 }
 
 const listTools: Method = (server, params) => {
@@ -37,7 +48,12 @@ const listTools: Method = (server, params) => {
 /** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
 export function statelessCapabilities(server: MethodContext): Record<string, object> {
   const { prompts, ...rest } = capabilitiesOfServer(server);
-  return { ...rest, tools: {}, ...(prompts && { prompts: {} }) };
+  return {
+    ...rest,
+    tools: {},
+    ...(prompts && { prompts: {} }),
+    extensions: { ...rest['extensions'], [tasksExtension]: {} },
+  };
 }
 
 const discover: Method = (server) => {
@@ -50,6 +66,24 @@ const discover: Method = (server) => {
     ...(text.length > 0 && { instructions: text.join('\n') }),
   };
 };
+
+/** A method of tasks: a client that does not take them is told so before anything else. */
+const ofTasks =
+  (run: (tasks: UserTasks, params: Params) => Promise<Record<string, unknown>>): Method =>
+  ({ tasks }, params) => {
+    if (tasks === undefined) throw tasksNotDeclared();
+    return run(tasks, params);
+  };
+
+const updateTask = ofTasks(async (tasks, { taskId, inputResponses }) => {
+  await tasks.update(taskId, inputResponses);
+  return {};
+});
+
+const cancelTask = ofTasks(async (tasks, { taskId }) => {
+  await tasks.cancel(taskId);
+  return {};
+});
 
 /** Answered by a stream of its own. */
 export const listenMethod = 'subscriptions/listen';
@@ -66,6 +100,9 @@ const served: Readonly<Record<string, { readonly run: Method | undefined; readon
   'skills/list': { run: methods['skills/list'], cache: ofServer },
   'skills/get': { run: methods['skills/get'], cache: ofServer },
   'completion/complete': { run: methods['completion/complete'] },
+  'tasks/get': { run: ofTasks((tasks, { taskId }) => tasks.get(taskId)) },
+  'tasks/update': { run: updateTask },
+  'tasks/cancel': { run: cancelTask },
 };
 
 /** Adds what every result of the revision has: its type, the server that made it, and how long it may be kept. */
@@ -117,6 +154,9 @@ const statelessMethods: Readonly<Record<string, Method>> = Object.fromEntries(
     run === undefined ? [] : [[name, completed(run, cache)]],
   ),
 );
+
+/** Every method of the revision. */
+export const statelessMethodNames: readonly string[] = [...Object.keys(served), listenMethod];
 
 /** The methods of the revision, for one request: those of features that the server does not declare are unknown. */
 export function statelessTable(server: MethodContext): MethodTable {

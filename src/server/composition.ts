@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import { supervisorDefaults, createSupervisor } from '../browser/supervisor.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/pool/browserPool.js';
@@ -6,8 +7,9 @@ import type { ClusterStore } from '../cluster/clusterStore.js';
 import { memoryDirectory } from '../cluster/ownership.js';
 import { ConfigError, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
-import type { BrowserHandles } from '../mcp/methodContext.js';
+import type { BrowserHandles, Implementation } from '../mcp/methodContext.js';
 import { Changes } from '../mcp/changes.js';
+import { memoryTasks, Tasks } from '../mcp/tasks.js';
 import { memoryRequestStates, RequestStates } from '../mcp/requestState.js';
 import { ResponseMemory } from '../mcp/responseMemory.js';
 import { UserResources } from '../mcp/userResources.js';
@@ -20,6 +22,7 @@ import { RateLimits } from '../tenancy/rateLimits.js';
 import { openTenancy } from '../tenancy/tenancy.js';
 import type { Users } from '../tenancy/users.js';
 import { allTools } from '../tools/allTools.js';
+import { createElsewhereCalls } from '../transport/forwarding.js';
 import { Subscriptions } from '../transport/subscriptions.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
 import { Cluster, createClusterStore } from './clusterSetup.js';
@@ -69,7 +72,8 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const pool = setup.pool ?? (await openPool(poolOptions, users, embedding));
   const directory = setup.directory ?? cluster?.node.ownership ?? memoryDirectory;
   const { inspect } = watchers;
-  const changes = new Changes();
+  const shared = createStatelessParts(store, clock, embedding.serverInfo);
+  const { changes } = shared;
   const responseMemory = new ResponseMemory(config.sessionMemory);
   const ownership = setup.eventLog ?? cluster?.node.ownership;
   const browsersOf = (owner: HandleOwner): BrowserHandles =>
@@ -82,6 +86,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
         openMemory: (user) => responseMemory.open(user),
         selectTools: embedding.selectTools,
         changes,
+        callElsewhere: cluster && createElsewhereCalls({ registry, node: cluster.node }),
         isWritable: () => ownership?.isWritable !== false,
       },
       owner,
@@ -91,10 +96,21 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   });
   const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
   const userResources = new UserResources(clock);
-  const requestStates = new RequestStates(store?.server.requestStates ?? memoryRequestStates(clock), clock);
-  const subscriptions = new Subscriptions({ changes, clock, serverInfo: embedding.serverInfo });
-  const stateless = { browsersOf, responseMemory, requestStates, changes, subscriptions };
+  const stateless = { ...shared, browsersOf, responseMemory };
   return { caps, registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
+}
+
+/** What requests without a session share, with the other nodes too. */
+function createStatelessParts(store: ClusterStore | undefined, clock: Clock, serverInfo: Implementation) {
+  const shared = store?.server;
+  const changes = new Changes(shared?.broadcast('changes'));
+  const relay = shared?.broadcast('tasks');
+  const allTasks = new Tasks({ store: shared?.tasks ?? memoryTasks(clock), relay, clock, changes });
+  return {
+    ...{ changes, allTasks },
+    requestStates: new RequestStates(shared?.requestStates ?? memoryRequestStates(clock), clock),
+    subscriptions: new Subscriptions({ changes, clock, allTasks, serverInfo }),
+  };
 }
 
 /** The configured default groups apply to the built-in tools; an embedder's tools are all listed unless groups are selected. */

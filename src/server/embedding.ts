@@ -119,14 +119,18 @@ function readProfileChoice({ structured, clientProfile }: Config): ProfileChoice
 }
 
 function createToolSelector(catalogue: Catalogue, defaults: readonly string[]): CompiledEmbedding['selectTools'] {
-  try {
-    catalogue.select(defaults);
-  } catch (error) {
-    throw error instanceof UnknownGroupError ? new ConfigError(`--tools: ${error.message}`, { cause: error }) : error;
-  }
-  return (groups) => {
+  const selectDefault = (): ToolSet => {
     try {
-      return catalogue.select(groups === null ? defaults : groups.split(',').filter(Boolean));
+      return catalogue.select(defaults);
+    } catch (error) {
+      throw error instanceof UnknownGroupError ? new ConfigError(`--tools: ${error.message}`, { cause: error }) : error;
+    }
+  };
+  const chosen = selectDefault();
+  return (groups) => {
+    if (groups === null) return chosen;
+    try {
+      return catalogue.select(groups.split(',').filter(Boolean));
     } catch (error) {
       if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
       throw error;

@@ -93,11 +93,11 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const isListening = (): boolean => server === undefined || server.state() === 'listening';
   const deps = createAppDeps(setup, stores, parts, isListening);
   const { app, requestListener, upgrade } = createApp(deps);
-  const drainSessions = (): Promise<void> => {
+  const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
     cluster?.node.ownership.beginHandoff();
     stateless.subscriptions.close();
-    return warm.drain();
+    await Promise.all([stateless.allTasks.close(), warm.drain()]);
   };
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);

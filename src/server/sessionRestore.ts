@@ -9,7 +9,7 @@ import type { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { HandleChannel, publishTo } from '../session/browserHandles.js';
-import { parseSnapshot } from '../session/persistence.js';
+import { parseSnapshot, type SessionSnapshot } from '../session/persistence.js';
 import { principalKey } from '../tenancy/principal.js';
 import type { Users } from '../tenancy/users.js';
 import { withBrowserTools, type ToolSet } from '../tools/catalogue.js';
@@ -59,7 +59,7 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
   const { registry, parts, directory, eventLog, users, clock, selectTools } = deps;
   const restore = async (sessionId: string, text: string): Promise<void> => {
     const stored = parseSnapshot(text);
-    const { principal, groups, profile, browserUrl } = stored;
+    const { principal, groups } = stored;
     if (!(await users.isTokenValid(principal))) throw new Error('The token of the session was revoked.');
     const memory = openMemory(deps, { principal });
     const streams = stored.channel === null ? null : await withoutAnsweredRequests(sessionId, stored.channel, eventLog);
@@ -68,13 +68,11 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
         ? new HandleChannel(memory, publishTo(deps.changes, principalKey(principal)))
         : new StreamableHttpTransport({ clock, eventLog, memory });
     const unanswered = channel instanceof HandleChannel || streams === null ? [] : channel.restore(sessionId, streams);
-    const choices = { ...(groups !== undefined && { groups }), ...(profile !== undefined && { profile }) };
     const request = {
       principal,
       toolSet: stored.channel === null ? withBrowserTools(selectTools(groups ?? null)) : selectTools(groups ?? null),
       channel,
-      ...choices,
-      ...(browserUrl !== undefined && { browserUrl }),
+      ...choicesOf(stored),
     };
     const session = registry.restore(parts, sessionId, request, stored);
     session.useUrlLists(principal.credentialId === undefined ? undefined : await users.urlListsOf(principal.user));
@@ -99,3 +97,11 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
     }
   };
 }
+
+/** What the client chose when it opened the session. */
+const choicesOf = ({ groups, profile, browserUrl, isolation }: SessionSnapshot) => ({
+  ...(groups !== undefined && { groups }),
+  ...(profile !== undefined && { profile }),
+  ...(browserUrl !== undefined && { browserUrl }),
+  ...(isolation !== undefined && { isolation }),
+});

@@ -1,5 +1,5 @@
 import { Refusal, ToolError } from '../errors/errors.js';
-import type { BrowserHandles, ClientInfo, HandleRequest, SessionResources } from '../mcp/methodContext.js';
+import type { BrowserHandles, ClientInfo, HandleRequest, Params, SessionResources } from '../mcp/methodContext.js';
 import { changeOf, type Changes } from '../mcp/changes.js';
 import type { ClientCapabilities } from '../tools/client.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
@@ -7,6 +7,7 @@ import type { SessionMemory } from '../mcp/responseMemory.js';
 import { principalKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { BrowserOptions, UserBrowser } from '../tools/browsers.js';
+import { browserIdArgument } from '../tools/browserTools.js';
 import type { Channel, CloseNotice } from './channel.js';
 import { handleError } from './handleRequests.js';
 import type { SessionRegistry } from './registry.js';
@@ -61,9 +62,22 @@ export interface BrowserHandlesDeps {
   /** Receives what a browser's session notifies. */
   readonly changes: Changes;
   selectTools(groups: string): ToolSet;
+  /** Calls a tool at the node that holds a browser; undefined if no node does. Absent with a single node. */
+  readonly callElsewhere?:
+    ((owner: HandleOwner, browserId: string, call: ElsewhereCall) => ElsewhereResult) | undefined;
   /** False: another node may own the sessions of this one (S11). */
   isWritable(): boolean;
 }
+
+/** A call of a tool for a browser of another node. */
+export interface ElsewhereCall {
+  readonly params: Params;
+  readonly signal: AbortSignal;
+  /** The client, for messages and questions; absent for a call of this server's own. */
+  readonly sender?: HandleRequest;
+}
+
+type ElsewhereResult = Promise<Record<string, unknown> | undefined>;
 
 /** Whose browsers they are, and what the next one is opened with. */
 export interface HandleOwner {
@@ -94,16 +108,29 @@ export function browserHandlesOf(deps: BrowserHandlesDeps, owner: HandleOwner): 
       throw error instanceof Refusal ? handleError(error) : error;
     }
   };
+  /** A request without a session was routed by its header already. */
+  const callElsewhere = async (id: string, call: ElsewhereCall): ElsewhereResult =>
+    owner.sessionId === null || registry.peek(id) !== undefined ? undefined : deps.callElsewhere?.(owner, id, call);
   const owned = (): Session[] => registry.list().filter(({ principal }) => owns(owner.caller, principal));
   return {
     idleTimeoutMs,
-    forward: (id: string, request: HandleRequest) => find(id).handleRequests.serve(request),
+    forward: async (id: string, sender: HandleRequest) => {
+      const { params, request } = sender;
+      const args = { ...(params['arguments'] as object | undefined), [browserIdArgument]: id };
+      const call = { params: { ...params, arguments: args }, signal: request.signal, sender };
+      const result = await callElsewhere(id, call).catch((error: unknown) => {
+        throw error instanceof Refusal ? handleError(error) : error;
+      });
+      return result ?? find(id).handleRequests.serve(sender);
+    },
     open: async (options, signal) => describe(await open(deps, owner, options, signal), owner),
     close: async (id) => {
       if (id === owner.sessionId)
         throw new ToolError('This is the browser of your own session: it is closed when you end the session.');
       try {
         if (!deps.isWritable()) throw new Refusal('store_unreachable');
+        const params = { name: 'close_browser', arguments: { [browserIdArgument]: id } };
+        if ((await callElsewhere(id, { params, signal: new AbortController().signal })) !== undefined) return;
         const session = registry.find(id, owner.caller);
         session.close('client-closed');
         await session.ended;

@@ -82,7 +82,7 @@ export class HandleRequests {
 }
 
 /** The refusal of a session becomes a failure of the call; a protocol error stays one. */
-function errorOf({ code, message, data }: { code: number; message: string; data?: unknown }): Error {
+export function errorOf({ code, message, data }: { code: number; message: string; data?: unknown }): Error {
   const fields = typeof data === 'object' && data !== null ? data : {};
   if ('requiredCapabilities' in fields && typeof fields.requiredCapabilities === 'object') {
     const { requiredCapabilities } = fields;

@@ -7,6 +7,7 @@ import { Refusal } from '../errors/errors.js';
 import type { Principal } from '../tenancy/principal.js';
 import { logLevels } from '../tools/client.js';
 import type { Channel } from './channel.js';
+import type { SessionRequest } from './sessionDeps.js';
 
 const actorSnapshot = z.looseObject({
   status: z.literal('active'),
@@ -27,6 +28,7 @@ const sessionSnapshot = z.object({
   /** What the connection chose of its profile. */
   profile: z.string().exactOptional(),
   browserUrl: z.string().exactOptional(),
+  isolation: z.enum(['auto', 'context', 'process']).exactOptional(),
   /** The placement of its pages; null without a browser. */
   browser: z.custom<ResumeState>().nullable(),
   createdAt: z.coerce.date(),
@@ -68,6 +70,7 @@ interface PersistableSession {
   readonly groups: string | undefined;
   readonly profile: string | undefined;
   readonly browserUrl: string | undefined;
+  readonly isolation: SessionRequest['isolation'];
   readonly createdAt: Date;
   readonly browserLease: BrowserLease | undefined;
   readonly server: McpServer;
@@ -93,10 +96,11 @@ export function persistSnapshots(session: PersistableSession, write: (snapshot: 
 }
 
 function snapshotOf(session: PersistableSession): unknown {
-  const { actor, principal, server, channel, createdAt, browserUrl, groups, profile, browserLease } = session;
+  const { actor, principal, server, channel, createdAt, browserUrl, isolation, groups, profile, browserLease } =
+    session;
   return {
     version: snapshotVersion,
-    ...{ actor: actor.getPersistedSnapshot(), principal, groups, profile, browserUrl, createdAt },
+    ...{ actor: actor.getPersistedSnapshot(), principal, groups, profile, browserUrl, isolation, createdAt },
     ...{ browser: browserLease?.resumeState ?? null },
     ...{ server: server.snapshot(), channel: channel.snapshot?.() },
   };

@@ -1,4 +1,5 @@
 import { appendFile, rename, stat } from 'node:fs/promises';
+import type { SettledRequest } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
@@ -13,7 +14,7 @@ const maxWaitingBytes = 8 * 1024 ** 2;
 const maxText = 256;
 
 /** Protocol traffic in which the user did nothing. */
-const quietMethods: ReadonlySet<string> = new Set(['ping', 'initialize', 'logging/setLevel']);
+const quietMethods: ReadonlySet<string> = new Set(['ping', 'initialize', 'logging/setLevel', 'server/discover']);
 
 /** What the audit log tells of a session. */
 export interface AuditedSession {
@@ -52,6 +53,7 @@ export class AuditLog {
   }
 
   readonly onObservation: ObservationHandler = (observation) => {
+    if (observation.kind === 'request') this.#addRequest(observation);
     const entry = entryOf(observation);
     if (entry === undefined) return;
     const session = this.#options.find(entry.actor);
@@ -67,6 +69,15 @@ export class AuditLog {
       ...fields,
     });
   };
+
+  /** A request without a session says itself whose it is. */
+  #addRequest({ at, request, user: { issuer, user }, client, transport }: Observation & { kind: 'request' }): void {
+    if (quietMethods.has(request.method)) return;
+    this.#add({
+      ...{ time: new Date(at).toISOString(), user, issuer, session: null },
+      ...{ client: client && `${client.name} ${client.version}`.slice(0, maxText), transport, ...actionOf(request) },
+    });
+  }
 
   /** Resolves when every line is written or lost. */
   async close(): Promise<void> {
@@ -149,10 +160,13 @@ function entryOf(observation: Observation): Entry | undefined {
   if (observation.kind === 'transition') return endOf(observation);
   const request = settledRequest(observation);
   if (request === undefined || observation.kind !== 'event' || quietMethods.has(request.method)) return undefined;
-  const { method, tool, target, outcome, durationMs } = request;
   const { actor, at } = observation;
+  return { actor, at, ...actionOf(request) };
+}
+
+function actionOf({ method, tool, target, outcome, durationMs }: SettledRequest): Omit<Entry, 'actor' | 'at'> {
   const called = tool === null ? {} : { tool: tool.slice(0, maxText) };
-  return { actor, at, action: method.slice(0, maxText), ...called, target, outcome, ms: round(durationMs) };
+  return { action: method.slice(0, maxText), ...called, target, outcome, ms: round(durationMs) };
 }
 
 function endOf({

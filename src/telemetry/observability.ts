@@ -5,6 +5,7 @@ import type { AlertEpisodeStore } from '../cluster/clusterStore.js';
 import type { Config } from '../config/config.js';
 import type { Log } from '../log.js';
 import { methods } from '../mcp/methods.js';
+import { statelessMethodNames } from '../mcp/statelessMethods.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { GaugeSources } from './gauges.js';
 import { packageInfo } from '../packageInfo.js';
@@ -57,7 +58,7 @@ export function startObservability(options: ObservabilityDeps): Observability {
     ...options,
     version: packageInfo.version,
     tools,
-    methods: Object.keys(methods),
+    methods: [...Object.keys(methods), ...statelessMethodNames],
     alert: state,
   });
   handlers.push(logObservations(log, options.describeSession), metrics.onObservation, traceSessionSetup());

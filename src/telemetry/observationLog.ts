@@ -13,7 +13,8 @@ export function logObservations(log: Log, describeSession: DescribeSession): Obs
     if (observation.kind === 'transition') logTransition(observation);
     else if (observation.kind === 'unexpected') logUnexpected(log, observation, describeSession);
     else if (observation.kind === 'refusal') logRefusal(log, observation);
-    else if (observation.kind === 'event') logRequest(log, observation, describeSession);
+    else if (observation.kind === 'event' || observation.kind === 'request')
+      logRequest(log, observation, describeSession);
   };
 }
 
@@ -108,7 +109,7 @@ function logRefusal(log: Log, { reason, status, message, transport, requestId }:
 }
 
 /** A failed request is news, and says why; every other one is for those who look closely. */
-function logRequest(log: Log, observation: ObservationOf<'event'>, describeSession: DescribeSession): void {
+function logRequest(log: Log, observation: ObservationOf<'event' | 'request'>, describeSession: DescribeSession): void {
   const request = settledRequest(observation);
   if (request === undefined) return;
   const { id, method, tool, outcome, durationMs, error } = request;
@@ -116,8 +117,9 @@ function logRequest(log: Log, observation: ObservationOf<'event'>, describeSessi
   const level = isFailedCall ? 'info' : 'debug';
   if (!isWritten(log, level)) return;
   log[level](isFailedCall ? 'call failed' : 'request settled', {
-    session: shortId(observation.actor),
-    ...clientFields(describeSession(observation.actor)),
+    ...(observation.kind === 'request'
+      ? clientFields({ client: observation.client?.name, transport: observation.transport })
+      : { session: shortId(observation.actor), ...clientFields(describeSession(observation.actor)) }),
     id: String(id).slice(0, maxShown),
     method: method.slice(0, maxShown),
     tool: tool?.slice(0, maxShown),

@@ -68,6 +68,15 @@ export type Observation =
       /** From the request of the client. */
       readonly durationMs: number;
     }
+  /** A request without a session was answered or cancelled. One that a session served is an event of that session. */
+  | {
+      readonly kind: 'request';
+      readonly at: number;
+      readonly request: SettledRequest;
+      readonly user: { readonly issuer: string; readonly user: string };
+      readonly client: { readonly name: string; readonly version: string } | null;
+      readonly transport: RequestTransport;
+    }
   /** A request was answered with an entry of the error catalogue. */
   | {
       readonly kind: 'refusal';
@@ -94,6 +103,7 @@ export function fanOut(handlers: readonly ObservationHandler[]): ObservationHand
 
 /** The settled request, if the observation is one. */
 export function settledRequest(observation: Observation): SettledRequest | undefined {
+  if (observation.kind === 'request') return observation.request;
   if (observation.kind !== 'event' || observation.machine !== 'session') return undefined;
   // Inspection loses the type of an event: a session has only these events and XState's own.
   const event = observation.event as SessionEvent;
@@ -182,8 +192,8 @@ function actorIdOf(actorRef: { readonly sessionId: string }): string {
 }
 
 /** The observations of one actor; the others are of creations and requests. */
-export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'refusal' }>;
+export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'request' | 'refusal' }>;
 
 export function isActorObservation(observation: Observation): observation is ActorObservation {
-  return observation.kind !== 'creation' && observation.kind !== 'refusal';
+  return 'actor' in observation && observation.kind !== 'creation';
 }

@@ -107,5 +107,5 @@ const listBrowsersTool = defineTool({
 export const browserTools: readonly Tool[] = [openBrowserTool, closeBrowserTool, listBrowsersTool];
 
 /** Whether a tool works on what one session holds, and so can be told which one. */
-export const takesBrowserId = ({ needs, input, ...tool }: Tool): boolean =>
-  !(browserIdArgument in input.shape) && (needs !== 'nothing' || 'ofSession' in tool);
+export const takesBrowserId = (tool: Tool): boolean =>
+  !(browserIdArgument in tool.input.shape) && (tool.needs !== 'nothing' || tool.ofSession === true);

@@ -3,7 +3,7 @@ import { browserIdArgument, browserIdHeader, browserTools, takesBrowserId } from
 import { toolGroups, type Annotations, type JsonSchema, type Tool, type ToolGroup } from './defineTool.js';
 
 /** One entry of `tools/list`. */
-interface ToolListing {
+export interface ToolListing {
   readonly name: string;
   readonly title?: string;
   readonly description: string;
@@ -126,9 +126,9 @@ const statelessSets = new WeakMap<ToolSet, ToolSet>();
  * browser. Made once for each tool set.
  */
 export function withBrowserTools(toolSet: ToolSet): ToolSet {
-  if (![...toolSet.tools.values()].some(takesBrowserId)) return toolSet;
   const known = statelessSets.get(toolSet);
   if (known) return known;
+  if (![...toolSet.tools.values()].some(takesBrowserId)) return toolSet;
   const others = [...toolSet.tools.values()].filter((tool) => !browserTools.includes(tool));
   const { tools, aliases, listings, all } = extendToolSet(emptyToolSet, [...browserTools, ...others]);
   const made = { tools, aliases, listings, all: new Map([...toolSet.all, ...all]) };

@@ -141,6 +141,18 @@ interface ToolBase<Input extends z.ZodObject> {
   readonly annotations: Annotations;
   /** Deadline of one call, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number;
+  readonly task?: TaskSupport;
+}
+
+/** When a call is answered with a task, for a client that takes tasks (revision 2026-07-28). */
+export interface TaskSupport {
+  /**
+   * Once it has run so long, in milliseconds; default 5,000. 0: before it runs, and what it asks of the client is asked by the
+   * task. Otherwise what it asks before that time is the result of the call.
+   */
+  readonly afterMs?: number;
+  /** A client of that revision that takes no tasks is refused. */
+  readonly isRequired?: true;
 }
 
 /** A tool that needs no browser. */
@@ -183,7 +195,7 @@ type Structured<Output extends z.ZodRawShape> = ToolAnswer<z.input<z.ZodObject<O
 
 /** A tool that needs no browser and answers text, with the fewest fields. Default group: `own`. */
 export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Partial<
-  Pick<PlainTool, 'title' | 'group' | 'inputSchema' | 'annotations' | 'timeoutMs'>
+  Pick<PlainTool, 'title' | 'group' | 'inputSchema' | 'annotations' | 'timeoutMs' | 'task'>
 > {
   readonly name: string;
   readonly description: string;

@@ -10,19 +10,26 @@ const utf8 = new TextDecoder();
  * middleware has read the body already, its `request.body` is returned.
  */
 export async function readJson(request: IncomingMessage, limit: number, share: BodyShare): Promise<unknown> {
+  if (!request.readableEnded) return parseJson(await readJsonBytes(request, limit, share));
   requireJson(request.headers);
-  if (request.readableEnded) return 'body' in request ? request.body : undefined;
+  return 'body' in request ? request.body : undefined;
+}
+
+/** The bytes of a JSON body, to be passed on or parsed later. Rejects as `readJson` does, but for `parse_error`. */
+export async function readJsonBytes(request: IncomingMessage, limit: number, share: BodyShare): Promise<Uint8Array> {
+  requireJson(request.headers);
   try {
-    const bytes = await readBytes(request, limit, share);
-    return bytes.length === 0 ? {} : parseJson(utf8.decode(bytes));
+    return await readBytes(request, limit, share);
   } finally {
     share.release();
   }
 }
 
-function parseJson(text: string): unknown {
+/** Throws `parse_error`. */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return {};
   try {
-    return JSON.parse(text);
+    return JSON.parse(utf8.decode(bytes));
   } catch {
     throw new Refusal('parse_error');
   }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isStatelessHeader, mismatch, type RepeatedHeaders } from '../mcp/envelope.js';
-import { isObject, type JSONRPCRequest } from '../mcp/protocol.js';
+import { isObject, statelessVersions, type JSONRPCRequest } from '../mcp/protocol.js';
 import { browserIdHeader } from '../tools/browserTools.js';
 import type { JsonSchema } from '../tools/defineTool.js';
 
@@ -25,6 +25,18 @@ function tokenOf(request: IncomingMessage, name: string): string | undefined {
   return parts.size === 1 ? [...parts].join() : value;
 }
 
+/** The headers that repeat parts of a call. */
+export const repeatedIn = (call: { method: string; name: string; browserId: string }): Record<string, string> => ({
+  'mcp-protocol-version': statelessVersions[0],
+  'mcp-method': call.method,
+  'mcp-name': encode(call.name),
+  [`mcp-param-${browserIdHeader}`.toLowerCase()]: encode(call.browserId),
+});
+
+/** Text that no header can carry goes in base64. */
+const encode = (text: string): string =>
+  /^[!-~]+$/.test(text) && !text.startsWith('=?') ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`;
+
 /** Whether the header names a revision without sessions. The body decides; this is known before it is read. */
 export const namesStatelessVersion = (request: IncomingMessage): boolean =>
   isStatelessHeader(repeatedHeadersOf(request));
@@ -38,6 +50,9 @@ const namedBy: Readonly<Record<string, string>> = {
   'tools/call': 'name',
   'prompts/get': 'name',
   'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
 };
 
 /** Throws `header_mismatch` if a standard header of a request is missing or differs. */

@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
 import { readEnvelope } from '../mcp/envelope.js';
-import { parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
+import { isObject, parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
 import { textOf } from '../mcp/messageText.js';
 import { StatelessRequest } from '../mcp/stateless.js';
-import { isServed, listenMethod, statelessCapabilities, statelessListings } from '../mcp/statelessMethods.js';
+import { isServed, listenMethod, statelessCapabilities, statelessListing } from '../mcp/statelessMethods.js';
+import type { ObservationHandler } from '../telemetry/observer.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { principalKey, type Caller } from '../tenancy/principal.js';
 import type { OpenResponses } from './openResponses.js';
@@ -12,7 +14,7 @@ import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from '
 import { SseWriter } from './sseWriter.js';
 import { byteLengthOf, endWith } from './streamWriter.js';
 import { statelessOptions, type StatelessDeps } from './statelessOptions.js';
-import type { Subscriptions } from './subscriptions.js';
+import { responseSink, type Subscriptions } from './subscriptions.js';
 import { cutAtExpiry } from './tokenExpiry.js';
 import { resolveChoices, type TransportDeps } from './transport.js';
 
@@ -24,6 +26,7 @@ const streamAfterMs = 2_000;
 export interface StatelessHttpDeps extends TransportDeps, StatelessDeps {
   readonly openResponses: OpenResponses;
   readonly subscriptions: Subscriptions;
+  readonly observe: ObservationHandler;
 }
 
 interface PostedBody {
@@ -64,7 +67,14 @@ export function createStatelessHttp(deps: StatelessHttpDeps) {
     checkStandardHeaders(request, message);
     const user = principalKey(toPrincipal(caller));
     const stream = new AnswerStream(deps, posted);
+    const { client } = envelope;
+    const settled = (done: SettledRequest): void =>
+      deps.observe({
+        ...{ kind: 'request', at: deps.clock.now(), request: done, user: toPrincipal(caller), client },
+        transport: 'streamable-http',
+      });
     const options = statelessOptions(deps, {
+      settled,
       ...{ caller, envelope, sessionId: null, write: (notice) => stream.write(notice) },
       choices: await resolveChoices(deps, toPrincipal(caller), request),
       admitOpening: () => deps.admit(request, 'connection'),
@@ -75,7 +85,9 @@ export function createStatelessHttp(deps: StatelessHttpDeps) {
     if (message.method === listenMethod) {
       deps.openResponses.track(caller, response);
       cutAtExpiry(caller, response, deps.clock);
-      deps.subscriptions.listen({ message, response, user, capabilities: statelessCapabilities(run) });
+      const { takesTasks } = envelope;
+      const sink = responseSink(response, deps.clock);
+      await deps.subscriptions.listen({ message, sink, user, capabilities: statelessCapabilities(run), takesTasks });
       return;
     }
     await run.readInput();
@@ -93,12 +105,16 @@ export function createStatelessHttp(deps: StatelessHttpDeps) {
 function checkCall(run: StatelessRequest, { method, params }: JSONRPCRequest, request: IncomingMessage): void {
   if (!isServed(run, method)) throw new Refusal('unknown_method', { detail: `Method not found: ${method}` });
   if (method !== 'tools/call') return;
-  const listing = statelessListings(run).find(({ name }) => name === params?.['name']);
+  const listing = statelessListing(run, params?.['name']);
   if (listing !== undefined) checkParameterHeaders(request, listing.inputSchema, params?.['arguments']);
 }
 
 /** The status of an answer that is an error of the protocol itself; every other one is in a 200. */
-const statusOf = (message: JSONRPCMessage): number => ('error' in message && message.error.code === -32021 ? 400 : 200);
+function statusOf(message: JSONRPCMessage): number {
+  if (!('error' in message)) return 200;
+  const { code, data } = message.error;
+  return code === -32021 || (isObject(data) && data['reason'] === 'unknown_task') ? 400 : 200;
+}
 
 /** The answer to one POST: JSON, or an event stream once there is something to say before it. */
 class AnswerStream {

@@ -1,9 +1,11 @@
+import type { SettledRequest } from '../../machines/events.js';
 import type { Changes } from '../mcp/changes.js';
 import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import type { Envelope } from '../mcp/envelope.js';
 import type { BrowserHandles, SessionResources } from '../mcp/methodContext.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { RequestStates } from '../mcp/requestState.js';
+import type { Tasks } from '../mcp/tasks.js';
 import type { StatelessSessionOptions } from '../mcp/stateless.js';
 import { publishTo, type HandleOwner } from '../session/browserHandles.js';
 import type { SessionRequest } from '../session/sessionDeps.js';
@@ -19,6 +21,7 @@ export interface StatelessDeps extends Pick<TransportDeps, 'parts' | 'clock' | '
   /** What tools without a browser stored for a user. */
   resourcesOf(user: string): SessionResources;
   readonly requestStates: RequestStates;
+  readonly allTasks: Tasks;
   readonly changes: Changes;
 }
 
@@ -31,11 +34,12 @@ interface NewRequest {
   readonly sessionId: string | null;
   admitOpening(): Promise<unknown>;
   write(this: void, message: JSONRPCMessage): void;
+  settled?(this: void, request: SettledRequest): void;
 }
 
 export function statelessOptions(deps: StatelessDeps, added: NewRequest): StatelessSessionOptions {
   const { parts, clock } = deps;
-  const { caller, envelope, choices, sessionId, admitOpening, write } = added;
+  const { caller, envelope, choices, sessionId, admitOpening, write, settled } = added;
   const principal = toPrincipal(caller);
   const owner = principalKey(principal);
   const toolSet = withBrowserTools(choices.toolSet);
@@ -45,11 +49,20 @@ export function statelessOptions(deps: StatelessDeps, added: NewRequest): Statel
   });
   const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log } = parts;
   return {
-    ...{ user: principal.user, owner, requestStates: deps.requestStates, toolSet, serverFeatures, serverInfo },
+    ...{
+      user: principal.user,
+      owner,
+      requestStates: deps.requestStates,
+      allTasks: deps.allTasks,
+      toolSet,
+      serverFeatures,
+      serverInfo,
+    },
     ...{ workspace, secrets, browsers, clock, log, write },
     profileChoices: { operator, connection: parseProfileChoice(choices.profile ?? '') },
     resources: deps.resourcesOf(owner),
     memory: openMemory(deps, { principal }),
     changed: publishTo(deps.changes, owner),
+    ...(settled && { settled }),
   };
 }

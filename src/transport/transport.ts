@@ -143,8 +143,12 @@ export function bodyOf(
   request: IncomingMessage,
   caller: Caller,
 ): Promise<unknown> {
-  return readJson(request, bodyLimit, bodyMemory.open(principalKey(toPrincipal(caller))));
+  return readJson(request, bodyLimit, bodyShareOf({ bodyMemory }, caller));
 }
+
+/** The share of a caller in the memory for bodies. */
+export const bodyShareOf = ({ bodyMemory }: Pick<TransportDeps, 'bodyMemory'>, caller: Caller) =>
+  bodyMemory.open(principalKey(toPrincipal(caller)));
 
 /** The share of a new session in the memory for answers. */
 export const openMemory = (

@@ -221,6 +221,22 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     expect(firsts.filter(Boolean)).toHaveLength(1);
   });
 
+  test('[C-NODES] a task is kept for its time, and a text that is broadcast comes to every node', async () => {
+    const [one, two] = [await openStore(), await openStore()];
+    const id = newStreamId();
+    const { tasks } = one.server;
+    expect(await tasks.get(id)).toBeNull();
+    await tasks.put(id, 'first', 60_000);
+    await tasks.put(id, 'second', 60_000);
+    expect(await tasks.get(id)).toBe('second');
+    const all = [one, ...(one instanceof MemoryStore ? [] : [two])].map(({ server }) => server.broadcast('tasks'));
+    const subscribed: Promise<void>[] = [];
+    const heard = all.map((broadcast) => new Promise((resolve) => void subscribed.push(broadcast.subscribe(resolve))));
+    await Promise.all(subscribed);
+    await all[0]?.publish(id);
+    expect(await Promise.all(heard)).toEqual(all.map(() => id));
+  });
+
   test('[C-NODES] a node is there while it holds its lease', async () => {
     const { nodes } = await openStore();
     const node = newStreamId();

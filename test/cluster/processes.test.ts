@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { startServerProcess, type ServerProcess } from '../e2e/support/serverProcess.js';
 import { postJson } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
+import { StatelessClient } from '../support/statelessClient.js';
 import { RedisServer } from '../support/redisServer.js';
 import { whenReady } from './clusterNodes.js';
 
@@ -78,8 +79,11 @@ test('[S11] a node that stands still for longer than its lease has lost its sess
   expect(stream.messages).toEqual([]);
 });
 
-test('[S11] kill -9 of the node of an SSE session: the other one says that it is closed, and why', async () => {
+test('[S11] kill -9 of a node: its SSE session is closed at the other one, which says why, and its browser_id goes on there', async () => {
   await whenReady(mortal.url);
+  const [before, after] = [new StatelessClient(mortal.url), new StatelessClient(other.url)];
+  const handle = await before.open();
+  expect(await before.text('get_session_info', { browser_id: handle })).toContain(handle);
   const stream = await new RawSse(mortal.url).whenAnnounced();
   const url = new URL(stream.endpoint ?? '', other.url).href;
   expect(await post(url, 1)).toBe(202);
@@ -92,4 +96,6 @@ test('[S11] kill -9 of the node of an SSE session: the other one says that it is
     404,
     { id: 2, error: { data: { reason: 'closed', closedBecause: 'node-lost' } } },
   ]);
+  expect(await after.text('get_session_info', { browser_id: handle })).toContain(handle);
+  expect(await after.text('close_browser', { browser_id: handle })).toBe('Closed.');
 });

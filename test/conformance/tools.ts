@@ -279,6 +279,72 @@ const roundTools: readonly Tool[] = [
   }),
 ];
 
+const confirmed = z.object({ confirm: z.boolean() });
+
+/** The tools that are answered with a task. */
+const taskTools: readonly Tool[] = [
+  defineTextTool({
+    name: 'greet',
+    description: 'Greets at once',
+    input: z.strictObject({ name: z.string() }),
+    handler: ({ name }) => `Hello, ${name}!`,
+  }),
+  defineTextTool({
+    name: 'slow_compute',
+    description: 'Takes so many seconds',
+    input: z.strictObject({ seconds: z.number(), label: z.string() }),
+    task: { afterMs: 0 },
+    timeoutMs: 90_000,
+    async handler({ seconds, label }, { signal }) {
+      await pause(seconds * 1_000, undefined, { signal });
+      return `${label} is done.`;
+    },
+  }),
+  defineTextTool({
+    name: 'failing_job',
+    description: 'Always fails, later',
+    input: nothing,
+    task: { afterMs: 0, isRequired: true },
+    handler: () => Promise.reject(new ToolError('This job fails.')),
+  }),
+  defineTextTool({
+    name: 'protocol_error_job',
+    description: 'Needs folders of a client that has none',
+    input: nothing,
+    task: { afterMs: 0 },
+    handler: async (_args, { client }) => rootsOf(client, 'folders'),
+  }),
+  defineTextTool({
+    name: 'confirm_delete',
+    description: 'Asks before it goes on',
+    input: z.strictObject({ filename: z.string() }),
+    task: { afterMs: 0 },
+    async handler({ filename }, { client }) {
+      const { action } = await client.elicit({ message: `Delete ${filename}?`, form: confirmed });
+      return `${filename}: ${action}`;
+    },
+  }),
+  defineTextTool({
+    name: 'multi_input',
+    description: 'Asks two things at once',
+    input: nothing,
+    task: { afterMs: 0 },
+    handler: async (_args, { client }) =>
+      (await Promise.all([nameOf(client, 'first'), nameOf(client, 'second')])).join(' and '),
+  }),
+  defineTextTool({
+    name: 'test_tool_with_task',
+    description: 'Asks first, then takes its time',
+    input: nothing,
+    task: { afterMs: 100, isRequired: true },
+    async handler(_args, { client, signal }) {
+      const name = await nameOf(client, 'user_name');
+      await pause(400, undefined, { signal });
+      return `Done for ${name}.`;
+    },
+  }),
+];
+
 export const conformanceTools: readonly Tool[] = [
   ...contentTools,
   ...runningTools,
@@ -286,4 +352,5 @@ export const conformanceTools: readonly Tool[] = [
   headerTool,
   ...askingTools,
   ...roundTools,
+  ...taskTools,
 ];

@@ -11,7 +11,7 @@ import { RawWebSocket } from '../support/rawWebSocket.js';
 import { streamPair } from '../support/rawStdio.js';
 import type { TestServer } from '../support/testServer.js';
 import { checkFrames, checkHttp, checkMessage } from './answers.js';
-import { httpBytes, messageText, webSocketBytes } from './grammars.js';
+import { httpBytes, messageText, statelessPost, webSocketBytes } from './grammars.js';
 
 /** A way in, and how one client throws a handful of cases at it and checks what it hears. */
 export interface Door<Case> {
@@ -74,6 +74,31 @@ export const doors: readonly Door<unknown>[] = [
     },
   }),
   door({
+    name: 'POST /mcp without a session',
+    cases: statelessPost,
+    each: 50,
+    clients: 20,
+    async play(served, cases) {
+      const address = new URL('/mcp', served.url).href;
+      const posts = cases.map(({ body, headers }, index) => {
+        const isLast = index === cases.length - 1;
+        return postsOf(address, [body], { ...headers }, isLast);
+      });
+      const answers = await answersTo(served, Buffer.concat(posts), cases.length);
+      for (const [index, answer] of answers.entries()) {
+        const [, status = ''] = /^HTTP\/1\.1 (200|202|400|404|413|429) /.exec(answer) ?? [];
+        if (status === '') throw new Error(`undefined answer: ${answer}`);
+        const text = answer.slice(answer.indexOf('\r\n\r\n'));
+        if (status !== '202' && text.trim().startsWith('{')) checkMessage(text);
+        const { reason, body } = cases[index] ?? {};
+        const [, heard = null] = /"reason":"(\w+)"/.exec(text) ?? [];
+        if (reason !== undefined && heard !== reason) throw new Error(`${heard} instead of ${reason} to ${body}`);
+        const [, opened] = /^mcp-session-id: (\S+)/m.exec(answer) ?? [];
+        if (opened !== undefined) await send(address, { method: 'DELETE', headers: { 'mcp-session-id': opened } });
+      }
+    },
+  }),
+  door({
     name: 'messages of GET /ws',
     cases: messageText,
     each: 60,
@@ -133,7 +158,7 @@ async function answersTo({ url }: TestServer, requests: Buffer, count: number): 
 }
 
 /** One request after the other on one connection, which the last one closes. */
-function postsOf(address: string, texts: readonly string[], more: OutgoingHttpHeaders = {}): Buffer {
+function postsOf(address: string, texts: readonly string[], more: OutgoingHttpHeaders = {}, isLast = true): Buffer {
   const { pathname, search, host } = new URL(address);
   return Buffer.concat(
     texts.flatMap((text, index) => {
@@ -144,7 +169,7 @@ function postsOf(address: string, texts: readonly string[], more: OutgoingHttpHe
         'Content-Type: application/json',
         `Content-Length: ${body.length}`,
         ...Object.entries(more).map(([name, value]) => `${name}: ${String(value)}`),
-        ...(index === texts.length - 1 ? ['Connection: close'] : []),
+        ...(isLast && index === texts.length - 1 ? ['Connection: close'] : []),
       ];
       return [Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body];
     }),

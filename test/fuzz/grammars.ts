@@ -220,3 +220,156 @@ export const webSocketBytes: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 8, arbitrary: fc.array(frame, { minLength: 1, maxLength: 6 }).map((frames) => Buffer.concat(frames)) },
   fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
 );
+
+/** A POST of revision 2026-07-28; `reason`: of the refusal that it must get, null if it must be served. */
+export interface StatelessPost {
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly reason?: string | null;
+}
+
+interface StatedRequest {
+  readonly method: string;
+  readonly params: Record<string, unknown>;
+  readonly meta: Record<string, unknown>;
+  readonly headers: Record<string, string>;
+}
+
+const key = (name: string): string => `io.modelcontextprotocol/${name}`;
+const stateless = '2026-07-28';
+
+const stated = (name: string, given: Record<string, unknown> = {}, repeated?: string): StatedRequest => ({
+  ...{ method: name, params: given },
+  meta: { [key('protocolVersion')]: stateless, [key('clientCapabilities')]: { extensions: { [key('tasks')]: {} } } },
+  headers: {
+    ...{ 'mcp-protocol-version': stateless, 'mcp-method': name },
+    ...(repeated !== undefined && { 'mcp-name': repeated }),
+  },
+});
+
+const served = fc.constantFrom(
+  stated('server/discover'),
+  stated('tools/list'),
+  stated('resources/list'),
+  stated('tools/call', { name: 'echo', arguments: { value: 'x' } }, 'echo'),
+  stated('tools/call', { name: 'count', arguments: {} }, 'count'),
+);
+const named = fc.constantFrom(
+  stated('tools/call', { name: 'echo', arguments: { value: 'x' } }, 'echo'),
+  stated('resources/read', { uri: 'greenroom://a' }, 'greenroom://a'),
+  stated('tasks/get', { taskId: 'one' }, 'one'),
+);
+const noObject = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null), fc.array(fc.integer()));
+/** What a header can carry. */
+const token = fc.stringMatching(/^[a-cX-Z019_./:=?-]{1,12}$/);
+const otherThan = (...texts: string[]) => token.filter((text) => !texts.includes(text));
+
+const withMeta = (base: StatedRequest, name: string, value: unknown): StatedRequest => ({
+  ...base,
+  meta: { ...base.meta, [key(name)]: value },
+});
+const withHeader = ({ headers, ...base }: StatedRequest, name: string, value: string | undefined): StatedRequest => {
+  const { [name]: _former, ...rest } = headers;
+  return { ...base, headers: { ...rest, ...(value !== undefined && { [name]: value }) } };
+};
+
+/** One thing that is wrong, and what a server has to say to it. */
+const distorted: readonly (readonly [string | null, fc.Arbitrary<StatedRequest>])[] = [
+  [null, served],
+  ['invalid_envelope', fc.tuple(served, noObject).map(([base, value]) => withMeta(base, 'clientCapabilities', value))],
+  [
+    'invalid_envelope',
+    fc
+      .tuple(served, fc.jsonValue())
+      .filter(([, value]) => typeof value !== 'string')
+      .map(([base, value]) => withMeta(base, 'protocolVersion', value)),
+  ],
+  ['invalid_envelope', fc.tuple(served, noObject).map(([base, value]) => withMeta(base, 'clientInfo', value))],
+  [
+    'invalid_envelope',
+    fc.tuple(served, otherThan('info')).map(([base, value]) => withMeta(base, 'logLevel', `${value}!`)),
+  ],
+  ['invalid_envelope', served.map((base) => ({ ...base, meta: { [key('protocolVersion')]: stateless } }))],
+  ['invalid_envelope', served.map((base) => ({ ...base, meta: {} }))],
+  ['header_mismatch', served.map((base) => withHeader(base, 'mcp-protocol-version', undefined))],
+  [
+    'header_mismatch',
+    fc.tuple(served, otherThan(stateless)).map(([base, value]) => withHeader(base, 'mcp-protocol-version', value)),
+  ],
+  [
+    'header_mismatch',
+    fc.tuple(served, otherThan()).map(([base, value]) => withHeader(base, 'mcp-method', `${value}!`)),
+  ],
+  ['header_mismatch', served.map((base) => withHeader(base, 'mcp-method', undefined))],
+  ['header_mismatch', named.map((base) => withHeader(base, 'mcp-name', undefined))],
+  [
+    'header_mismatch',
+    fc.tuple(named, otherThan('echo', 'one')).map(([base, value]) => withHeader(base, 'mcp-name', `${value}!`)),
+  ],
+  ['header_mismatch', named.map((base) => withHeader(base, 'mcp-name', '=?base64?*?='))],
+  [
+    'unsupported_revision',
+    served.map((base) =>
+      withHeader(withMeta(base, 'protocolVersion', '2031-01-01'), 'mcp-protocol-version', '2031-01-01'),
+    ),
+  ],
+  [
+    'unknown_method',
+    fc
+      .constantFrom('ping', 'initialize', 'logging/setLevel', 'tasks/list', 'tasks/result', 'x', 'constructor')
+      .map((name) => stated(name)),
+  ],
+  [
+    'unknown_task',
+    fc.constantFrom('get', 'cancel').chain((name) => token.map((id) => stated(`tasks/${name}`, { taskId: id }, id))),
+  ],
+  [
+    'unknown_task',
+    fc
+      .constantFrom('get', 'cancel')
+      .chain((name) =>
+        noObject.filter((id) => typeof id !== 'string').map((id) => stated(`tasks/${name}`, { taskId: id }, 'one')),
+      ),
+  ],
+  [
+    'missing_capability',
+    fc
+      .constantFrom('get', 'update', 'cancel')
+      .map((name) =>
+        withMeta(stated(`tasks/${name}`, { taskId: 'one', inputResponses: {} }, 'one'), 'clientCapabilities', {}),
+      ),
+  ],
+  [
+    'invalid_input',
+    fc.tuple(served, token).map(([base, value]) => ({ ...base, params: { ...base.params, requestState: value } })),
+  ],
+  [
+    'invalid_input',
+    fc.tuple(served, noObject).map(([base, value]) => ({ ...base, params: { ...base.params, inputResponses: value } })),
+  ],
+  ['invalid_input', noObject.map((value) => stated('subscriptions/listen', { notifications: value }))],
+  [
+    'invalid_input',
+    noObject
+      .filter((value) => value !== null && !Array.isArray(value))
+      .map((value) => stated('subscriptions/listen', { notifications: { taskIds: value } })),
+  ],
+];
+
+const postOf = (
+  { method: name, params: given, meta, headers }: StatedRequest,
+  reason?: string | null,
+): StatelessPost => ({
+  body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: name, params: { ...given, _meta: meta } }),
+  headers,
+  ...(reason !== undefined && { reason }),
+});
+
+/** Requests of revision 2026-07-28: whole, with one thing wrong, or anything with its headers. */
+export const statelessPost: fc.Arbitrary<StatelessPost> = fc.oneof(
+  { weight: 3, arbitrary: fc.oneof(...distorted.map(([reason, cases]) => cases.map((one) => postOf(one, reason)))) },
+  fc
+    .tuple(served, fc.oneof(message, call))
+    .map(([{ headers, meta }, value]) => ({ headers, body: JSON.stringify({ ...value, params: { _meta: meta } }) })),
+  fc.tuple(served, messageText).map(([{ headers }, body]) => ({ headers, body })),
+);

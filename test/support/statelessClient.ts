@@ -82,7 +82,7 @@ export class StatelessClient {
   }
 
   #message(method: string, { id = 1, params = {}, meta: changed, headers = {} }: Sent) {
-    const named = (params['name'] ?? params['uri']) as string | undefined;
+    const named = (params['name'] ?? params['uri'] ?? params['taskId']) as string | undefined;
     const args = params['arguments'] as { browser_id?: string } | undefined;
     const repeated: Record<string, string | undefined> = {
       'content-type': 'application/json',
@@ -98,6 +98,16 @@ export class StatelessClient {
       headers: Object.fromEntries(kept) as OutgoingHttpHeaders,
       body: JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...params, _meta: changed ?? envelope() } }),
     };
+  }
+}
+
+/** The messages of an event stream, one after the other. */
+export async function* messagesOf(head: Promise<IncomingMessage>): AsyncGenerator<Record<string, unknown>> {
+  let rest = '';
+  for await (const chunk of (await head).setEncoding('utf8')) {
+    const lines = `${rest}${String(chunk)}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as Record<string, unknown>;
   }
 }
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { definePrompt, defineTextTool } from '../../src/index.js';
+import { definePrompt, defineTextTool, defineTool } from '../../src/index.js';
 import { catalogue, type Reason } from '../../src/errors/errors.js';
 import { notes, text } from '../library/offered.js';
-import { postJson } from '../support/http.js';
+import { postJson, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { envelope, StatelessClient, type Sent } from '../support/statelessClient.js';
@@ -45,6 +45,18 @@ const region = defineTextTool({
   handler: () => 'served',
 });
 
+const mine = defineTool({
+  ...{
+    name: 'mine',
+    group: 'session',
+    description: 'Works on what a session holds.',
+    needs: 'nothing',
+    ofSession: true,
+  },
+  ...{ input: z.strictObject({}), output: z.object({}), annotations: { readOnlyHint: true } },
+  handler: () => Promise.resolve({ text: 'mine', structured: {} }),
+});
+
 const greeting = definePrompt({
   name: 'greeting',
   description: 'Greets',
@@ -60,7 +72,7 @@ const clock = new ManualClock();
 beforeAll(async () => {
   tools = new TestTools();
   served = await startTestServer({
-    tools: [...tools.all, steps, sampler, region],
+    tools: [...tools.all, steps, sampler, region, mine],
     prompts: [greeting],
     resources: [text('docs://guide'), notes],
     clock,
@@ -86,6 +98,7 @@ test('server/discover says what a client can do here, and no session is created 
       prompts: {},
       completions: {},
       resources: { subscribe: true, listChanged: true },
+      extensions: { 'io.modelcontextprotocol/tasks': {} },
     },
     instructions: expect.stringMatching(/^Call open_browser first/),
     ttlMs: 300_000,
@@ -275,4 +288,26 @@ test('a session of an earlier revision at the same address goes on as before', a
   const answer = await legacy.post({ jsonrpc: '2.0', id: 1, method: 'server/discover' });
   expect(answer.text).toContain('-32601');
   await legacy.delete();
+});
+
+test('a request is counted once: by itself, or by the session that serves it', async () => {
+  const counted = async (...labels: string[]): Promise<number[]> => {
+    const { text } = await send(`${served.url}/metrics`);
+    const value = (label: string): number =>
+      Number(
+        text
+          .split('\n')
+          .find((line) => line.includes(label))
+          ?.split(' ')[1],
+      );
+    return labels.map((label) => value(label) || 0);
+  };
+  const labels = ['method="server/discover",outcome="ok"', 'tool="echo",outcome="ok"', 'tool="mine",outcome="ok"'];
+  const before = await counted(...labels);
+  await client.request('server/discover');
+  await client.text('echo', { value: 'x' });
+  const id = await client.open();
+  await client.text('mine', { browser_id: id });
+  await client.text('close_browser', { browser_id: id });
+  expect(await counted(...labels)).toEqual(before.map((count) => count + 1));
 });

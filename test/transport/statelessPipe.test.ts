@@ -47,6 +47,16 @@ test('[C-STDIO] server/discover first, then either revision: both are served ove
   client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'held' } });
   await stopped;
 
+  const notifications = { resourceSubscriptions: ['docs://a'] };
+  client.send(request('listening', 'subscriptions/listen', { notifications }));
+  const heard = (method: string) => client.first((message) => message['method'] === method);
+  expect(await heard('notifications/subscriptions/acknowledged')).toMatchObject({ params: { notifications } });
+  served.orchestrator.resourceUpdated('docs://a');
+  expect(await heard('notifications/resources/updated')).toMatchObject({ params: { uri: 'docs://a' } });
+  client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'listening' } });
+  client.send(request('again', 'subscriptions/listen', { notifications: {} }));
+  expect(await client.answer('again')).toMatchObject({ result: { resultType: 'complete' } });
+
   client.send(initialize('earlier'));
   expect(await client.answer('earlier')).toMatchObject({ result: { protocolVersion: expect.any(String) } });
   client.send({ jsonrpc: '2.0', id: 'list', method: 'tools/list' });

@@ -1,7 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { defineTextTool, defineTool } from '../../src/index.js';
-import { StatelessClient } from '../support/statelessClient.js';
+import { messagesOf, StatelessClient } from '../support/statelessClient.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 
 const store = defineTool({
@@ -27,18 +26,6 @@ let served: TestServer;
 beforeEach(async () => {
   served = await startTestServer({ tools: [store, plain] });
 });
-
-type Message = Record<string, unknown>;
-
-/** The messages of a stream, one after the other. */
-async function* messagesOf(head: Promise<IncomingMessage>): AsyncGenerator<Message> {
-  let rest = '';
-  for await (const chunk of (await head).setEncoding('utf8')) {
-    const lines = `${rest}${String(chunk)}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as Message;
-  }
-}
 
 const listen = (client: StatelessClient, notifications: unknown, id = 'mine') =>
   client.stream('subscriptions/listen', { id, params: { notifications } });

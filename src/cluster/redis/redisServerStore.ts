@@ -7,6 +7,8 @@ import {
   type ContextOwner,
   type ContextStore,
   type AlertEpisodeStore,
+  type Broadcast,
+  type ExpiringTexts,
   type OnceStore,
   type QuotaStore,
   type RosterStore,
@@ -14,6 +16,7 @@ import {
 } from '../clusterStore.js';
 import type { RedisConnection } from './redisConnection.js';
 import {
+  broadcastChannel,
   contextsKey,
   creationsKey,
   episodeKey,
@@ -22,6 +25,7 @@ import {
   requestStateKey,
   rosterKeys,
   signingKeyKey,
+  taskKey,
   tokenUseKey,
   usersChannel,
   usersKey,
@@ -127,6 +131,23 @@ export class RedisServerStore implements ServerStore {
       return (await this.#redis.run((redis) => redis.set(requestStateKey(id), 'used', first))) !== null;
     },
   };
+
+  readonly tasks: ExpiringTexts = {
+    put: async (id, text, ms) => {
+      await this.#redis.run((redis) => redis.set(taskKey(id), text, { expiration: { type: 'PX', value: ms } }));
+    },
+    get: (id) => this.#redis.run((redis) => redis.get(taskKey(id))),
+  };
+
+  broadcast(name: string): Broadcast {
+    const channel = broadcastChannel(name);
+    return {
+      publish: async (text) => {
+        await this.#redis.run((redis) => redis.publish(channel, text));
+      },
+      subscribe: (onText) => this.#redis.subscribe(channel, onText),
+    };
+  }
 
   readonly contexts: ContextStore = {
     list: async (browser) => {
