@@ -45,8 +45,13 @@ export const isWritten = (log: Log, level: LineLevel): boolean => log[level] !==
 export const isPretty = ({ logFormat }: Pick<Config, 'logFormat'>, isTerminal: boolean): boolean =>
   (logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
 
+/** A log whose level can be changed. */
+export interface LevelledLog extends Log {
+  level: string;
+}
+
 /** Writes one line per record to standard error: standard output carries the stdio transport and command output. */
-export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
+export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): LevelledLog {
   const pretty = isPretty(config, isTerminal);
   const logger = createLogger({
     level: config.logLevel,

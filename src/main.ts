@@ -76,7 +76,7 @@ const namedSessionsOf = (config: Config, token: string | undefined) => ({
 });
 
 const commands: Commands = {
-  async serve(config) {
+  async serve(config, reread) {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
     await rejectTakenPort(config.host, config.port);
@@ -85,6 +85,9 @@ const commands: Commands = {
     const { version } = packageInfo;
     const welcome = (url: string): void => welcomeLines({ url, version, config, executable }).forEach(writeError);
     const running = await serve(config, search, log, isPretty(config, process.stderr.isTTY) ? welcome : undefined);
+    // Below a terminal it means that the terminal is gone, and ends the process.
+    if (!process.stdin.isTTY && !process.stderr.isTTY)
+      process.on('SIGHUP', () => void (log.level = running.reload(reread).logLevel));
     const cause = await stop;
     log.info('stopping', { cause });
     await running.close();
@@ -117,7 +120,7 @@ const commands: Commands = {
   },
 
   async selftest({ config, ...target }) {
-    const { selftest } = await import('./cli/selftestCommand.js');
+    const { selftest } = await import('./selftest/runSelftest.js');
     return selftest({ ...target, write, startServer: () => startTemporaryServer(config) });
   },
 
@@ -158,6 +161,13 @@ const commands: Commands = {
     const kept = namedSessionsOf(config, token);
     if (end === undefined) (await listNamedSessions(kept)).forEach(write);
     else write(await endNamedSession(end, kept));
+    return 0;
+  },
+
+  async skills({ action, ...request }) {
+    const { installSkills, listSkills } = await import('./cli/skillsCommand.js');
+    if (action === 'install') return installSkills({ ...request, write });
+    listSkills().forEach(write);
     return 0;
   },
 

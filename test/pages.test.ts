@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { root } from './support/root.js';
 
 /** Every page of the project, by its path below the root. */
-const pages = ['', '.github', 'machines', 'src', 'visualizations'].flatMap((folder) => {
+const pages = ['', '.deploy', '.github', 'machines', 'src', 'visualizations'].flatMap((folder) => {
   const names = readdirSync(join(root, folder), { recursive: folder !== '', encoding: 'utf8' });
   return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name));
 });

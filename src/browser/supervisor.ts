@@ -56,7 +56,7 @@ class BrowserSupervisor implements SupervisedBrowser {
   readonly #closing = new Set<Promise<void>>();
   #connection: BrowserConnection | undefined;
 
-  constructor({ id, mode, connect, observer }: SuperviseOptions, options: SupervisorOptions) {
+  constructor({ id, mode, connect, observer, consentTimeoutMs }: SuperviseOptions, options: SupervisorOptions) {
     this.id = id;
     this.#connect = connect;
     const machine = browserMachine.provide({
@@ -65,13 +65,13 @@ class BrowserSupervisor implements SupervisedBrowser {
         heartbeat: fromCallback(({ sendBack }) => this.#startHeartbeat(options, sendBack)),
       },
       delays: {
-        connectTimeout: options.connectTimeoutMs,
+        connectTimeout: consentTimeoutMs ?? options.connectTimeoutMs,
         backoff: ({ context }) => backoff(context.attempts, options),
       },
     });
     this.#actor = createActor(machine, {
       id,
-      input: { id, mode, maxAttempts: options.maxAttempts },
+      input: { id, mode, maxAttempts: consentTimeoutMs === undefined ? options.maxAttempts : 0 },
       ...(options.inspect !== undefined && { inspect: options.inspect }),
     });
     let last: BrowserState = 'connecting';

@@ -1,14 +1,19 @@
 import { access, constants, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { timeLimit } from '../clock.js';
-import { attachBrowser } from '../browser/process/attachBrowser.js';
+import { attachBrowser, headersOf } from '../browser/process/attachBrowser.js';
 import type { BrowserConnection } from '../browser/process/browserConnection.js';
-import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
+import {
+  findExecutable,
+  findRunningChrome,
+  type BrowserSearch,
+  type RunningChrome,
+} from '../browser/process/executable.js';
 import { findLeftovers } from '../browser/process/janitor.js';
-import { launchBrowser } from '../browser/process/launchBrowser.js';
+import { launchBrowser, openProfile } from '../browser/process/launchBrowser.js';
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import type { Config } from '../config/config.js';
 import { codeOf, messageOf } from '../errors/errors.js';
@@ -16,7 +21,8 @@ import { findPortUse, findRunningServer } from '../server/portHolder.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &
-    Pick<Config, 'dataDir' | 'redisUrl' | 'sandbox' | 'proxyServer' | 'chromeArg'>;
+    Pick<Config, 'dataDir' | 'redisUrl' | 'sandbox' | 'proxyServer' | 'chromeArg'> &
+    Pick<Config, 'browserHeader' | 'browserAutoConnect' | 'channel' | 'userDataDir'>;
   readonly temporaryFolder?: string;
   readonly write: (line: string) => void;
 }
@@ -82,14 +88,16 @@ function checkNode(version: string): string {
 
 function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[] {
   const { config, chromePath, searchPath } = options;
-  const { browserUrl } = config;
+  const { browserUrl, channel, userDataDir } = config;
   if (browserUrl !== undefined) {
+    const headers = headersOf(config.browserHeader);
     return browserUrl.map((url) => ({
       name: `browser at ${new URL(url).host}`,
-      run: () => timeBrowser((signal) => attachBrowser({ url, signal, ledger: createResourceLedger() })),
+      run: () => timeBrowser((signal) => attachBrowser({ url, headers, signal, ledger: createResourceLedger() })),
     }));
   }
-  const find = () => findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
+  if (config.browserAutoConnect) return [{ name: 'running Chrome', run: () => checkRunningChrome(config) }];
+  const find = () => findExecutable({ executablePath: config.executablePath, channel, chromePath, searchPath });
   const launch = async (signal: AbortSignal): Promise<BrowserConnection> => {
     const executablePath = await find();
     const folder = await mkdtemp(join(temporaryFolder, 'doctor-'));
@@ -100,7 +108,29 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   return [
     { name: 'browser', run: find },
     { name: 'launch', run: () => timeBrowser(launch) },
+    ...(userDataDir === undefined ? [] : [{ name: 'profile', run: () => checkProfile(userDataDir) }]),
   ];
+}
+
+async function checkProfile(folder: string): Promise<string> {
+  const created = await openProfile(folder);
+  if (created !== undefined) await rm(created, { recursive: true, force: true });
+  return `${folder} is free`;
+}
+
+/** Does not connect: Chrome would ask the user. */
+async function checkRunningChrome(chrome: RunningChrome): Promise<string> {
+  const url = new URL(await findRunningChrome(chrome));
+  const socket = connect(Number(url.port), url.hostname);
+  try {
+    await once(socket, 'connect');
+    return `it listens at ${url.host}, and will ask its user when the first session connects`;
+  } catch (error) {
+    const fix = 'start Chrome, and switch remote debugging on in chrome://inspect/#remote-debugging';
+    throw new Problem(`nothing answers at ${url.host}: Chrome is not running any more`, fix, { cause: error });
+  } finally {
+    socket.destroy();
+  }
 }
 
 function redisChecks(url: string | undefined): Check[] {

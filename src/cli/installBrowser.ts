@@ -36,11 +36,12 @@ async function installMissing({ progress, write }: InstallOutput): Promise<strin
  * none could be installed: a missing browser is reported to each session that needs one. Never throws.
  */
 export async function prepareBrowser(
-  { browser, executablePath }: LaunchConfig,
+  { browser, executablePath, channel }: LaunchConfig,
   search: BrowserSearch,
   output: InstallOutput,
 ): Promise<string | undefined> {
   if (browser === 'attach') return undefined;
+  if (channel !== undefined) return findExecutable({ channel }).catch(() => undefined);
   const named = executablePath ?? search.chromePath;
   return named ?? (await findExecutable(search).catch(() => installMissing(output)));
 }
@@ -77,11 +78,11 @@ interface Installation {
   install(options: Pick<InstallOptions, 'write'>): Promise<string>;
 }
 
-type LaunchConfig = Pick<Config, 'browser' | 'executablePath'>;
+type LaunchConfig = Pick<Config, 'browser' | 'executablePath' | 'channel'>;
 
 /** A browser that is named is there, or its absence is the operator's mistake. */
-const mayInstall = ({ browser, executablePath }: LaunchConfig, { chromePath }: BrowserSearch): boolean =>
-  browser !== 'attach' && executablePath === undefined && chromePath === undefined;
+const mayInstall = ({ browser, executablePath, channel }: LaunchConfig, { chromePath }: BrowserSearch): boolean =>
+  browser !== 'attach' && (executablePath ?? channel ?? chromePath) === undefined;
 
 /** Shows what a long step does, text by text. */
 export interface ProgressLine {

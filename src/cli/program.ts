@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import {
   ConfigError,
   defaultOf,
@@ -20,12 +20,14 @@ import { firstToolName, readScript, readToolCalls, type ToolCall } from './toolC
 
 /** The implementation of each command, provided by `main.ts`. Each resolves with the exit code. */
 export interface Commands {
-  serve(config: Config): Promise<number>;
+  /** `reread`: the configuration as its sources are then. Throws a `ConfigError`. */
+  serve(config: Config, reread: () => Config): Promise<number>;
   stdio(config: Config): Promise<number>;
   selftest(request: SelftestArguments): Promise<number>;
   call(request: CallArguments): Promise<number>;
   tools(request: ToolsArguments): Promise<number>;
   sessions(request: SessionsArguments): Promise<number>;
+  skills(request: SkillsArguments): Promise<number>;
   /** Prints a script of completion. */
   completion(shell: string, commands: readonly CompletedCommand[]): Promise<number>;
   doctor(config: Config): Promise<number>;
@@ -71,6 +73,13 @@ export interface SessionsArguments {
   readonly end: string | undefined;
 }
 
+export interface SkillsArguments {
+  readonly action: 'list' | 'install';
+  /** Where to install them. Undefined: where agents look. */
+  readonly folders: readonly string[] | undefined;
+  readonly replaces: boolean;
+}
+
 type Flags = Record<string, unknown>;
 
 /** A server that is running. */
@@ -103,7 +112,7 @@ export async function runProgram(
 
   withOptions(program.command('serve'))
     .description('run the server (default)')
-    .action(async (flags: Flags) => done(await commands.serve(read(flags))));
+    .action(async (flags: Flags) => done(await commands.serve(read(flags), () => read(flags))));
   withOptions(program.command('stdio'))
     .description('serve one client on standard input and output, for editors; stops when the input ends')
     .action(async (flags: Flags) => done(await commands.stdio(readFlags(flags, environment, stdioDefaults))));
@@ -189,6 +198,15 @@ A server that is started for the call takes the flags of: greenroom serve --help
       rejectSessionName(end);
       done(await commands.sessions({ config: read(flags), token: readToken(token, environment), end }));
     });
+  program
+    .command('skills')
+    .description('working guides for agents: list them, or install them as files where agents look')
+    .addArgument(new Argument('[action]', 'what to do').choices(['list', 'install']).default('list'))
+    .option('--dir <folder>', 'install into this folder (default: .claude/skills and .agents/skills here)')
+    .option('--force', 'also replace files that were changed')
+    .action(async (action: SkillsArguments['action'], { dir, force = false }: { dir?: string; force?: boolean }) =>
+      done(await commands.skills({ action, folders: dir === undefined ? undefined : [dir], replaces: force })),
+    );
   program
     .command('completion')
     .description('print the completion of a shell: eval "$(greenroom completion bash)"')
@@ -286,7 +304,7 @@ function withOptions(command: Command): Command {
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
     if (repeatable)
       option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), ...item.split(',')]);
-    if (name === 'chromeArg')
+    if (name === 'chromeArg' || name === 'browserHeader')
       option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), item]);
     command.addOption(option);
   }

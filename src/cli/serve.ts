@@ -1,19 +1,22 @@
 import { stat } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
-import { attachBrowser } from '../browser/process/attachBrowser.js';
-import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
-import { ConfigError, type Config } from '../config/config.js';
+import { attachBrowser, headersOf } from '../browser/process/attachBrowser.js';
+import { findExecutable, findRunningChrome, type BrowserSearch } from '../browser/process/executable.js';
+import { openProfile } from '../browser/process/launchBrowser.js';
+import { ConfigError, flagOf, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { PrepareBrowser } from '../mcp/methodContext.js';
-import { createOrchestrator } from '../server/orchestrator.js';
+import { createOrchestrator, type Orchestrator } from '../server/orchestrator.js';
 import type { CloseReason } from '../../machines/events.js';
 import { systemClock } from '../clock.js';
 import { StdioTransport } from '../transport/stdio.js';
 
 export interface ServeHandle {
   readonly url: string;
+  /** Takes over what can change, and says what did and what needs a restart. Never throws: a wrong value changes nothing. */
+  reload(read: () => Config): Config;
   /** Drains and stops. Idempotent. */
   close(): Promise<void>;
 }
@@ -35,10 +38,34 @@ export async function serve(
     const announced = orchestrator.whenReady().then((isReady) => isReady && announce(url));
     if (config.redisUrl === undefined) await announced;
     else log.info('listening, waits for Redis', { url });
-    return { url, close: () => orchestrator.close() };
+    let current = config;
+    const reload = (read: () => Config): Config => (current = reloaded(current, read, orchestrator, log));
+    return { url, reload, close: () => orchestrator.close() };
   } catch (error) {
     await orchestrator.close();
     throw error;
+  }
+}
+
+/** The options that a running server can change. */
+const changeable: readonly (keyof Config)[] = ['logLevel', 'secrets', 'maxSessions', 'maxSessionsPerUser'];
+
+/** The configuration in force after SIGHUP. */
+function reloaded(current: Config, read: () => Config, orchestrator: Pick<Orchestrator, 'reload'>, log: Log): Config {
+  try {
+    const wanted = read();
+    const differing = (Object.keys(wanted) as (keyof Config)[]).filter(
+      (name) => JSON.stringify(wanted[name]) !== JSON.stringify(current[name]),
+    );
+    const kept = differing.filter((name) => !changeable.includes(name));
+    const changed = differing.filter((name) => changeable.includes(name));
+    orchestrator.reload(wanted);
+    const flags = (names: readonly string[]): string => names.map(flagOf).join(' ') || 'none';
+    log.info('configuration reloaded', { changed: flags(changed), needsRestart: flags(kept) });
+    return { ...current, ...Object.fromEntries(changed.map((name) => [name, wanted[name]])) };
+  } catch (error) {
+    log.error('configuration not reloaded: nothing has changed', { error: messageOf(error) });
+    return current;
   }
 }
 
@@ -47,11 +74,16 @@ function logReady(log: Log, url: string, { browser, lease }: Config): void {
   log.info('ready', { mcp: `${url}/mcp`, sse: `${url}/sse`, inspector: `${url}/inspector`, browser, lease });
 }
 
-/** Throws a `ConfigError` if a configured executable or folder does not exist. */
+/** Throws a `ConfigError` if a configured executable or folder does not exist, or a profile is in use. */
 export async function checkEnvironment(config: Config, search: BrowserSearch, log: Log): Promise<void> {
   await checkFolders(config.workspace);
-  if (config.browser === 'launch') await checkExecutable(config, search);
-  await Promise.all((config.browserUrl ?? []).map((url) => warnIfUnreachable(url, log)));
+  if (config.browser === 'launch') await checkBrowser(config, search);
+  const headers = headersOf(config.browserHeader);
+  await Promise.all((config.browserUrl ?? []).map((url) => warnIfUnreachable(url, headers, log)));
+  if (config.browserAutoConnect)
+    await findRunningChrome(config).catch((error: unknown) =>
+      log.warn('the Chrome to attach to was not found', { error: messageOf(error) }),
+    );
 }
 
 async function checkFolders(folders: readonly string[]): Promise<void> {
@@ -62,20 +94,23 @@ async function checkFolders(folders: readonly string[]): Promise<void> {
   }
 }
 
-/** Checks a configured executable only: a missing browser is reported to each session that needs one. */
-async function checkExecutable({ executablePath }: Config, { chromePath }: BrowserSearch): Promise<void> {
-  if (executablePath === undefined && chromePath === undefined) return;
+/** Checks what is configured only: a missing browser is reported to each session that needs one. */
+async function checkBrowser(config: Config, { chromePath }: BrowserSearch): Promise<void> {
+  const { executablePath, channel, userDataDir } = config;
   try {
-    await findExecutable({ executablePath, chromePath });
+    if ((executablePath ?? channel ?? chromePath) !== undefined)
+      await findExecutable({ executablePath, channel, chromePath });
+    if (userDataDir !== undefined) await openProfile(userDataDir);
   } catch (error) {
     throw new ConfigError(messageOf(error), { cause: error });
   }
 }
 
-async function warnIfUnreachable(url: string, log: Log): Promise<void> {
+async function warnIfUnreachable(url: string, headers: ReturnType<typeof headersOf>, log: Log): Promise<void> {
   try {
     const connection = await attachBrowser({
       url,
+      headers,
       signal: new AbortController().signal,
       ledger: createResourceLedger(),
     });

@@ -4,7 +4,10 @@ import { clientSetups } from '../server/rootPage.js';
 export interface WelcomeFacts {
   readonly url: string;
   readonly version: string;
-  readonly config: Pick<Config, 'auth' | 'publicUrl' | 'workspace' | 'browser' | 'browserUrl' | 'lease'>;
+  readonly config: Pick<
+    Config,
+    'auth' | 'publicUrl' | 'workspace' | 'browser' | 'browserUrl' | 'browserAutoConnect' | 'userDataDir' | 'lease'
+  >;
   /** The browser that will be launched; undefined if none was found. */
   readonly executable: string | undefined;
 }
@@ -33,7 +36,13 @@ function describeFiles(workspace: readonly string[]): string {
   return `tools read and write only below ${workspace.join(' and ')}; --workspace DIR chooses others`;
 }
 
-function describeBrowser({ browser, browserUrl = [] }: WelcomeFacts['config'], executable: string | undefined): string {
+function describeBrowser(
+  { browser, browserUrl = [], browserAutoConnect, userDataDir }: WelcomeFacts['config'],
+  executable: string | undefined,
+): string {
+  if (browserAutoConnect)
+    return 'your running Chrome; it asks you once, at the first session. See chrome://inspect/#remote-debugging there';
+  if (userDataDir !== undefined && executable !== undefined) return `${executable}, with the profile ${userDataDir}`;
   if (browser === 'attach') return `attached: ${browserUrl.map((each) => new URL(each).host).join(', ')}`;
   return executable ?? 'none was found: run `npx greenroom install-browser`, or name one with --executable-path';
 }

@@ -233,6 +233,7 @@ export class MemoryServerStore implements ServerStore {
   #creations: { readonly at: number; readonly cause: string }[] = [];
   #episode = { state: 'over', until: 0 };
   #users = { version: 0, text: '' };
+  readonly #uses = new Map<string, number>();
   readonly #subscribers: (() => void)[] = [];
 
   constructor(clock: Pick<Clock, 'now'>) {
@@ -271,6 +272,10 @@ export class MemoryServerStore implements ServerStore {
       return true;
     },
     subscribe: async (onWritten) => void this.#subscribers.push(onWritten),
+    uses: {
+      record: async (uses) => uses.forEach((at, id) => this.#uses.set(id, at)),
+      read: async (ids) => new Map([...this.#uses].filter(([id]) => ids.includes(id))),
+    },
   };
 
   readonly rosters: RosterStore = {

@@ -3,10 +3,9 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { homeFolder } from '../homeFolder.js';
-import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options } from './options.js';
+import { flagOf, optionNames, optionsSchema, environmentVariableOf, stdioDefaults, type Options } from './options.js';
 
 export {
-  defaultOf,
   durationSchema,
   flagOf,
   optionNames,
@@ -25,6 +24,19 @@ export type Config = Readonly<
     workspace: readonly string[];
   }
 >;
+
+/** An option's default, in Markdown; empty if it has none. */
+export function defaultOf(name: string): string {
+  const schema = Object.entries(optionsSchema.shape).find(([key]) => key === name)?.[1];
+  const displayed = schema?.meta()?.['shown'];
+  if (typeof displayed === 'string') return displayed;
+  const value: unknown = schema && 'defaultValue' in schema.def ? schema.def.defaultValue : undefined;
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value ?? ''];
+  const text = items.map(String).join(',');
+  const stdioDefault = Object.entries(stdioDefaults).find(([key]) => key === name)?.[1];
+  const stdioSuffix = stdioDefault === undefined ? '' : `; stdio: \`${stdioDefault}\``;
+  return text === '' ? '' : `\`${text}\`${stdioSuffix}`;
+}
 
 /** The token of commands that connect to a running server. Not an option of the server. */
 export const tokenVariable = 'GREENROOM_TOKEN';
@@ -76,12 +88,13 @@ export function defineConfig(
   const parsed = optionsSchema.safeParse(values);
   if (!parsed.success) throw new ConfigError(describeIssue(parsed.error.issues[0], values, origin));
   const { browser, isolation, dataDir = defaultDataDir({}), workspace, ...rest } = parsed.data;
-  const attaching = browser === 'attach' || rest.browserUrl !== undefined;
+  const attaching = browser === 'attach' || rest.browserUrl !== undefined || rest.browserAutoConnect;
+  const sharesProfile = attaching || rest.userDataDir !== undefined;
   const config: Config = Object.freeze({
     ...rest,
     dataDir,
     browser: attaching ? 'attach' : 'launch',
-    isolation: attaching ? (isolation ?? 'profile') : isolationOf(isolation ?? 'auto', rest.auth),
+    isolation: sharesProfile ? (isolation ?? 'profile') : isolationOf(isolation ?? 'auto', rest.auth),
     workspace: workspace ?? sharedFolders(rest.auth),
   });
   rejectContradictions(config, browser);
@@ -117,11 +130,49 @@ function rejectContradictions(config: Config, requestedBrowser: string | undefin
   if (requestedBrowser === 'launch' && config.browserUrl !== undefined) {
     throw new ConfigError('--browser launch contradicts --browser-url: leave one of them out.');
   }
-  if (config.browser === 'attach' && config.browserUrl === undefined) {
-    throw new ConfigError('--browser attach needs --browser-url, for example http://127.0.0.1:9222.');
+  const contradictions: readonly (readonly [isThere: boolean, text: string])[] = [
+    [requestedBrowser === 'launch' && config.browserAutoConnect, '--browser launch contradicts --browser-auto-connect'],
+    [
+      config.browserUrl !== undefined && config.browserAutoConnect,
+      '--browser-auto-connect finds the browser itself and contradicts --browser-url',
+    ],
+    [
+      config.browserUrl !== undefined && config.userDataDir !== undefined,
+      '--user-data-dir is for a Chrome of this machine and contradicts --browser-url',
+    ],
+    [
+      config.channel !== undefined && (config.browserUrl ?? config.executablePath) !== undefined,
+      `--channel finds the Chrome and contradicts ${config.browserUrl === undefined ? '--executable-path' : '--browser-url'}`,
+    ],
+  ];
+  const found = contradictions.find(([isThere]) => isThere);
+  if (found !== undefined) throw new ConfigError(`${found[1]}: leave one of them out.`);
+  rejectMissingBrowser(config);
+  rejectIsolation(config);
+}
+
+/** An option of a browser that is attached to, without that browser. */
+function rejectMissingBrowser(config: Config): void {
+  if (config.browser === 'attach' && config.browserUrl === undefined && !config.browserAutoConnect) {
+    throw new ConfigError(
+      '--browser attach needs --browser-url, for example http://127.0.0.1:9222, or --browser-auto-connect.',
+    );
   }
-  if (config.browser === 'launch' && config.isolation === 'profile') {
-    throw new ConfigError('--isolation profile needs a browser to attach to: add --browser-url.');
+  if (config.browserHeader !== undefined && config.browserUrl === undefined) {
+    throw new ConfigError('--browser-header is for a browser that is attached to: add --browser-url.');
+  }
+}
+
+function rejectIsolation(config: Config): void {
+  if (config.browser === 'launch' && config.isolation === 'profile' && config.userDataDir === undefined) {
+    throw new ConfigError(
+      '--isolation profile needs a browser to attach to: add --browser-url, or --user-data-dir for a profile to launch.',
+    );
+  }
+  if (config.browser === 'launch' && config.userDataDir !== undefined && config.isolation !== 'profile') {
+    throw new ConfigError(
+      `--user-data-dir is one profile that sessions share and contradicts --isolation ${config.isolation}: leave one of them out.`,
+    );
   }
   if (config.browser === 'attach' && (config.isolation === 'process' || config.isolation === 'auto')) {
     throw new ConfigError(

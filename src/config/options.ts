@@ -63,7 +63,7 @@ const redisUrlFormat =
 const proxyFormat = 'an address such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080';
 
 const chromeArgFormat =
-  'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox and --proxy-server, which the server sets';
+  'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox and --proxy-server, which options of the server set';
 
 /** In a variable, flags are separated by blanks: their values may contain commas. */
 const chromeArgsSchema = z
@@ -76,6 +76,15 @@ const chromeArgsSchema = z
         .regex(/^--(?!remote-debugging|user-data-dir|headless|no-sandbox|proxy-server)[a-z0-9]/, chromeArgFormat),
     ),
   )
+  .readonly();
+
+const browserHeaderFormat = '`Name: value`, such as `Authorization: Bearer …`';
+
+/** In a variable there is one: values contain commas. */
+const browserHeaderSchema = z
+  .union([z.array(z.string()), z.string()], browserHeaderFormat)
+  .transform((value) => (typeof value === 'string' ? [value] : value))
+  .pipe(z.array(z.string().regex(/^[!#$%&'*+.^_`|~\w-]+:[\x20-\x7e]+$/, browserHeaderFormat)))
   .readonly();
 
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
@@ -203,6 +212,27 @@ export const optionsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('the Chrome or Chromium to launch; without it `CHROME_PATH`, then an installed one'),
+  browserHeader: browserHeaderSchema.optional().meta({
+    secret: true,
+    description:
+      'a header for the browsers of `--browser-url`, such as `Authorization: Bearer …`; repeatable. The value may be a secret: set the variable, not the flag',
+  }),
+  browserAutoConnect: booleanSchema
+    .default(false)
+    .describe(
+      'attach to the running Chrome whose user switched on remote debugging in `chrome://inspect/#remote-debugging`. One connection serves all clients, so that Chrome asks once',
+    ),
+  channel: z
+    .enum(['stable', 'beta', 'dev', 'canary'])
+    .optional()
+    .describe('the installed Chrome to launch, or with `--browser-auto-connect` to find'),
+  userDataDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'profile folder of the launched Chrome, kept when it ends. The sessions of one user share its tabs. With `--browser-auto-connect` the profile of the running Chrome',
+    ),
   headless: booleanSchema.default(true).describe('launch without a window'),
   acceptInsecureCerts: booleanSchema
     .default(false)
@@ -353,19 +383,6 @@ export type Options = z.input<typeof optionsSchema>;
 export const optionNames = Object.keys(optionsSchema.shape);
 
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
-/** An option's default, in Markdown; empty if it has none. */
-export function defaultOf(name: string): string {
-  const schema = Object.entries(optionsSchema.shape).find(([key]) => key === name)?.[1];
-  const displayed = schema?.meta()?.['shown'];
-  if (typeof displayed === 'string') return displayed;
-  const value: unknown = schema && 'defaultValue' in schema.def ? schema.def.defaultValue : undefined;
-  const items: readonly unknown[] = Array.isArray(value) ? value : [value ?? ''];
-  const text = items.map(String).join(',');
-  const stdioDefault = Object.entries(stdioDefaults).find(([key]) => key === name)?.[1];
-  const stdioSuffix = stdioDefault === undefined ? '' : `; stdio: \`${stdioDefault}\``;
-  return text === '' ? '' : `\`${text}\`${stdioSuffix}`;
-}
 
 export const environmentVariableOf = (name: string): string =>
   `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;

@@ -1,6 +1,6 @@
 import type { Router } from 'express';
 import type { Clock } from '../clock.js';
-import { type ObservationHandler, isActorObservation } from '../telemetry/observer.js';
+import { type ObservationHandler, isActorObservation, settledRequest } from '../telemetry/observer.js';
 import type { Session } from '../session/session.js';
 import { shortId } from '../log.js';
 import type { RemoteNodes } from './sessionTable.js';
@@ -40,6 +40,8 @@ export function createInspector({ clock, find, health, remoteNodes }: InspectorD
   return {
     onObservation: (observation) => {
       if (observation.kind === 'creation') statistics.recordCreation(observation);
+      const request = settledRequest(observation);
+      if (request !== undefined && request.tool !== null) statistics.recordCall(clock.now(), request.durationMs);
       if (!isActorObservation(observation)) return;
       journal.record(observation);
       if (observation.kind === 'transition' && observation.machine === 'session')

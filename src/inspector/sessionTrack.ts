@@ -1,5 +1,6 @@
 import type { SettledRequest } from '../../machines/events.js';
 import type { ActorObservation } from '../telemetry/observer.js';
+import { cutText } from '../text.js';
 import { configurationOf, type StateConfiguration } from './stateConfiguration.js';
 import type { SessionDetail, EndedSession, JournalEntry, SessionRow } from './wire.js';
 
@@ -142,9 +143,10 @@ export class SessionTrack {
     const seq = this.#next();
     const request = settledRequestOf(event);
     if (request !== undefined) {
-      const { method, tool, outcome, durationMs } = request;
+      const { method, tool, outcome, error, durationMs } = request;
       if (outcome === 'failed') this.#errors += 1;
-      this.#add({ kind: 'call', seq, at, method, tool, outcome, durationMs }, limit);
+      const failure = error !== undefined && { error: withoutData(error) };
+      this.#add({ kind: 'call', seq, at, method, tool, outcome, ...failure, durationMs }, limit);
     } else if (event.type === 'message.received' && 'kind' in event) {
       this.#add({ kind: 'message', seq, at, what: String(event.kind) }, limit);
     } else this.#add({ kind: 'event', seq, at, type: event.type, state }, limit);
@@ -170,3 +172,11 @@ function closeFieldsOf(context: unknown): { closedBecause: string; failure: stri
   const message = typeof failure === 'object' && failure !== null && 'message' in failure ? failure.message : null;
   return { closedBecause: String(closedBecause), failure: typeof message === 'string' ? message : null };
 }
+
+/** The beginning of a reason, without what it quotes: names, addresses and texts are the client's or a page's. */
+function withoutData(reason: string): string {
+  const masked = reason.replaceAll(/"[^"]*"?/g, '"…"').replaceAll(/\b[a-z][\w+.-]*:\/\/\S+/gi, '…');
+  return cutText(/^[^:\n]*/.exec(masked)?.[0] ?? '', maxReasonLength);
+}
+
+const maxReasonLength = 120;

@@ -11,6 +11,9 @@ const sampleMs = 5_000;
 const maxSamples = 360;
 const maxAnnouncements = 200;
 const maxFailures = 20;
+/** Calls of tools, for their rate and duration. */
+const maxCalls = 500;
+const callWindowMs = 5 * 60_000;
 
 /** Close reasons that are no failure. */
 const expectedReasons: ReadonlySet<string> = new Set([
@@ -31,6 +34,7 @@ export class Statistics {
   /** The sessions that are counted in a state. */
   readonly #counted = new Set<string>();
   readonly #announceMs: number[] = [];
+  readonly #calls: { readonly at: number; readonly durationMs: number }[] = [];
   readonly #endings = new Map<string, number>();
   readonly #failures: EndedSession[] = [];
 
@@ -58,8 +62,22 @@ export class Statistics {
     if (outcome === 'announced') pushBounded(this.#announceMs, durationMs, maxAnnouncements);
   }
 
+  recordCall(at: number, durationMs: number): void {
+    pushBounded(this.#calls, { at, durationMs }, maxCalls);
+  }
+
+  /** The rate is over the last five minutes, or over the time of the calls that are kept, if they were more. */
+  #recentCalls(): Overview['calls'] {
+    const now = this.#clock.now();
+    const recent = this.#calls.filter(({ at }) => now - at < callWindowMs);
+    const [first] = recent;
+    const spanMs = recent.length === maxCalls && first !== undefined ? Math.max(1, now - first.at) : callWindowMs;
+    return { perMinute: (recent.length / spanMs) * 60_000, durationsMs: recent.map(({ durationMs }) => durationMs) };
+  }
+
   overview(health: unknown): Overview {
     return {
+      calls: this.#recentCalls(),
       samples: [...this.#samples, { at: this.#clock.now(), states: Object.fromEntries(this.#counts) }],
       announceMs: this.#announceMs,
       endings: Object.fromEntries(this.#endings),

@@ -2,8 +2,8 @@
  * The protocol between the server and the inspector's page. Plain data without imports, so that the page is compiled with
  * the browser's types alone. Times are milliseconds since the epoch, durations milliseconds.
  *
- * Nothing in it gives access or shows the data of a client: ids are shortened; of messages and calls it has names, outcomes
- * and durations. Contents are sent only to a viewer that requests them, redacted.
+ * Nothing in it gives access or shows the data of a client: ids are shortened; of messages and calls it has names, outcomes,
+ * durations, and how the reason of a failed call begins. Contents are sent only to a viewer that requests them, redacted.
  */
 
 /** One session, as a line of the table. */
@@ -41,6 +41,8 @@ export type JournalEntry = { readonly seq: number; readonly at: number } & (
       readonly method: string;
       readonly tool: string | null;
       readonly outcome: string;
+      /** Of a failed one: the beginning of what its client was told, without what that quotes. */
+      readonly error?: string;
       readonly durationMs: number;
     }
   | { readonly kind: 'event'; readonly type: string; readonly state: string }
@@ -100,6 +102,8 @@ export interface Overview {
   readonly samples: readonly Sample[];
   /** Time from creation to announcement of the last announced sessions, oldest first. */
   readonly announceMs: readonly number[];
+  /** Tool calls of the last minutes: how many ended, and how long the last ones took, oldest first. */
+  readonly calls: { readonly perMinute: number; readonly durationsMs: readonly number[] };
   /** The number of ended sessions, by reason. */
   readonly endings: Readonly<Record<string, number>>;
   /** The last sessions that ended for an unexpected reason, newest first. */

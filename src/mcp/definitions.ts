@@ -45,6 +45,25 @@ export function defineResource(resource: Resource): Resource {
   return resource;
 }
 
+/** A working guide in the format of Agent Skills, served by the extension io.modelcontextprotocol/skills. */
+export interface Skill {
+  /** The first of its headings. */
+  readonly title: string;
+  /** As at the top of its file. */
+  readonly frontmatter: { readonly name: string; readonly description: string; readonly [key: string]: string };
+  /** The whole file SKILL.md, a resource of its own. */
+  readonly file: Resource;
+  /** Of the bytes of that file: `sha256:` and 64 hexadecimal digits. */
+  readonly digest: string;
+  readonly bytes: number;
+  /** Of the file. */
+  readonly text: string;
+  /** What follows the frontmatter. */
+  readonly body: string;
+  /** The tools that it names. */
+  readonly tools: readonly string[];
+}
+
 export interface PromptMessage {
   readonly role: 'user' | 'assistant';
   readonly content: Content;

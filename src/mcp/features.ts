@@ -1,7 +1,7 @@
 import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js';
 import { extendToolSet, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
-import type { Prompt, Resource } from './definitions.js';
+import type { Prompt, Resource, Skill } from './definitions.js';
 
 /** The server features besides tools: compiled once, shared by the sessions. */
 export interface ServerFeatures {
@@ -11,6 +11,8 @@ export interface ServerFeatures {
   /** By URI; without `templates`. */
   readonly resources: ReadonlyMap<string, Resource>;
   readonly templates: ReadonlyMap<string, ResourceTemplate>;
+  /** By the URI of their file, which is also among the resources. */
+  readonly skills: ReadonlyMap<string, Skill>;
   /** Whether an embedder may add features to single sessions. */
   readonly isExtensible: boolean;
 }
@@ -34,12 +36,15 @@ export interface SessionFeatures {
 }
 
 /** Throws if two prompts have one name or two resources one URI, or a URI is not absolute or its template invalid. */
-export function compileFeatures({ instructions, isExtensible, ...additions }: FeatureOptions): ServerFeatures {
+export function compileFeatures({ instructions, isExtensible, skills = [], ...more }: FeatureOptions): ServerFeatures {
   const empty = { prompts: new Map(), resources: new Map(), templates: new Map() };
-  return addFeatures({ ...empty, instructions, isExtensible }, additions);
+  const byUri = new Map(skills.map((skill) => [skill.file.uri, skill]));
+  const resources = [...skills.map(({ file }) => file), ...(more.resources ?? [])];
+  return addFeatures({ ...empty, skills: byUri, instructions, isExtensible }, { ...more, resources });
 }
 
 interface FeatureOptions extends Pick<Additions, 'prompts' | 'resources'> {
+  readonly skills?: readonly Skill[];
   readonly instructions?: string | undefined;
   readonly isExtensible: boolean;
 }

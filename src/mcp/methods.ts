@@ -171,8 +171,10 @@ function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
 }
 
 /** Only what this session has: a client shows no menu for an undeclared capability. */
+const skillsExtension = 'io.modelcontextprotocol/skills';
+
 export function capabilitiesOfServer({ features: { serverFeatures } }: MethodContext): Record<string, object> {
-  const { prompts, templates, isExtensible } = serverFeatures;
+  const { prompts, templates, skills, isExtensible } = serverFeatures;
   const listChanged = isExtensible ? { listChanged: true } : {};
   const hasPrompts = prompts.size > 0 || isExtensible;
   return {
@@ -181,6 +183,7 @@ export function capabilitiesOfServer({ features: { serverFeatures } }: MethodCon
     resources: { subscribe: true, listChanged: true },
     ...(hasPrompts && { prompts: listChanged }),
     ...((hasPrompts || templates.size > 0) && { completions: {} }),
+    ...(skills.size > 0 && { extensions: { [skillsExtension]: {} } }),
   };
 }
 

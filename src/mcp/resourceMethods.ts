@@ -1,5 +1,5 @@
 import type { ResourceLink } from '../tools/defineTool.js';
-import type { Resource } from './definitions.js';
+import type { Resource, Skill } from './definitions.js';
 import { invalidParams, isStatelessVersion, rpcCodes, RpcError } from './protocol.js';
 import { paginate, type Method, type RequestInfo, type MethodContext, type SessionResources } from './methodContext.js';
 import { runFeature } from './runFeature.js';
@@ -57,7 +57,33 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
     server.subscriptions.delete(uriOf(params));
     return {};
   },
+
+  'skills/list': (server, params) => {
+    const { page, ...next } = paginate([...skillsOf(server).values()], params);
+    return { skills: page.map(entryOf), ...next };
+  },
+
+  'skills/get': (server, params) => {
+    const uri = uriOf(params);
+    const skills = skillsOf(server);
+    const skill = skills.get(uri);
+    if (skill === undefined)
+      throw invalidParams(`Unknown skill: ${shortenText(uri, 200)}. There are: ${[...skills.keys()].join(', ')}.`);
+    return { skill: entryOf(skill) };
+  },
 };
+
+/** Throws on a server without skills, which does not declare the extension. */
+function skillsOf({ features: { serverFeatures } }: MethodContext): ReadonlyMap<string, Skill> {
+  const { skills } = serverFeatures;
+  if (skills.size === 0) throw new RpcError(rpcCodes.methodNotFound, 'This server has no skills.');
+  return skills;
+}
+
+/** A skill as the extension io.modelcontextprotocol/skills describes it: its frontmatter, and each of its files. */
+function entryOf({ file: { uri }, frontmatter, digest, bytes }: Skill): object {
+  return { uri, frontmatter, resources: [{ uri, digest, size: bytes }] };
+}
 
 function describe({ name, title, description, mimeType }: Resource): Record<string, string> {
   return { name, ...(title !== undefined && { title }), ...(description !== undefined && { description }), mimeType };

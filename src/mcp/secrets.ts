@@ -20,17 +20,24 @@ const headerForm = /^(Bearer|Basic|Token) (.+)$/i;
  * beyond recognition; pictures are not covered.
  */
 export class Secrets {
-  readonly #values: ReadonlyMap<string, string>;
+  #values: ReadonlyMap<string, string> = new Map();
   /** Each spelling of a value, longest first, with what is shown instead. */
-  readonly #spellings: readonly (readonly [spelling: string, shown: string])[];
+  #spellings: readonly (readonly [spelling: string, shown: string])[] = [];
   /** Results of many messages in which nothing has to be hidden. */
-  readonly #clean = new WeakSet<object>();
+  #clean = new WeakSet<object>();
 
   constructor(values: ReadonlyMap<string, string> = new Map()) {
+    this.replace(values);
+  }
+
+  /** Takes other names and values from now on. What was hidden before stays hidden: its values may still be in pages. */
+  replace(values: ReadonlyMap<string, string>): void {
+    const added = [...values].flatMap(([name, value]) =>
+      spellingsOf(value).map((spelling) => [spelling, `<secret>${name}</secret>`] as const),
+    );
     this.#values = values;
-    this.#spellings = [...values]
-      .flatMap(([name, value]) => spellingsOf(value).map((spelling) => [spelling, `<secret>${name}</secret>`] as const))
-      .toSorted(([a], [b]) => b.length - a.length);
+    this.#clean = new WeakSet();
+    this.#spellings = [...new Map([...this.#spellings, ...added])].toSorted(([a], [b]) => b.length - a.length);
   }
 
   get names(): readonly string[] {

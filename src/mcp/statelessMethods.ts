@@ -63,6 +63,8 @@ const served: Readonly<Record<string, { readonly run: Method | undefined; readon
   'resources/list': { run: methods['resources/list'], cache: ofUser },
   'resources/templates/list': { run: methods['resources/templates/list'], cache: ofServer },
   'resources/read': { run: methods['resources/read'], cache: ofUser },
+  'skills/list': { run: methods['skills/list'], cache: ofServer },
+  'skills/get': { run: methods['skills/get'], cache: ofServer },
   'completion/complete': { run: methods['completion/complete'] },
 };
 
@@ -130,5 +132,6 @@ export function isServed(server: MethodContext, method: string): boolean {
   if (!Object.hasOwn(statelessMethods, method)) return false;
   const capabilities = capabilitiesOfServer(server);
   if (method.startsWith('prompts/')) return 'prompts' in capabilities;
+  if (method.startsWith('skills/')) return 'extensions' in capabilities;
   return !method.startsWith('completion/') || 'completions' in capabilities;
 }

@@ -47,9 +47,10 @@ export async function openStores(setup: Setup) {
 export async function buildParts(setup: Setup, { embedding, store, tenancy }: Stores) {
   const { config, clock, log, search } = setup;
   const { users } = tenancy;
-  const sessionQuota =
-    store && new SessionQuota({ store: store.server.quota, caps: config, leaseMs: config.nodeLease });
-  const registry = new SessionRegistry(config, clock, sessionQuota);
+  // Changed by `reload`.
+  const caps = { maxSessions: config.maxSessions, maxSessionsPerUser: config.maxSessionsPerUser };
+  const sessionQuota = store && new SessionQuota({ store: store.server.quota, caps, leaseMs: config.nodeLease });
+  const registry = new SessionRegistry(caps, clock, sessionQuota);
   const cluster = store && sessionQuota && new Cluster({ config, store, registry, sessionQuota, users, clock, log });
   const watchers = startObservers({
     setup,
@@ -93,7 +94,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const requestStates = new RequestStates(store?.server.requestStates ?? memoryRequestStates(clock), clock);
   const subscriptions = new Subscriptions({ changes, clock, serverInfo: embedding.serverInfo });
   const stateless = { browsersOf, responseMemory, requestStates, changes, subscriptions };
-  return { registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
+  return { caps, registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
 }
 
 /** The configured default groups apply to the built-in tools; an embedder's tools are all listed unless groups are selected. */

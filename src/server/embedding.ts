@@ -8,6 +8,7 @@ import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
+import { allSkills } from '../mcp/skills.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
 import type { Secrets } from '../mcp/secrets.js';
 import type { Implementation, PrepareBrowser } from '../mcp/methodContext.js';
@@ -22,7 +23,7 @@ import { allTools } from '../tools/allTools.js';
 /** What an embedder defines; each default is that of this package's own server. */
 export interface Embedding {
   /**
-   * Default: every tool of this package, with its prompts and instructions. The tools of an embedder are all listed unless
+   * Default: every tool of this package, with its prompts, skills and instructions. The tools of an embedder are all listed unless
    * `options.tools` selects groups; if no tool needs a browser, none is started and `pool` is not needed.
    */
   readonly tools?: readonly Tool[];
@@ -96,6 +97,7 @@ export function compileEmbedding(embedding: Setup, groups: readonly string[]): C
     features: compileFeatures({
       instructions: embedding.instructions ?? (usesDefaults ? instructions : undefined),
       prompts: embedding.prompts ?? (usesDefaults ? allPrompts : []),
+      skills: usesDefaults ? allSkills : [],
       resources: embedding.resources ?? [],
       isExtensible: embedding.onSession !== undefined,
     }),

@@ -66,7 +66,9 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
     response.json({ users: (await users.list()).map(describeUser) });
   };
   const listTokens: RouteHandler = async (request, response) => {
-    response.json({ tokens: (await users.get(userIdOf(request))).tokens.map(describeToken) });
+    const { tokens } = await users.get(userIdOf(request));
+    const uses = await users.lastUses(tokens.map(({ id }) => id));
+    response.json({ tokens: tokens.map((token) => describeToken(token, uses.get(token.id))) });
   };
   const listBrowsers: RouteHandler = async (request, response) => {
     response.json({ browsers: (await users.get(userIdOf(request))).browsers });
@@ -196,9 +198,9 @@ function describeUser({ tokens, browsers, ...user }: StoredUser): object {
   return { ...user, tokens: tokens.length, browsers: browsers.length };
 }
 
-/** Without the hash. */
-function describeToken({ hash: _hash, ...token }: StoredToken): Omit<StoredToken, 'hash'> {
-  return token;
+/** Without the hash. `lastUse`: in milliseconds; undefined if it was never used. */
+function describeToken({ hash: _hash, ...token }: StoredToken, lastUse?: number): object {
+  return { ...token, ...(lastUse !== undefined && { lastUsedAt: new Date(lastUse).toISOString() }) };
 }
 
 function hasOnlyHostAndPath(text: string): boolean {

@@ -80,7 +80,7 @@ function listSessions({ registry, clock, nodeName, otherNodeListings }: Operatio
 function closeSession(deps: OperationsRoutesDeps): RouteHandler {
   const { registry } = deps;
   return async (request, response) => {
-    const sessionId = String(request.params['id']);
+    const sessionId = await wholeSessionId(deps, String(request.params['id']));
     const forwarded = { sessionId, caller: 'anyone', request, response, body: undefined } as const;
     if (registry.peek(sessionId) === undefined && (await forwardToOwner(deps, forwarded))) return;
     const session = registry.find(sessionId, 'anyone');
@@ -88,6 +88,15 @@ function closeSession(deps: OperationsRoutesDeps): RouteHandler {
     await session.ended;
     response.status(204).end();
   };
+}
+
+/** The id of an open session by what the inspector is told of it; any other text as it is. */
+async function wholeSessionId({ registry, otherNodeListings }: OperationsRoutesDeps, id: string): Promise<string> {
+  if (id.length !== shortSessionId(id).length) return id;
+  const own = registry.list().find((session) => shortSessionId(session.id) === id);
+  if (own !== undefined) return own.id;
+  const remote = (await otherNodeListings()).flatMap(({ sessions }) => sessions);
+  return remote.find((session) => shortSessionId(session.id) === id)?.id ?? id;
 }
 
 const sessionPollMs = 1_000;

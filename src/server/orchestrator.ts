@@ -2,7 +2,7 @@ import type { Application } from 'express';
 import { probeBrowser } from '../browser/process/attachBrowser.js';
 import { systemClock, type Clock } from '../clock.js';
 import { MemoryEventLog } from '../cluster/eventLog.js';
-import { defineConfig } from '../config/config.js';
+import { defineConfig, type Config } from '../config/config.js';
 import { readSecrets } from '../config/secretsFile.js';
 import { hidingLog, silentLog } from '../log.js';
 import { Secrets } from '../mcp/secrets.js';
@@ -15,7 +15,8 @@ import { createAdmission } from '../transport/admission.js';
 import { BodyMemory } from '../transport/bodyMemory.js';
 import { serveStatelessOver } from '../transport/statelessPipe.js';
 import { OpenResponses } from '../transport/openResponses.js';
-import { type ConnectionTransport, openConnectionSession } from '../transport/transport.js';
+import { SdkTransport, type McpTransport } from '../transport/stdio.js';
+import { ConnectionTransport, openConnectionSession } from '../transport/transport.js';
 import { createApp, type AppDeps, type UpgradeListener } from './app.js';
 import { buildParts, openStores, type ServerParts, type Stores } from './composition.js';
 import type { OrchestratorOptions, Setup } from './embedding.js';
@@ -36,10 +37,18 @@ export interface Orchestrator {
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   /** Resolves with true once sessions are accepted, with false if the server closes before. Many nodes wait for their store. */
   whenReady(): Promise<boolean>;
-  /** Opens a session over the caller's transport, for the local user. Throws a `Refusal`: nothing was created. */
-  connect(transport: ConnectionTransport): Session;
+  /**
+   * Opens a session over the caller's transport, such as the server's end of the SDK's `InMemoryTransport`, for the local
+   * user. Throws a `Refusal`, or a `TypeError` on what is no transport: nothing was created.
+   */
+  connect(transport: ConnectionTransport | McpTransport): Session;
   /** The document of `GET /health`. */
   health(): Promise<Health>;
+  /**
+   * Takes over what can change while it runs: `--secrets` (the file is read again), `--max-sessions` and
+   * `--max-sessions-per-user`. Throws a `ConfigError` on a file that cannot be read: nothing has changed then.
+   */
+  reload(config: Pick<Config, 'secrets' | 'maxSessions' | 'maxSessionsPerUser'>): void;
   /** Notifies every client that subscribed to a resource of its change. */
   resourceUpdated(uri: string): void;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
@@ -104,11 +113,16 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     upgrade,
     registry,
     health: watchers.health,
+    reload: ({ secrets, maxSessions, maxSessionsPerUser }) => {
+      setup.secrets.replace(readSecrets(secrets));
+      Object.assign(parts.caps, { maxSessions, maxSessionsPerUser });
+    },
     resourceUpdated: (uri) => {
       for (const session of registry.list()) session.server.resourceUpdated(uri);
       stateless.changes.publish({ method: 'notifications/resources/updated', uri });
     },
-    connect: (channel) => {
+    connect: (transport) => {
+      const channel = channelOf(transport);
       const request = { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel };
       const session = openConnectionSession(deps, request);
       serveStatelessOver(deps, session, channel);
@@ -129,6 +143,16 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
       await watchers.close();
     },
   };
+}
+
+function channelOf(transport: ConnectionTransport | McpTransport): ConnectionTransport {
+  if (transport instanceof ConnectionTransport) return transport;
+  const methods = ['start', 'send', 'close'] as const;
+  if (typeof transport === 'object' && methods.every((name) => typeof transport[name] === 'function'))
+    return new SdkTransport(transport);
+  throw new TypeError(
+    'connect() takes an MCP transport, such as one of the pair of InMemoryTransport.createLinkedPair(): an object with start, send and close.',
+  );
 }
 
 /** The dependencies of the routes. */

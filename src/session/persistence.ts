@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease, ResumeState } from '../browser/pool/browserLease.js';
 import type { McpServer } from '../mcp/mcpServer.js';
+import { Refusal } from '../errors/errors.js';
 import type { Principal } from '../tenancy/principal.js';
 import { logLevels } from '../tools/client.js';
 import type { Channel } from './channel.js';
@@ -13,8 +14,12 @@ const actorSnapshot = z.looseObject({
   children: z.record(z.string(), z.unknown()),
 });
 
+const snapshotVersion = 1;
+
 /** The snapshot of a session for another node: actor state, client facts and transport state. */
 const sessionSnapshot = z.object({
+  /** Raised by a change that an older server would misread. */
+  version: z.number().default(snapshotVersion),
   actor: actorSnapshot,
   principal: z.object({ issuer: z.string(), user: z.string(), credentialId: z.string().exactOptional() }),
   /** The value of `?tools=`. */
@@ -45,7 +50,16 @@ const sessionSnapshot = z.object({
 
 export type SessionSnapshot = z.infer<typeof sessionSnapshot>;
 
-export const parseSnapshot = (text: string): SessionSnapshot => sessionSnapshot.parse(JSON.parse(text));
+/** Throws `draining` on a snapshot of a newer server: this one leaves the session to a node that can read it. */
+export function parseSnapshot(text: string): SessionSnapshot {
+  const stored: unknown = JSON.parse(text);
+  const { data } = z.object({ version: z.number() }).safeParse(stored);
+  if (data !== undefined && data.version > snapshotVersion)
+    throw new Refusal('draining', {
+      detail: 'The session is of a newer version of the server: another node continues it.',
+    });
+  return sessionSnapshot.parse(stored);
+}
 
 /** The parts of a session that its snapshot is taken from. */
 interface PersistableSession {
@@ -81,6 +95,7 @@ export function persistSnapshots(session: PersistableSession, write: (snapshot: 
 function snapshotOf(session: PersistableSession): unknown {
   const { actor, principal, server, channel, createdAt, browserUrl, groups, profile, browserLease } = session;
   return {
+    version: snapshotVersion,
     ...{ actor: actor.getPersistedSnapshot(), principal, groups, profile, browserUrl, createdAt },
     ...{ browser: browserLease?.resumeState ?? null },
     ...{ server: server.snapshot(), channel: channel.snapshot?.() },

@@ -2,6 +2,7 @@ import {
   emptyDocument,
   parseUserDocument,
   type DocumentChange,
+  type TokenUses,
   type UserDocument,
   type UserStore,
 } from './userDocument.js';
@@ -12,6 +13,8 @@ export interface VersionedText {
   read(knownVersion: number): Promise<{ readonly version: number; readonly text: string } | null>;
   /** Replaces version `knownVersion` and notifies subscribers. False: another version has been written meanwhile. */
   write(text: string, knownVersion: number): Promise<boolean>;
+  /** Beside the text: neither its version nor its subscribers know of them. */
+  readonly uses: TokenUses;
   /** Resolves when the subscription is active. A notification may be lost. */
   subscribe(onWritten: () => void): Promise<void>;
 }
@@ -27,6 +30,10 @@ export class SharedUserStore implements UserStore {
 
   constructor(shared: VersionedText) {
     this.#text = shared;
+  }
+
+  get uses(): TokenUses {
+    return this.#text.uses;
   }
 
   get document(): UserDocument {

@@ -46,7 +46,15 @@ export type DocumentChange<Result> = (document: UserDocument) => {
   readonly result: Result;
 };
 
+/** When tokens were used last, in milliseconds, by their ids. Beside the document, which changes for less. */
+export interface TokenUses {
+  record(uses: ReadonlyMap<string, number>): Promise<void>;
+  /** Without those that were never used. */
+  read(tokenIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+}
+
 export interface UserStore {
+  readonly uses: TokenUses;
   /** The last version that this process has read or written. */
   readonly document: UserDocument;
   /** Reads the changes of other processes. */

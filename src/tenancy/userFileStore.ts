@@ -1,11 +1,13 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { codeOf, messageOf, Refusal } from '../errors/errors.js';
 import {
   emptyDocument,
   parseUserDocument,
   UserStoreError,
   type DocumentChange,
+  type TokenUses,
   type UserDocument,
   type UserStore,
 } from './userDocument.js';
@@ -27,7 +29,8 @@ interface PendingChange {
 export async function openUserFileStore(folder: string): Promise<UserFileStore> {
   const unlock = await lockDataFolder(folder);
   try {
-    return new UserFileStore(folder, await loadDocument(join(folder, fileName)), unlock);
+    const document = await loadDocument(join(folder, fileName));
+    return new UserFileStore(folder, document, await loadUses(join(folder, usesFileName)), unlock);
   } catch (error) {
     await unlock();
     throw error;
@@ -35,6 +38,8 @@ export async function openUserFileStore(folder: string): Promise<UserFileStore> 
 }
 
 const fileName = 'users.json';
+/** Of less worth than the users: one that is missing or damaged is begun again. */
+const usesFileName = 'token-uses.json';
 
 /**
  * One JSON document, in memory and on disk. A change becomes visible, and is acknowledged, only after the document has been
@@ -45,12 +50,14 @@ export class UserFileStore implements UserStore {
   readonly #file: string;
   readonly #folder: string;
   readonly #unlock: () => Promise<void>;
+  #uses: ReadonlyMap<string, number>;
   #document: UserDocument;
   #pending: PendingChange[] = [];
   #writing: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(folder: string, document: UserDocument, unlock: () => Promise<void>) {
+  constructor(folder: string, document: UserDocument, uses: ReadonlyMap<string, number>, unlock: () => Promise<void>) {
+    this.#uses = uses;
     this.#folder = folder;
     this.#file = join(folder, fileName);
     this.#document = document;
@@ -60,6 +67,16 @@ export class UserFileStore implements UserStore {
   get document(): UserDocument {
     return this.#document;
   }
+
+  readonly uses: TokenUses = {
+    record: async (uses) => {
+      const ids = new Set(this.#document.users.flatMap(({ tokens }) => tokens.map(({ id }) => id)));
+      this.#uses = new Map([...this.#uses, ...uses].filter(([id]) => ids.has(id)));
+      const file = join(this.#folder, usesFileName);
+      await writeFileAtomically(this.#folder, file, JSON.stringify(Object.fromEntries(this.#uses)));
+    },
+    read: async (ids) => new Map([...this.#uses].filter(([id]) => ids.includes(id))),
+  };
 
   /** Does nothing: the folder is locked, so no other process changes the document. */
   async refresh(): Promise<void> {
@@ -154,6 +171,15 @@ async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
     throw new UserStoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, {
       cause: error,
     });
+  }
+}
+
+async function loadUses(file: string): Promise<ReadonlyMap<string, number>> {
+  try {
+    const stored: unknown = JSON.parse(await readFile(file, 'utf8'));
+    return new Map(Object.entries(z.record(z.string(), z.number()).parse(stored)));
+  } catch {
+    return new Map();
   }
 }
 

@@ -19,6 +19,9 @@ import { SharedUserStore, type VersionedText } from './sharedUserStore.js';
 import { openUserFileStore, storageFailure } from './userFileStore.js';
 import { hashSecret, hasTokenFormat, generateToken, hashesEqual } from './bearerToken.js';
 
+/** How often uses of tokens are recorded, at most. */
+const useIntervalMs = 60_000;
+
 /** The store is one document: these limits keep it small. */
 const maxUsers = 10_000;
 const maxTokens = 100;
@@ -55,6 +58,9 @@ export class Users {
   #applyingRemovals: Promise<void> = Promise.resolve();
   /** Called with the records removed here or at another node. A change resolves after the returned promise. */
   onRemoved: (removed: RemovedRecords) => Promise<void> = () => Promise.resolve();
+  /** Uses that are not recorded yet. */
+  readonly #uses = new Map<string, number>();
+  #usesRecordedAt = -Infinity;
   #tokenIndex: { readonly document: UserDocument; readonly byHash: TokenIndex } | undefined;
 
   constructor(options: UsersOptions) {
@@ -81,6 +87,7 @@ export class Users {
 
   /** Waits for the current write and closes the store for good. Idempotent. */
   async close(): Promise<void> {
+    if (this.#store !== undefined && this.#uses.size > 0) await this.#recordUses();
     this.#isClosed = true;
     const store = await this.#store?.catch(() => undefined);
     await store?.close();
@@ -186,8 +193,34 @@ export class Users {
     if (found === undefined || !hashesEqual(found.token.hash, hash) || !this.#isUnexpired(found.token))
       return undefined;
     const { id: credentialId, expiresAt } = found.token;
+    this.#noteUse(credentialId);
     const principal = { issuer: localIssuer, user: found.userId, credentialId };
     return expiresAt === undefined ? principal : { ...principal, expiresAt: Date.parse(expiresAt) };
+  }
+
+  /** When tokens were used last, in milliseconds. Uses at other nodes may be a minute late. */
+  async lastUses(tokenIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const recorded = await translateStoreError((await this.#openedStore()).uses.read(tokenIds));
+    return new Map([...recorded, ...[...this.#uses].filter(([id]) => tokenIds.includes(id))]);
+  }
+
+  #noteUse(tokenId: string): void {
+    const now = this.#options.clock.now();
+    this.#uses.set(tokenId, now);
+    if (now - this.#usesRecordedAt < useIntervalMs) return;
+    this.#usesRecordedAt = now;
+    void this.#recordUses();
+  }
+
+  /** What cannot be written is kept for the next time. Never rejects. */
+  async #recordUses(): Promise<void> {
+    const uses = new Map(this.#uses);
+    try {
+      await (await this.open()).uses.record(uses);
+      for (const [id, at] of uses) if (this.#uses.get(id) === at) this.#uses.delete(id);
+    } catch {
+      // The next use tries again.
+    }
   }
 
   /** Whether the token of a principal is still valid. True for a principal without a token of this server. */

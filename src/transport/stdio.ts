@@ -1,11 +1,14 @@
 import type { Readable, Writable } from 'node:stream';
+import type { Transport as McpTransport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
-import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
+import { codeOf, messageOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import { textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
 import { receiveText, ConnectionTransport } from './transport.js';
+
+export type { McpTransport };
 
 export interface StdioOptions {
   readonly clock: Clock;
@@ -191,5 +194,84 @@ export class LineReader {
     } catch {
       return { fault: 'parse_error' };
     }
+  }
+}
+
+/**
+ * The server's end of an MCP transport of the SDK, such as one of its `InMemoryTransport`, for embedders who test in-process.
+ * `announce` starts it; what its client has sent before waits in it. If the set-up of the session fails, the first request
+ * is answered with the cause.
+ */
+export class SdkTransport extends ConnectionTransport {
+  readonly kind = 'stdio';
+  readonly #transport: McpTransport;
+  #state: 'pending' | 'open' | 'refusing' | 'closed' = 'pending';
+  #refusal: Refusal | null = null;
+
+  constructor(transport: McpTransport) {
+    super();
+    this.#transport = transport;
+    transport.onclose = () => this.#closed();
+    transport.onerror = (error) => this.onerror?.(error);
+  }
+
+  announce(sessionId: string): void {
+    if (this.#state !== 'pending') return;
+    this.#state = 'open';
+    this.sessionId = sessionId;
+    this.#start();
+  }
+
+  deliver(message: JSONRPCMessage): void {
+    if (this.#state === 'open') this.#send(message);
+  }
+
+  end({ refusal }: CloseNotice): void {
+    if (this.#state !== 'pending') {
+      void this.close();
+      return;
+    }
+    this.#state = 'refusing';
+    this.#refusal = refusal;
+    this.#start();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#closed();
+    await this.#transport.close();
+  }
+
+  /** Deferred: the session is still entering its state. Without a handler the transport keeps what comes before. */
+  #start(): void {
+    queueMicrotask(() => {
+      this.#transport.onmessage = (message) => void this.#receive(message);
+      this.#transport.start().catch((error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })));
+    });
+  }
+
+  async #receive(message: unknown): Promise<void> {
+    if (this.#state === 'closed') return;
+    const response = await receiveText(JSON.stringify(message), {
+      receive: (received) => {
+        if (this.#refusal === null) return this.onmessage?.(received);
+        if ('id' in received && 'method' in received) throw this.#refusal;
+      },
+      failed: (error) => this.onerror?.(error),
+    });
+    if (response !== null) this.#send(response);
+    if (response !== null && this.#refusal !== null) await this.close();
+  }
+
+  #send(message: JSONRPCMessage | JsonRpcErrorResponse): void {
+    this.#transport
+      .send(message as JSONRPCMessage)
+      .catch((error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })));
+  }
+
+  #closed(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.onclose?.();
   }
 }

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import puppeteer from 'puppeteer-core';
-import { attachBrowser } from '../../src/browser/process/attachBrowser.js';
+import { attachBrowser, headersOf } from '../../src/browser/process/attachBrowser.js';
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { Refusal } from '../../src/errors/errors.js';
 import {
@@ -251,6 +252,61 @@ describe("a user's own browser, in a pool that launches others", () => {
     expect(await opening).toBeInstanceOf(Error);
     expect(test.pool.health()).toMatchObject({ total: 0 });
   });
+});
+
+describe('the running Chrome of the user', () => {
+  let chrome: UserChrome;
+  let test: TestPool;
+
+  beforeAll(async () => {
+    chrome = await startUserChrome();
+    test = await openTestPool({ browser: 'attach', browserAutoConnect: true, userDataDir: chrome.folder });
+  });
+
+  afterAll(async () => {
+    expect(await test.close()).toEqual([]);
+    await chrome.end();
+  });
+
+  it('is found by its profile, and asked for one connection by all sessions; when it ends, nothing asks by itself', async () => {
+    const leases = ['one', 'two'].map((id) => test.pool.lease(leaseRequest('profile', id), recordingListener()));
+    const [first, second] = await Promise.all(leases.map(withFirstPage));
+    expect(first).toMatchObject({ mode: 'attach', isolation: 'profile' });
+    expect(second?.browser).toBe(first?.browser);
+    expect(test.pool.ledger.connections).toEqual({ opened: 1, closed: 0 });
+    await chrome.end();
+    await waitUntil(() => test.pool.health().failed === 1);
+    await Promise.all(leases.map((lease) => lease.release()));
+    const after = test.pool.lease(leaseRequest('profile', 'three'), recordingListener());
+    const refused = expect(after.browser()).rejects;
+    await refused.toMatchObject({
+      reason: 'browser_unreachable',
+      message: expect.stringContaining('chrome://inspect'),
+    });
+    await after.release();
+  });
+});
+
+it('sends the headers of --browser-header with the request for the address and with the upgrade', async () => {
+  const seen: unknown[] = [];
+  const server = createHttpServer((request, response) => {
+    seen.push(request.headers.authorization);
+    const { port } = server.address() as AddressInfo;
+    response.end(JSON.stringify({ webSocketDebuggerUrl: `ws://127.0.0.1:${port}/devtools` }));
+  });
+  server.on('upgrade', (request, socket) => {
+    seen.push(request.headers.authorization);
+    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const headers = headersOf(['Authorization: Bearer a: b']);
+  const { signal } = new AbortController();
+  const attaching = attachBrowser({ url, headers, signal, ledger: createResourceLedger() });
+  await expect(attaching).rejects.toThrow('403');
+  expect(seen).toEqual(['Bearer a: b', 'Bearer a: b']);
+  server.close();
 });
 
 describe('attaching to nothing', () => {

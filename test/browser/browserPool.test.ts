@@ -1,6 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ToolError } from '../../src/errors/errors.js';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
@@ -290,4 +293,30 @@ describe('a pool that launches browsers', () => {
     const folders = (await readdir(`${test.folder}/${run}`)).filter((name) => name !== 'owner');
     expect(folders).toHaveLength(1);
   });
+});
+
+it('keeps the profile of --user-data-dir for the next start, shares its tabs, and refuses one that is in use', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'profile-test-'));
+  const userDataDir = join(folder, 'profile');
+  const site = createServer((_asked, answer) => answer.end('a page')).listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  const url = `http://127.0.0.1:${(site.address() as AddressInfo).port}/`;
+  const first = await openTestPool({ userDataDir, isolation: 'profile' });
+  const leases = ['one', 'two'].map((id) => first.pool.lease(leaseRequest('profile', id), recordingListener()));
+  const [one, two] = await Promise.all(leases.map(withFirstPage));
+  expect(one).toMatchObject({ mode: 'launch', isolation: 'profile' });
+  expect(two?.browser).toBe(one?.browser);
+  await one?.page(1).page.goto(url);
+  await one?.page(1).page.evaluate(`document.cookie = 'kept=yes; max-age=3600'`);
+  const second = await openTestPool({ userDataDir, isolation: 'profile' });
+  const refused = expect(second.pool.lease(leaseRequest('profile'), recordingListener()).browser()).rejects;
+  await refused.toThrow(/--user-data-dir \S+ is in use by another Chrome \(process \d+\): quit it/);
+  expect(await first.close()).toEqual([]);
+  const again = await withFirstPage(second.pool.lease(leaseRequest('profile', 'three'), recordingListener()));
+  await again.page(1).page.goto(url);
+  expect(await again.page(1).page.evaluate('document.cookie')).toBe('kept=yes');
+  expect(await second.close()).toEqual([]);
+  site.close();
+  site.closeAllConnections();
+  await rm(folder, { recursive: true, force: true });
 });

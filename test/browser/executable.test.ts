@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findExecutable } from '../../src/browser/process/executable.js';
+import { findExecutable, findRunningChrome } from '../../src/browser/process/executable.js';
 import { launchBrowser } from '../../src/browser/process/launchBrowser.js';
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { chromium } from '../support/chromium.js';
@@ -42,6 +42,24 @@ describe('the browser to launch', () => {
 
   it.each(['', 'plain'])('is refused when it is no executable file: "%s"', async (name) => {
     await expect(findExecutable({ executablePath: join(folder, name) })).rejects.toThrow('not an executable file');
+  });
+
+  it('of a channel that is not installed is refused by the name of the flag, before CHROME_PATH', async () => {
+    const refused = findExecutable({ channel: 'canary', chromePath: script });
+    await expect(refused).rejects.toThrow(/^--channel canary: there is no such Chrome .*--executable-path/);
+  });
+
+  it('is looked for among those that run by what it wrote into its profile', async () => {
+    const userDataDir = await mkdtemp(join(folder, 'profile-'));
+    const ports = join(userDataDir, 'DevToolsActivePort');
+    const missing = expect(findRunningChrome({ userDataDir })).rejects;
+    await missing.toThrow(
+      /^No Chrome allows remote debugging: .*DevToolsActivePort.*chrome:\/\/inspect\/#remote-debugging/,
+    );
+    await writeFile(ports, 'half of it');
+    await expect(findRunningChrome({ userDataDir })).rejects.toThrow('No Chrome allows remote debugging');
+    await writeFile(ports, '9333\n/devtools/browser/0-1\n');
+    expect(await findRunningChrome({ userDataDir })).toBe('ws://127.0.0.1:9333/devtools/browser/0-1');
   });
 
   it('that exits and writes nothing is refused with how it ended', async () => {

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { call } from '../../src/cli/call.js';
 import { findRunningServer } from '../../src/server/portHolder.js';
 import { endNamedSession, listNamedSessions } from '../../src/cli/namedSessions.js';
-import { selftest } from '../../src/cli/selftestCommand.js';
+import { selftest } from '../../src/selftest/runSelftest.js';
 import { ToolError } from '../../src/errors/errors.js';
 import { defineTextTool, defineTool } from '../../src/tools/defineTool.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { doctor } from '../../src/cli/doctor.js';
 import { startTestServer } from '../support/testServer.js';
@@ -18,7 +18,7 @@ describe('doctor', () => {
       headless: true,
       dataDir: join(temporaryFolder, '../doctor-users-of-this-test'),
     };
-    const how = { sandbox: 'auto', proxyServer: undefined, chromeArg: [] } as const;
+    const how = { sandbox: 'auto', proxyServer: undefined, chromeArg: [], browserAutoConnect: false } as const;
     const defaults = { ...own, ...how, browserUrl: undefined, executablePath: undefined, redisUrl: undefined };
     return doctor({
       config: { ...defaults, ...config },
@@ -76,6 +76,30 @@ describe('doctor', () => {
     expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +fix: .*--redis-url/);
     expect(text).not.toContain('correct-horse');
     expect(lines.at(-1)).toBe('5 of 8 checks failed.');
+  });
+
+  it('says what a running Chrome has to allow, and whose profile is in use, without asking anybody', async () => {
+    const profile = await mkdtemp(join(tmpdir(), 'doctor-profile-'));
+    expect(await run({ browserAutoConnect: true, userDataDir: profile })).toBe(1);
+    expect(lines.join('\n')).toMatch(
+      /problem +running Chrome: No Chrome allows remote debugging: .*chrome:\/\/inspect/,
+    );
+    const listener = createServer().listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const { port } = listener.address() as AddressInfo;
+    await writeFile(join(profile, 'DevToolsActivePort'), `${port}\n/devtools/browser/x`);
+    await run({ browserAutoConnect: true, userDataDir: profile });
+    expect(lines.join('\n')).toMatch(/ok +running Chrome: it listens at 127\.0\.0\.1:\d+, and will ask its user/);
+    listener.close();
+    await once(listener, 'close');
+    await run({ browserAutoConnect: true, userDataDir: profile });
+    expect(lines.join('\n')).toMatch(/problem +running Chrome: nothing answers at .*\n +fix: start Chrome/);
+    await symlink(`${hostname()}-${process.pid}`, join(profile, 'SingletonLock'));
+    await run({ userDataDir: profile, executablePath: '/nowhere' });
+    expect(lines.join('\n')).toMatch(
+      /problem +profile: --user-data-dir \S+ is in use by another Chrome \(process \d+\)/,
+    );
+    await rm(profile, { recursive: true });
   });
 
   it('says that the port is taken by a server of ours, which is no problem', async () => {

@@ -34,6 +34,7 @@ async function runIn(environment: Record<string, string>, ...args: string[]) {
     },
     sessions: note('sessions'),
     completion: note('completion'),
+    skills: note('skills'),
   };
   const code = await runProgram(args, environment, commands, (line) => void errors.push(line));
   return { code, errors, ran, request: requests[0] };
@@ -61,6 +62,7 @@ test.each([
   ['a call of nothing', ['call'], /Name a tool, or a --file of calls/],
   ['a script that is not there', ['call', '--file', '/nowhere'], /--file \/nowhere: ENOENT/],
   ['a session name that is a path', ['call', '--session', '../x', 'list_pages'], /--session: "..\/x" is not allowed/],
+  ['something else to do with skills', ['skills', 'remove'], /Allowed choices are list, install/],
   ['arguments without a tool', ['call', '{}'], /Expected the name of a tool: \{\}/],
 ])('%s: one line, exit 2, and nothing is run', async (_, args, line) => {
   const { code, errors, ran } = await run(...args);

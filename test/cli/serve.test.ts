@@ -4,6 +4,8 @@ import { serve } from '../../src/cli/serve.js';
 import { ConfigError, defineConfig, type Options } from '../../src/config/config.js';
 import { createOrchestrator } from '../../src/server/orchestrator.js';
 import { silentLog, type Log } from '../../src/log.js';
+import { initialize } from '../support/messages.js';
+import { RawMcp } from '../support/rawMcp.js';
 
 const start = (options: Options, search = {}, log = silentLog) =>
   serve(defineConfig({ port: 0, ...options }), search, log);
@@ -41,4 +43,22 @@ test('a port in use is one error, and no line of the log', async () => {
 
 test('a server in code refuses an unknown tool group as it refuses any wrong option', async () => {
   await expect(createOrchestrator({ options: { tools: ['foo'] } })).rejects.toBeInstanceOf(ConfigError);
+});
+
+test('SIGHUP takes over what can change, names what needs a restart, and a wrong value changes nothing', async () => {
+  const lines: unknown[] = [];
+  const note: Log['info'] = (message, fields) => void lines.push({ message, ...fields });
+  const running = await start({ prewarm: 0, lease: 'lazy' }, {}, { ...silentLog, info: note, error: note });
+  const first = await new RawMcp(running.url).initialize();
+  const wanted = { port: 4000, maxSessionsPerUser: 1, logLevel: 'debug' } as const;
+  const config = running.reload(() => defineConfig(wanted));
+  expect(config).toMatchObject({ port: 0, maxSessionsPerUser: 1, logLevel: 'debug' });
+  const said = { message: 'configuration reloaded', changed: '--max-sessions-per-user --log-level' };
+  expect(lines.at(-1)).toEqual({ ...said, needsRestart: '--port --lease --prewarm' });
+  const refused = await new RawMcp(running.url).post(initialize(1));
+  expect(refused.status).toBe(429);
+  expect(running.reload(() => defineConfig({ port: 'x' }))).toBe(config);
+  expect(lines.at(-1)).toMatchObject({ message: 'configuration not reloaded: nothing has changed' });
+  await first.delete();
+  await running.close();
 });

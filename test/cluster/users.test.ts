@@ -58,7 +58,7 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     const stream = await new RawSse(other.url, { headers: bearer(token) }).whenAnnounced();
     expect(other.served.orchestrator.registry.list()[0]?.user).toBe(user);
     const tokens = (await other.sendAsOperator('GET', `/api/users/${user}/tokens`)).json;
-    expect(tokens).toMatchObject({ tokens: [{ id }] });
+    expect(tokens).toMatchObject({ tokens: [{ id, lastUsedAt: expect.stringMatching(/Z$/) }] });
     expect(JSON.stringify(tokens)).not.toContain(token);
     const wrong = new RawSse(other.url, { headers: bearer(`gr_${'x'.repeat(43)}`) });
     await wrong.whenClosed();
@@ -176,4 +176,15 @@ test('[C-SHARED][C-STORE] without Redis a user cannot be registered, and who is 
   const posted = await stream.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, bearer(token));
   expect(posted.status).toBe(202);
   await stream.disconnect();
+});
+
+test('[C-SHARED] a node does not join a store whose keys a newer version wrote, and says so in one line', async () => {
+  const client = await createClient({ url: redis.url }).connect();
+  await client.set('greenroom:format', '2');
+  const store = redisStore(redis);
+  const refused = expect(store.open()).rejects;
+  await refused.toThrow(/^The Redis of --redis-url was written by a newer version of the server \(format 2; .*\.$/);
+  await store.close();
+  await client.del('greenroom:format');
+  client.destroy();
 });

@@ -293,3 +293,28 @@ test('flags for Chrome are taken one by one, and none by which the server reache
       /--chrome-arg: .* is not allowed\. Allowed: a flag such as/,
     );
 });
+
+test.each<[Record<string, unknown>, string]>([
+  [{ browser: 'launch', browserAutoConnect: true }, '--browser launch contradicts --browser-auto-connect: leave one'],
+  [{ browserUrl: 'http://a:1', browserAutoConnect: true }, '--browser-auto-connect finds the browser itself'],
+  [{ browserUrl: 'http://a:1', userDataDir: '/p' }, '--user-data-dir is for a Chrome of this machine'],
+  [{ channel: 'beta', executablePath: '/p' }, '--channel finds the Chrome and contradicts --executable-path'],
+  [{ channel: 'beta', browserUrl: 'http://a:1' }, '--channel finds the Chrome and contradicts --browser-url'],
+  [{ userDataDir: '/p', isolation: 'context' }, '--user-data-dir is one profile that sessions share'],
+  [{ browserHeader: 'A: b' }, '--browser-header is for a browser that is attached to: add --browser-url'],
+  [
+    { browserHeader: 'no header', browserUrl: 'http://a:1' },
+    '--browser-header: the value is not allowed. Allowed: `Name',
+  ],
+  [{ isolation: 'profile' }, '--isolation profile needs a browser to attach to: add --browser-url, or --user-data-dir'],
+  [{ browser: 'attach' }, '--browser attach needs --browser-url, for example http://127.0.0.1:9222, or --browser-auto'],
+  [{ channel: 'nightly' }, '--channel: "nightly" is not allowed. Allowed: one of stable, beta, dev, canary'],
+])('[C-CONFIG] of browsers that are there already, %j is refused in one line', (given, line) => {
+  expect(complaint(() => defineConfig(given))).toContain(line);
+});
+
+test('[C-CONFIG] a profile that exists once is shared by the sessions of a user', () => {
+  expect(defineConfig({ userDataDir: '/p' })).toMatchObject({ browser: 'launch', isolation: 'profile' });
+  expect(defineConfig({ browserAutoConnect: true })).toMatchObject({ browser: 'attach', isolation: 'profile' });
+  expect(defineConfig({ browserAutoConnect: true, userDataDir: '/p', channel: 'beta' }).isolation).toBe('profile');
+});

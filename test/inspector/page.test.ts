@@ -97,6 +97,29 @@ describe('one server', () => {
     await client.close();
   });
 
+  test('[C-INSPECTOR] a failed call has its reason, calls are told from the rest, and a session can be ended', async () => {
+    const client = await connectClient(served.url);
+    await client.callTool({ name: 'fail', arguments: { how: 'tool' } });
+    await client.callTool({ name: 'echo', arguments: { value: 'x' } });
+    const id = served.orchestrator.registry.list().at(-1)?.id.slice(0, 8);
+    const watching = await watch(served.url);
+    await watching.go(`#/session/${id}`, lit('active.serving.idle'));
+    await watching.shows('.timeline .call.failed .reason', 'No page is open');
+    const rows = async (): Promise<number> => (await watching.page.$$('.timeline li')).length;
+    const all = await rows();
+    await watching.page.click('.tabs [aria-label=Entries] button:last-child');
+    expect([await rows(), all > 3]).toEqual([1, true]);
+    expect(await watching.violations()).toEqual([]);
+    watching.page.once('dialog', (dialog) => void dialog.accept());
+    await watching.page.click('button.end');
+    await watching.shows(lit('closed'));
+    await watching.shows('.heading .chip', 'operator-closed');
+    await watching.go('#/overview', '.overview');
+    await watching.shows('.tiles', 'calls a minute');
+    expect(watching.errors).toEqual([]);
+    await client.close().catch(() => undefined);
+  });
+
   test('[C-INSPECTOR] what is said is shown to those who ask, and what is private in it is told by its length', async () => {
     const client = await connectClient(served.url);
     const session = served.orchestrator.registry.list().at(-1);

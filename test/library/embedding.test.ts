@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
@@ -214,4 +215,28 @@ test.each([
   expect(JSON.stringify(answer)).toContain('greenroom://resources/');
   await stream.disconnect();
   await served.close();
+});
+
+test('[C-LIBRARY] a test in the same process connects by the in-memory transport of the SDK; what is none is named', async () => {
+  const fail = new Refusal('setup_failed', { detail: 'No notes today.' });
+  let isBroken = false;
+  const orchestrator = await createOrchestrator({
+    tools: [hello],
+    onSession: () => {
+      if (isBroken) throw fail;
+    },
+  });
+  const client = new Client({ name: 'in memory', version: '1' });
+  const [near, far] = InMemoryTransport.createLinkedPair();
+  const session = orchestrator.connect(far);
+  await client.connect(near);
+  expect(await client.callTool({ name: 'hello', arguments: {} })).toMatchObject({ content: [{ text: 'Hello.' }] });
+  await client.close();
+  await session.ended;
+  isBroken = true;
+  const [nearer, farther] = InMemoryTransport.createLinkedPair();
+  orchestrator.connect(farther);
+  await expect(new Client({ name: 'refused', version: '1' }).connect(nearer)).rejects.toThrow('No notes today.');
+  expect(() => orchestrator.connect({} as never)).toThrow(/^connect\(\) takes an MCP transport, .*InMemoryTransport/);
+  await orchestrator.close();
 });

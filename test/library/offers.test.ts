@@ -250,7 +250,15 @@ describe('the prompts of this package', () => {
     }
     const client = await start({ tools: allTools, prompts: allPrompts, options: { tools: ['all'] } });
     const { prompts } = await client.listPrompts();
-    expect(prompts.map(({ name }) => name)).toEqual(['diagnose_extension', 'audit_manifest', 'profile_page']);
+    expect(prompts.map(({ name }) => name)).toEqual([
+      'diagnose_extension',
+      'audit_manifest',
+      'profile_page',
+      'debug_page',
+      'diagnose_worker',
+      'find_leak',
+      'diagnose_request',
+    ]);
     for (const prompt of allPrompts) {
       const args = Object.fromEntries(Object.keys(prompt.arguments.shape).map((name) => [name, `<${name}>`]));
       const said = JSON.stringify(await client.getPrompt({ name: prompt.name, arguments: args }));
@@ -268,7 +276,12 @@ describe('the prompts of this package', () => {
       const client = await connect(path);
       return (await client.listPrompts()).prompts.map(({ name }) => name);
     };
-    expect(await namesOf('/sse')).toEqual(['diagnose_extension', 'audit_manifest']);
+    expect(await namesOf('/sse')).toEqual([
+      'diagnose_extension',
+      'audit_manifest',
+      'diagnose_worker',
+      'diagnose_request',
+    ]);
     expect(await namesOf('/sse?tools=core')).toEqual([]);
     const core = await connect('/sse?tools=core');
     await expect(core.getPrompt({ name: 'audit_manifest' })).rejects.toThrow('Unknown prompt');

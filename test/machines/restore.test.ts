@@ -1,3 +1,4 @@
+import { parseSnapshot } from '../../src/session/persistence.js';
 import { createActor, fromCallback, fromPromise, SimulatedClock, waitFor, type Snapshot } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 
@@ -75,4 +76,9 @@ describe('a session that is restored from its stored state', () => {
     expect(second.doings).toEqual(['leased', 'claimed', 'announced']);
     after.stop();
   });
+});
+
+test('a snapshot of a newer version is left to a node that can read it', () => {
+  const stored = JSON.stringify({ version: 2, actor: 'in another form' });
+  expect(() => parseSnapshot(stored)).toThrow('another node continues it');
 });

@@ -85,7 +85,7 @@ test('[C-METRICS] two servers in one process count apart', async () => {
 });
 
 test(
-  '[C-METRICS] promtool is content with it',
+  '[C-METRICS] promtool is content with it, and with the alert rules',
   async () => {
     const promtool = await findPromtool();
     const child = spawn(promtool, ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -94,6 +94,8 @@ test(
     expect(said + complained).toBe('');
     await new Promise((resolve) => (child.exitCode === null ? child.once('exit', resolve) : resolve(undefined)));
     expect(child.exitCode).toBe(0);
+    const rules = await run(promtool, ['check', 'rules', '.deploy/prometheus/greenroom.rules.yml']);
+    expect(rules.stdout).toContain('SUCCESS: 12 rules found');
   },
   installing,
 );

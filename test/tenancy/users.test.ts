@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { Users } from '../../src/tenancy/users.js';
 import { ManualClock } from '../support/manualClock.js';
 import { withFolder } from './support/tempFolder.js';
@@ -81,3 +82,32 @@ test('[C-USERS] a user has at most twenty browsers, no two at one address', () =
     expect(await users.browsersOf('anna')).toHaveLength(20);
     expect(await users.browsersOf('nobody')).toEqual([]);
   }));
+
+test.each(['a folder', 'a store that nodes share'])(
+  '[C-USERS] the last use of a token is known at once, and recorded in %s once a minute and at the end',
+  (where) =>
+    withFolder(async (folder) => {
+      const clock = new ManualClock();
+      const shared = where === 'a folder' ? undefined : new MemoryStore(clock).server.users;
+      const open = () => new Users({ folder, clock, shared });
+      const [users, other] = [open(), shared === undefined ? undefined : open()];
+      await users.create('anna');
+      const { secret, token } = await users.issueToken('anna', {});
+      const unused = await users.issueToken('anna', {});
+      const ids = [token.id, unused.token.id];
+      expect(await users.lastUses(ids)).toEqual(new Map());
+      await users.principalForToken(secret);
+      const first = clock.now();
+      expect(await users.lastUses(ids)).toEqual(new Map([[token.id, first]]));
+      clock.advance(59_000);
+      await users.principalForToken(secret);
+      expect(await users.lastUses(ids)).toEqual(new Map([[token.id, clock.now()]]));
+      if (other !== undefined) expect(await other.lastUses(ids)).toEqual(new Map([[token.id, first]]));
+      await users.close();
+      await other?.close();
+      const again = open();
+      await again.list();
+      expect(await again.lastUses(ids)).toEqual(new Map([[token.id, clock.now()]]));
+      await again.close();
+    }),
+);

@@ -26,8 +26,8 @@ const guards = new WeakMap<Browser, Promise<TargetGuard>>();
 export class TargetGuard {
   readonly #browser: Browser;
   readonly #connection: Connection;
-  /** By context id; undefined is the default context. */
-  readonly #guarded = new Map<string | undefined, GuardedContext>();
+  /** Of each session, in order: a profile that is kept may have several, and the newest answers. */
+  readonly #guarded = new Set<GuardedContext>();
 
   readonly #watched = new Set<CDPSession>();
   /** The first request of a tab without an opener, and those of service workers and extensions, are paused here alone. */
@@ -70,13 +70,11 @@ export class TargetGuard {
    */
   async enter(guarded: GuardedContext): Promise<() => void> {
     const { context, policy } = guarded;
-    this.#guarded.set(context.id, guarded);
+    this.#guarded.add(guarded);
     policy.onRules = () => this.#interceptAll();
     if (policy.checksRequests) await policy.onRules();
     await Promise.all((await context.pages(true)).map((page) => this.#watchPage(page)));
-    return () => {
-      if (this.#guarded.get(context.id) === guarded) this.#guarded.delete(context.id);
-    };
+    return () => void this.#guarded.delete(guarded);
   }
 
   /** From now on every request is paused, wherever it comes from. */
@@ -107,7 +105,7 @@ export class TargetGuard {
 
   /** Dedicated workers lack this domain: their requests are those of their page. */
   #intercept(session: CDPSession): Promise<unknown> {
-    const checksRequests = [...this.#guarded.values()].some(({ policy }) => policy.checksRequests);
+    const checksRequests = [...this.#guarded].some(({ policy }) => policy.checksRequests);
     return unlessGone(session.send('Fetch.enable', { patterns: [{ urlPattern: checksRequests ? '*' : 'file://*' }] }));
   }
 
@@ -122,7 +120,7 @@ export class TargetGuard {
       targetInfo.type === 'browser'
         ? (await unlessGone(session.send('Target.getTargetInfo', { targetId: frameId })))?.targetInfo
         : targetInfo;
-    const guarded = target === undefined ? this.#guarded.get(undefined) : this.#ownerOf(target);
+    const guarded = target === undefined ? this.#newestIn(undefined) : this.#ownerOf(target);
     const refusal = URL.canParse(url) ? guarded?.policy.rules.refusalOf(new URL(url)) : undefined;
     // A target of no session belongs to the user of an attached browser.
     if (guarded === undefined || (await guarded.policy.allowsPart(url))) {
@@ -153,6 +151,10 @@ export class TargetGuard {
   }
 
   #ownerOf({ browserContextId }: TargetInfo): GuardedContext | undefined {
-    return this.#guarded.get(browserContextId) ?? this.#guarded.get(undefined);
+    return this.#newestIn(browserContextId) ?? this.#newestIn(undefined);
+  }
+
+  #newestIn(contextId: string | undefined): GuardedContext | undefined {
+    return [...this.#guarded].findLast(({ context }) => context.id === contextId);
   }
 }

@@ -2,7 +2,13 @@ import { tmpdir } from 'node:os';
 import { systemClock, type Clock, timeLimit } from '../../clock.js';
 import type { Config } from '../../config/config.js';
 import { untilAborted } from '../../async.js';
-import { attachBrowser } from '../process/attachBrowser.js';
+import {
+  attachBrowser,
+  attachToRunningChrome,
+  consentTimeoutMs,
+  headersOf,
+  type AttachBrowserOptions,
+} from '../process/attachBrowser.js';
 import type { UrlRules } from '../policy/urlRules.js';
 import type {
   BrowserObserver,
@@ -36,6 +42,10 @@ export interface BrowserPoolOptions extends BrowserSearch {
     Config,
     | 'browser'
     | 'browserUrl'
+    | 'browserHeader'
+    | 'browserAutoConnect'
+    | 'channel'
+    | 'userDataDir'
     | 'sessionsPerBrowser'
     | 'executablePath'
     | 'workspace'
@@ -121,7 +131,7 @@ export class SupervisedBrowserPool implements BrowserPool {
 
   /** Starts or reaches the shared browser before the first lease. Throws a `Refusal` when that fails. */
   async warm(signal?: AbortSignal): Promise<void> {
-    if (this.#options.config.browser === 'attach') await this.#endpointPool().waitForAny(signal);
+    if (this.#usesEndpoints) await this.#endpointPool().waitForAny(signal);
     else await this.#sharedBrowser().browser.connection(signal);
   }
 
@@ -165,7 +175,7 @@ export class SupervisedBrowserPool implements BrowserPool {
   async #acquireShared(request: LeaseRequest, observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding> {
     const { sessionId, endpoint, owner, resume } = request;
     if (endpoint !== undefined) return this.#acquireUserBrowser(endpoint, observer);
-    if (this.#options.config.browser === 'launch') return this.#acquireLaunched(observer);
+    if (!this.#usesEndpoints) return this.#acquireLaunched(observer);
     return this.#endpointPool().acquire({ sessionId, owner, observer, resume }, queue);
   }
 
@@ -184,29 +194,49 @@ export class SupervisedBrowserPool implements BrowserPool {
 
   #endpointPool(): EndpointPool {
     const { config, clock = systemClock, records } = this.#options;
-    const { browserUrl = [], isolation, sessionsPerBrowser, browserQueue } = config;
+    const { browserUrl, browserAutoConnect, isolation, sessionsPerBrowser, browserQueue, userDataDir } = config;
+    const profile = userDataDir ?? config.channel ?? 'default';
     this.#endpoints ??= new EndpointPool({
-      urls: browserUrl,
+      urls: browserUrl ?? [`profile:${profile}`],
       isolation: isolation === 'context' ? 'context' : 'profile',
       sessionsPerBrowser,
       browserQueue,
       records,
       clock,
       jitter: Math.random,
-      start: (url, observer) => this.#start('attach', this.#attachTo(url), observer),
+      retries: !browserAutoConnect,
+      start: (url, observer) => this.#startEndpoint(url, observer),
       stop: (browser) => this.#stop(browser),
     });
     return this.#endpoints;
   }
 
-  #attachTo(url: string, resolve?: BrowserPoolOptions['resolve']): Connect {
+  /** A browser of `--browser-url`, the running Chrome of the user, or one that is launched with a profile that is kept. */
+  #startEndpoint(url: string, observer: BrowserObserver): SupervisedBrowser {
+    const { browserUrl, browserHeader, browserAutoConnect, userDataDir, channel } = this.#options.config;
     const { ledger } = this;
-    return (signal) => attachBrowser({ url, signal, ledger, ...(resolve !== undefined && { resolve }) });
+    if (browserUrl !== undefined)
+      return this.#start('attach', this.#attachTo(url, { headers: headersOf(browserHeader) }), observer);
+    if (!browserAutoConnect) return this.#start('launch', (signal) => this.#launch(signal), observer);
+    const connect: Connect = (signal) => attachToRunningChrome({ userDataDir, channel }, { signal, ledger });
+    return this.#start('attach', connect, observer, consentTimeoutMs);
+  }
+
+  #attachTo(url: string, options: Pick<AttachBrowserOptions, 'resolve' | 'headers'>): Connect {
+    const { ledger } = this;
+    return (signal) => attachBrowser({ url, signal, ledger, ...options });
+  }
+
+  /** Whether sessions share browsers that exist once: those that run already, and the profile that is kept. */
+  get #usesEndpoints(): boolean {
+    const { browser, userDataDir } = this.#options.config;
+    return browser === 'attach' || userDataDir !== undefined;
   }
 
   /** Binds to a user's own browser. The last release closes the connection; the next lease opens a new one. */
   #acquireUserBrowser(endpoint: string, observer: BrowserObserver): BrowserBinding {
-    const connect = this.#attachTo(endpoint, this.#options.resolve);
+    const { resolve } = this.#options;
+    const connect = this.#attachTo(endpoint, resolve === undefined ? {} : { resolve });
     const shared =
       this.#userBrowsers.get(endpoint) ?? new ObservedBrowser((observers) => this.#start('attach', connect, observers));
     const { browser } = shared;
@@ -236,9 +266,15 @@ export class SupervisedBrowserPool implements BrowserPool {
     };
   }
 
-  #start(mode: 'launch' | 'attach', connect: Connect, observer: BrowserObserver): SupervisedBrowser {
+  #start(
+    mode: 'launch' | 'attach',
+    connect: Connect,
+    observer: BrowserObserver,
+    consentTimeoutMs?: number,
+  ): SupervisedBrowser {
     this.#startCount += 1;
-    const browser = this.#options.supervise({ id: `${mode}-${this.#startCount}`, mode, connect, observer });
+    const id = `${mode}-${this.#startCount}`;
+    const browser = this.#options.supervise({ id, mode, connect, observer, consentTimeoutMs });
     this.#browsers.add(browser);
     return browser;
   }
@@ -252,12 +288,14 @@ export class SupervisedBrowserPool implements BrowserPool {
     const { config, chromePath, searchPath, rules, hasProxy } = this.#options;
     const { ledger } = this;
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers needs a run folder.');
-    const { headless, workspace, acceptInsecureCerts, sandbox, proxyServer, chromeArg } = config;
-    const executablePath = await findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
+    const { headless, workspace, acceptInsecureCerts, sandbox, proxyServer, chromeArg, userDataDir } = config;
+    const { executablePath: named, channel } = config;
+    const executablePath = await findExecutable({ executablePath: named, channel, chromePath, searchPath });
     const folder = this.#runFolder.nextBrowserFolder();
     const options = {
       executablePath,
       folder,
+      userDataDir,
       headless,
       workspace,
       acceptInsecureCerts,

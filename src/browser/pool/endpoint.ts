@@ -19,6 +19,8 @@ export interface EndpointOptions {
   readonly clock: Clock;
   /** A random number from 0 to 1: spreads the retries over the second half of the delay. */
   readonly jitter: () => number;
+  /** Whether one that cannot be reached is tried again by itself, and not only by the next lease. Default: true. */
+  readonly retries?: boolean;
   /** It became available or unavailable. */
   readonly onChange: () => void;
 }
@@ -142,7 +144,11 @@ export class Endpoint {
   }
 
   #onFailed(): void {
-    const { clock, jitter, onChange } = this.#options;
+    const { clock, jitter, onChange, retries = true } = this.#options;
+    if (!retries) {
+      onChange();
+      return;
+    }
     const delayMs = Math.min(maxRetryDelayMs, initialRetryDelayMs * 2 ** this.#failures);
     this.#failures += 1;
     clock.clearTimeout(this.#retryTimer);

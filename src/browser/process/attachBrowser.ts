@@ -5,6 +5,7 @@ import { timeLimit } from '../../clock.js';
 import { Refusal } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import type { BrowserConnection } from './browserConnection.js';
+import { findRunningChrome, type RunningChrome } from './executable.js';
 import { createResourceLedger, type ResourceLedger } from './resourceLedger.js';
 import { SocketTransport } from './socketTransport.js';
 import { cutText } from '../../text.js';
@@ -24,6 +25,8 @@ export interface AttachBrowserOptions {
    * Checks an address before anything is sent to it, and resolves with the address to use. Default: the same address.
    */
   readonly resolve?: (url: string) => Promise<string>;
+  /** Sent with the request for the address and with the upgrade. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -32,16 +35,16 @@ export interface AttachBrowserOptions {
  * signal's reason.
  */
 export async function attachBrowser(options: AttachBrowserOptions): Promise<BrowserConnection> {
-  const { url, ledger, timeoutMs = 5_000, resolve = unresolved } = options;
+  const { url, ledger, timeoutMs = 5_000, resolve = unresolved, headers = {} } = options;
   const deadline = timeLimit(timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
     const address = await untilAborted(resolve(url), signal);
     // The response may contain any address.
     const browserWSEndpoint = url.startsWith('http')
-      ? await untilAborted(resolve(await fetchWebSocketUrl(address, signal)), signal)
+      ? await untilAborted(resolve(await fetchWebSocketUrl(address, signal, headers)), signal)
       : address;
-    return await connectTo(browserWSEndpoint, ledger, signal);
+    return await connectTo(browserWSEndpoint, ledger, signal, headers);
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof Refusal) throw error;
@@ -51,6 +54,32 @@ export async function attachBrowser(options: AttachBrowserOptions): Promise<Brow
 
 const unresolved = (url: string): Promise<string> => Promise.resolve(url);
 
+/** How long the user may take to answer Chrome's question whether this program may debug it. */
+export const consentTimeoutMs = 120_000;
+
+/**
+ * Connects to a running Chrome whose user allowed it. Chrome asks the user for each connection, so that none is tried twice.
+ * Throws `browser_unreachable` with what the user has to do, or the signal's reason.
+ */
+export async function attachToRunningChrome(
+  chrome: RunningChrome,
+  { signal, ledger }: Pick<AttachBrowserOptions, 'signal' | 'ledger'>,
+): Promise<BrowserConnection> {
+  const url = await findRunningChrome(chrome);
+  const deadline = timeLimit(consentTimeoutMs);
+  try {
+    return await connectTo(url, ledger, AbortSignal.any([signal, deadline]), {});
+  } catch (error) {
+    signal.throwIfAborted();
+    const { host } = new URL(url);
+    const cause = deadline.aborted ? `nobody allowed it in ${consentTimeoutMs / 1000} s` : rootCauseOf(error);
+    const detail = /ECONNREFUSED/.test(cause)
+      ? `Chrome is not running any more: nothing answers at ${host}. Start it, and switch remote debugging on in chrome://inspect/#remote-debugging.`
+      : `Chrome at ${host} refused: ${cause}. Allow the connection in its window, and call again.`;
+    throw new Refusal('browser_unreachable', { detail }, { cause: error });
+  }
+}
+
 /** Connects once and resolves with the product, `Chrome/156.0.…`. Throws as {@link attachBrowser} does. */
 export async function probeBrowser(options: Omit<AttachBrowserOptions, 'ledger'>): Promise<string> {
   const connection = await attachBrowser({ ...options, ledger: createResourceLedger() });
@@ -58,9 +87,18 @@ export async function probeBrowser(options: Omit<AttachBrowserOptions, 'ledger'>
   return connection.product;
 }
 
+type RequestHeaders = Readonly<Record<string, string>>;
+
+/** The headers of `--browser-header`, which the schema has checked. */
+export function headersOf(lines: readonly string[] = []): RequestHeaders {
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+  );
+}
+
 /** Fetched here and not by puppeteer, which cannot cancel the request. */
-async function fetchWebSocketUrl(url: string, signal: AbortSignal): Promise<string> {
-  const response = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
+async function fetchWebSocketUrl(url: string, signal: AbortSignal, headers: RequestHeaders): Promise<string> {
+  const response = await fetch(new URL('/json/version', url), { signal, redirect: 'error', headers });
   const text = await untilAborted(readText(response, signal), signal);
   const version: unknown = response.ok ? JSON.parse(text) : undefined;
   if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
@@ -85,9 +123,14 @@ async function readText({ body }: Response, signal: AbortSignal): Promise<string
 }
 
 /** Terminates the socket when it throws. */
-async function connectTo(url: string, ledger: ResourceLedger, signal: AbortSignal): Promise<BrowserConnection> {
+async function connectTo(
+  url: string,
+  ledger: ResourceLedger,
+  signal: AbortSignal,
+  headers: RequestHeaders,
+): Promise<BrowserConnection> {
   const { connect } = await untilAborted(import('puppeteer-core'), signal);
-  const transport = new SocketTransport(url);
+  const transport = new SocketTransport(url, { headers });
   const dropped = new Promise<never>((_resolve, reject) => {
     transport.ondrop = (cause) => reject(new Error(cause));
   });

@@ -57,6 +57,8 @@ export interface SuperviseOptions {
   readonly mode: 'launch' | 'attach';
   readonly connect: Connect;
   readonly observer: BrowserObserver;
+  /** For a connection that a person has to allow: how long an attempt may take. It is not repeated by itself. */
+  readonly consentTimeoutMs?: number | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Refusal } from '../../errors/errors.js';
 import { homeFolder } from '../../homeFolder.js';
@@ -12,9 +12,13 @@ export interface BrowserSearch {
   readonly searchPath?: string | undefined;
 }
 
+type ChromeChannel = 'stable' | 'beta' | 'dev' | 'canary';
+
 export interface ExecutableOptions extends BrowserSearch {
   /** `--executable-path`. */
   readonly executablePath?: string | undefined;
+  /** `--channel`. */
+  readonly channel?: ChromeChannel | undefined;
   /** The folder of browsers installed by `install-browser`. */
   readonly cacheFolder?: string;
 }
@@ -36,11 +40,12 @@ const knownPaths: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 };
 
 /**
- * The browser to launch, in this order: `--executable-path`, `CHROME_PATH`, an installed one, the newest from
+ * The browser to launch, in this order: `--executable-path`, `--channel`, `CHROME_PATH`, an installed one, the newest from
  * `install-browser`. Throws `browser_failed` that names what was searched and the fix.
  */
 export async function findExecutable(options: ExecutableOptions = {}): Promise<string> {
   if (options.executablePath !== undefined) return requireExecutable(options.executablePath, '--executable-path');
+  if (options.channel !== undefined) return requireChannel(options.channel);
   if (options.chromePath !== undefined) return requireExecutable(options.chromePath, 'CHROME_PATH');
   for (const candidate of await systemCandidates(options.searchPath))
     if (await isExecutable(candidate)) return candidate;
@@ -57,6 +62,14 @@ async function requireExecutable(path: string, source: string): Promise<string> 
   throw new Refusal('browser_failed', { detail });
 }
 
+async function requireChannel(channel: ChromeChannel): Promise<string> {
+  const path = await channelPath(channel);
+  if (path !== undefined && (await isExecutable(path))) return path;
+  const where = path === undefined ? 'for this system' : `at ${path}`;
+  const detail = `--channel ${channel}: there is no such Chrome ${where}. Install it, or name another with --executable-path.`;
+  throw new Refusal('browser_failed', { detail });
+}
+
 async function systemCandidates(searchPath: string | undefined): Promise<string[]> {
   const folders = [...binaryFolders, ...(searchPath ?? '').split(delimiter).filter((folder) => folder !== '')];
   const binaries =
@@ -66,15 +79,19 @@ async function systemCandidates(searchPath: string | undefined): Promise<string[
 
 /** The paths of Chrome's own installers per channel, stable first. Empty on a platform without these. */
 async function channelPaths(): Promise<string[]> {
+  const paths = await Promise.all((['stable', 'beta', 'dev'] as const).map(channelPath));
+  return paths.filter((path) => path !== undefined);
+}
+
+/** Undefined on a platform that has no such Chrome. */
+async function channelPath(channel: ChromeChannel): Promise<string | undefined> {
   const { Browser, ChromeReleaseChannel, computeSystemExecutablePath } = await import('@puppeteer/browsers');
-  const channels = [ChromeReleaseChannel.STABLE, ChromeReleaseChannel.BETA, ChromeReleaseChannel.DEV];
-  return channels.flatMap((channel) => {
-    try {
-      return [computeSystemExecutablePath({ browser: Browser.CHROME, channel })];
-    } catch {
-      return [];
-    }
-  });
+  const name = Object.values(ChromeReleaseChannel).find((candidate) => String(candidate) === channel);
+  try {
+    return name && computeSystemExecutablePath({ browser: Browser.CHROME, channel: name });
+  } catch {
+    return undefined;
+  }
 }
 
 async function newestDownloaded(cacheDir: string): Promise<string | undefined> {
@@ -96,4 +113,39 @@ async function isExecutable(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Where Chrome, or Chromium, keeps the profiles of this user, unless it is told otherwise. */
+async function defaultProfileFolders(channel: ChromeChannel | undefined): Promise<string[]> {
+  const { Browser, ChromeReleaseChannel, detectBrowserPlatform, resolveDefaultUserDataDir } =
+    await import('@puppeteer/browsers');
+  const platform = detectBrowserPlatform();
+  if (platform === undefined) return [];
+  const name = Object.values(ChromeReleaseChannel).find((candidate) => String(candidate) === (channel ?? 'stable'));
+  const own = name === undefined ? [] : [resolveDefaultUserDataDir(Browser.CHROME, platform, name)];
+  return channel === undefined && process.platform === 'linux' ? [...own, join(homeFolder(), '.config/chromium')] : own;
+}
+
+/** Which running Chrome: that of a profile folder, or of a channel. */
+export interface RunningChrome {
+  readonly userDataDir?: string | undefined;
+  readonly channel?: ChromeChannel | undefined;
+}
+
+const howToAllow =
+  'Start Chrome 144 or later, open chrome://inspect/#remote-debugging in it and switch remote debugging on';
+
+/**
+ * The address at which a running Chrome lets itself be debugged. It writes it into its profile folder, as `DevToolsActivePort`:
+ * the port, and the path of the socket. Throws `browser_unreachable` with what the user has to do.
+ */
+export async function findRunningChrome({ userDataDir, channel }: RunningChrome): Promise<string> {
+  const folders = userDataDir === undefined ? await defaultProfileFolders(channel) : [userDataDir];
+  for (const folder of folders) {
+    const text = await readFile(join(folder, 'DevToolsActivePort'), 'utf8').catch(() => undefined);
+    const [port = '', path = ''] = (text ?? '').split('\n').map((line) => line.trim());
+    if (/^\d{1,5}$/.test(port) && path.startsWith('/devtools/browser')) return `ws://127.0.0.1:${port}${path}`;
+  }
+  const detail = `No Chrome allows remote debugging: there is no DevToolsActivePort in ${folders.join(' or ')}. ${howToAllow}; --channel and --user-data-dir choose another one.`;
+  throw new Refusal('browser_unreachable', { detail });
 }

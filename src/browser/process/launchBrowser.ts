@@ -1,9 +1,12 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants } from 'node:fs';
+import { access, mkdir, readlink, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { Browser } from 'puppeteer-core';
-import { messageOf, Refusal } from '../../errors/errors.js';
+import { timeLimit } from '../../clock.js';
+import { codeOf, messageOf, Refusal } from '../../errors/errors.js';
 import { closeFiles } from '../extensions/fileAccess.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
 import type { BrowserConnection } from './browserConnection.js';
 import type { ResourceLedger } from './resourceLedger.js';
@@ -15,6 +18,8 @@ export interface LaunchOptions {
   readonly executablePath: string;
   /** The folder of this browser. Created here and removed when the browser is gone. */
   readonly folder: string;
+  /** A profile that is kept, with its settings. Default: a new one in `folder`. */
+  readonly userDataDir?: string | undefined;
   readonly headless: boolean;
   /** Accept every TLS certificate. Default: false. */
   readonly acceptInsecureCerts?: boolean;
@@ -50,7 +55,7 @@ const defaultFlags = [
 ];
 
 /**
- * Starts Chrome with a new profile and connects over a pipe, so that Chrome exits with this process. Extensions can be
+ * Starts Chrome, with a new profile or one that is kept, and connects over a pipe, so that Chrome exits with this process. Extensions can be
  * installed in it (CDP domain Extensions). The caller owns the connection. Throws `browser_failed` with Chrome's
  * output, or the signal's reason; leaves nothing behind then.
  */
@@ -60,15 +65,21 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   const temporaryFolder = join(folder, 'tmp');
   const flags = await chromeFlags(options);
   signal.throwIfAborted();
+  if (options.userDataDir !== undefined) await openProfile(options.userDataDir);
   await mkdir(temporaryFolder, { recursive: true, mode: 0o700 });
   ledger.profiles.opened += 1;
   const folders = [...(options.workspace ?? []), temporaryFolder];
-  await writePreferences(join(folder, 'profile'), { headless: options.headless, folders });
+  if (options.userDataDir === undefined)
+    await writePreferences(join(folder, 'profile'), { headless: options.headless, folders });
   const chrome = startChrome(options.executablePath, flags, temporaryFolder);
   ledger.processes.opened += 1;
-  const close = runOnce(() => stopChrome(chrome, folder, ledger));
+  let started: Browser | undefined;
+  const close = runOnce(async () => {
+    if (options.userDataDir !== undefined && started !== undefined) await quitChrome(started, chrome);
+    await stopChrome(chrome, folder, ledger);
+  });
   try {
-    const browser = await connectOverPipe(chrome, signal);
+    const browser = (started = await connectOverPipe(chrome, signal));
     closeFiles(browser, folder);
     const product = await browser.version();
     const ping = async (): Promise<void> => {
@@ -98,7 +109,8 @@ async function chromeFlags(options: LaunchOptions): Promise<string[]> {
   // The startup window takes two thirds of the start time. Not headless, it stays: Chrome exits with its last window.
   if (headless) flags.push('--no-startup-window');
   flags.push(...chromeArg);
-  return defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
+  const { userDataDir = join(folder, 'profile') } = options;
+  return defaultArgs({ headless, enableExtensions: true, userDataDir: resolve(userDataDir), args: flags });
 }
 
 async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
@@ -106,6 +118,54 @@ async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Prom
   const connecting = connect({ transport: chrome.transport, defaultViewport: null, issuesEnabled: false });
   const exited = chrome.exited.then(() => Promise.reject(new Error('Chrome exited while it started.')));
   return untilAborted(Promise.race([connecting, exited]), signal);
+}
+
+/** How long Chrome may take to write a profile that is kept. */
+const quitTimeoutMs = 5_000;
+
+/** Lets Chrome write its profile and exit by itself. */
+async function quitChrome(browser: Browser, chrome: ChromeProcess): Promise<void> {
+  const quit = browser.close().then(() => chrome.exited);
+  await untilAborted(quit, timeLimit(quitTimeoutMs)).catch(noop);
+}
+
+/**
+ * Creates the folder of a profile that is kept; resolves with the first folder that it created. Throws `browser_failed` if
+ * the profile is in use or cannot be written to.
+ */
+export async function openProfile(folder: string): Promise<string | undefined> {
+  const holder = await profileHolder(folder);
+  if (holder !== undefined)
+    throw new Refusal('browser_failed', {
+      detail: `--user-data-dir ${folder} is in use by another Chrome (${holder}): quit it, or choose another folder.`,
+    });
+  try {
+    const created = await mkdir(folder, { recursive: true, mode: 0o700 });
+    await access(folder, constants.W_OK);
+    return created;
+  } catch (error) {
+    const detail = `--user-data-dir ${folder} cannot be written to: ${messageOf(error)}. Choose another folder.`;
+    throw new Refusal('browser_failed', { detail }, { cause: error });
+  }
+}
+
+/** The Chrome that has a profile open: it links `SingletonLock` to `HOST-PROCESS`. One that crashed left its link behind. */
+async function profileHolder(folder: string): Promise<string | undefined> {
+  const lock = await readlink(join(folder, 'SingletonLock')).catch(() => undefined);
+  const [, host, pid = ''] = /^(.*)-(\d+)$/.exec(lock ?? '') ?? [];
+  if (host === undefined) return undefined;
+  if (host !== hostname()) return `on the machine ${host}`;
+  return isRunning(Number(pid)) ? `process ${pid}` : undefined;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it runs, as another user.
+    return codeOf(error) !== 'ESRCH';
+  }
 }
 
 async function stopChrome(chrome: ChromeProcess, folder: string, ledger: ResourceLedger): Promise<void> {
@@ -132,6 +192,15 @@ const knownFailures: readonly (readonly [sign: RegExp, meaning: string])[] = [
   [
     /Running as root without --no-sandbox/i,
     'it cannot start its sandbox as root: leave --sandbox on out, or start the server as another user.',
+  ],
+  [
+    /remote debugging requires a non-default data directory/i,
+    'it does not let its default profile be debugged like this: name another folder in --user-data-dir, or attach to the ' +
+      'running Chrome with --browser-auto-connect.',
+  ],
+  [
+    /profile appears to be in use|Opening in existing browser session/i,
+    'the folder of --user-data-dir is in use by another Chrome: quit it, or choose another folder.',
   ],
 ];
 

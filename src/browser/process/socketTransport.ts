@@ -2,16 +2,23 @@ import { WebSocket, type RawData } from 'ws';
 import { codeOf } from '../../errors/errors.js';
 import { BrowserTransport } from './browserTransport.js';
 
+export interface SocketOptions {
+  readonly maxMessageBytes?: number;
+  /** Of the upgrade. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** CDP over a WebSocket to an attached browser. Closing it leaves the browser running. */
 export class SocketTransport extends BrowserTransport {
   readonly #socket: WebSocket;
   /** Resolves when the connection is open. Rejects with the socket's error. */
   readonly opened: Promise<void>;
 
-  /** @param maxMessageBytes default 64 MiB. */
-  constructor(url: string, maxMessageBytes?: number) {
+  /** `maxMessageBytes`: default 64 MiB. */
+  constructor(url: string, { maxMessageBytes, headers = {} }: SocketOptions = {}) {
     super(maxMessageBytes);
     this.#socket = new WebSocket(url, {
+      headers,
       // The target of a redirect would be unchecked.
       followRedirects: false,
       perMessageDeflate: false,

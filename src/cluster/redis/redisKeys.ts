@@ -57,7 +57,9 @@ export const wakeChannel = (node: string): string => `${wakeChannelPrefix}${node
  * | `greenroom:contexts:BROWSER` | hash | owner of each context in a remote browser: `SESSION NODE`, without a session while the node closes it | a day, renewed by each node that uses it |
  * | `greenroom:state:ID` | string | the `requestState` with this id was used | 10 min |
  * | `greenroom:state-key` | string | the key that signs every `requestState` | none |
+ * | `greenroom:format` | string | the number of this layout of keys; a server that knows only older ones does not join | none |
  * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | none |
+ * | `greenroom:token-use:ID` | string | when the token with this id was used last, in milliseconds | 400 days |
  *
  * Channel `greenroom:users`: a new version was written. Nothing depends on its arrival.
  */
@@ -68,7 +70,12 @@ export const quotaKeys = (owner: Principal): [string, string] => [
 
 export const rateLimitPrefix = (window: string): string => `greenroom:rate:${window}`;
 
+/** Raised by a change of the keys that an older server would misread. */
+export const storeFormat = 1;
+export const formatKey = 'greenroom:format';
+
 export const usersKey = 'greenroom:users';
+export const tokenUseKey = (tokenId: string): string => `greenroom:token-use:${tokenId}`;
 export const usersChannel = 'greenroom:users';
 
 export const rosterKeys = ['greenroom:{rosters}', 'greenroom:{rosters}:until'];

@@ -22,6 +22,7 @@ import {
   requestStateKey,
   rosterKeys,
   signingKeyKey,
+  tokenUseKey,
   usersChannel,
   usersKey,
 } from './redisKeys.js';
@@ -30,6 +31,9 @@ const acquireResultSchema = z.enum(['taken', 'full', 'full-of-owner']);
 const creationCountsSchema = z.array(z.tuple([z.string(), z.number()]));
 const stringListSchema = z.array(z.string());
 const usersReplySchema = z.tuple([z.coerce.number(), z.string()]).nullable();
+
+/** A token that was not used for so long is as good as unused. */
+const tokenUseTtlMs = 400 * 24 * 3_600_000;
 
 /** Ids that one command renews. */
 const renewalBatchSize = 1_000;
@@ -86,6 +90,17 @@ export class RedisServerStore implements ServerStore {
       return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
     },
     subscribe: (onWritten) => this.#redis.subscribe(usersChannel, onWritten),
+    uses: {
+      record: async (uses) => {
+        const kept = { expiration: { type: 'PX', value: tokenUseTtlMs } } as const;
+        for (const [id, at] of uses) await this.#redis.run((redis) => redis.set(tokenUseKey(id), String(at), kept));
+      },
+      read: async (ids) => {
+        const times = await Promise.all(ids.map((id) => this.#redis.run((redis) => redis.get(tokenUseKey(id)))));
+        const found = ids.map((id, index): [string, number] => [id, Number(times[index] ?? Number.NaN)]);
+        return new Map(found.filter(([, at]) => Number.isFinite(at)));
+      },
+    },
   };
 
   readonly rosters: RosterStore = {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import type { CloseReason } from '../../../machines/events.js';
 import { owns, type Caller } from '../../tenancy/principal.js';
@@ -19,7 +20,7 @@ import {
   type OwnershipTerm,
 } from '../clusterStore.js';
 import { RedisConnection, type RedisConnectionOptions } from './redisConnection.js';
-import { sessionKeys, nodeKey, wakeChannel, wakeChannelPrefix } from './redisKeys.js';
+import { formatKey, sessionKeys, nodeKey, storeFormat, wakeChannel, wakeChannelPrefix } from './redisKeys.js';
 import { RedisServerStore } from './redisServerStore.js';
 import { Refusal } from '../../errors/errors.js';
 import { sequenceIn, utf16Bytes, type Replay, type StreamAddress } from '../eventLog.js';
@@ -38,6 +39,8 @@ const hintSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('reply'), offerId: z.string(), piece: z.string().nullable() }),
 ]);
 
+const formatRetryMs = 250;
+
 /** The store of nodes that share a Redis (7 or later) or Valkey. Its keys are listed in redisKeys.ts. */
 export class RedisStore implements ClusterStore {
   readonly #redis: RedisConnection;
@@ -46,6 +49,7 @@ export class RedisStore implements ClusterStore {
   /** The lease of this node. */
   #leaseMs = 0;
   readonly server: RedisServerStore;
+  #isClosed = false;
 
   constructor(options: RedisConnectionOptions, limits: Partial<StoreLimits> = {}) {
     this.#redis = new RedisConnection(options);
@@ -156,11 +160,31 @@ export class RedisStore implements ClusterStore {
     },
   };
 
-  open(): Promise<void> {
-    return this.#redis.open();
+  /** Rejects if a newer server has changed the layout of the keys: this one would misread them. */
+  async open(): Promise<void> {
+    await this.#redis.open();
+    const format = await this.#readFormat();
+    if (Number(format) > storeFormat)
+      throw new Error(
+        `The Redis of --redis-url was written by a newer version of the server (format ${format}; this one knows ${storeFormat}): start that version, or name another Redis.`,
+      );
+  }
+
+  /** The format of the store; that of this server becomes it if there is none. Retries until Redis answers. */
+  async #readFormat(): Promise<string> {
+    for (;;) {
+      try {
+        await this.#redis.run((redis) => redis.set(formatKey, String(storeFormat), { condition: 'NX' }));
+        return (await this.#redis.run((redis) => redis.get(formatKey))) ?? '';
+      } catch (error) {
+        if (this.#isClosed) throw error;
+        await pause(formatRetryMs);
+      }
+    }
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#redis.close();
   }
 }

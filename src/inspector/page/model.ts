@@ -40,6 +40,8 @@ export interface Model {
   readonly selected: string | null;
   readonly scrollTop: number;
   readonly tab: 'timeline' | 'sequence';
+  /** What the timeline shows. */
+  readonly shown: 'all' | 'calls' | 'failures';
   /** The recorded transition that the chart shows; null for the current state. */
   readonly step: number | null;
 }
@@ -68,6 +70,7 @@ export const initialModel: Model = {
   selected: null,
   scrollTop: 0,
   tab: 'timeline',
+  shown: 'all',
   step: null,
 };
 

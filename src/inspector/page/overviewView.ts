@@ -21,7 +21,7 @@ export function overviewView(model: Model): ComponentChild {
   );
 }
 
-function tiles(model: Model, { samples, announceMs, failures, health }: Overview): ComponentChild {
+function tiles(model: Model, { samples, announceMs, calls, failures, health }: Overview): ComponentChild {
   const states = samples.at(-1)?.states ?? {};
   const open = Object.values(states).reduce((sum, count) => sum + count, 0);
   const figures: (readonly [string, string])[] = [
@@ -29,8 +29,12 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
     ['active', (states['active'] ?? 0).toLocaleString('en')],
     ['to announce, p50', announceMs.length === 0 ? '–' : formatDuration(quantile(announceMs, 0.5))],
     ['to announce, p95', announceMs.length === 0 ? '–' : formatDuration(quantile(announceMs, 0.95))],
+    ['calls a minute', calls.perMinute === 0 ? '0' : calls.perMinute.toPrecision(2)],
+    ['call, p95', calls.durationsMs.length === 0 ? '–' : formatDuration(quantile(calls.durationsMs, 0.95))],
     ['last failures', String(failures.length)],
     ['browsers ready', textAt(health, 'browsers', 'ready')],
+    ['waiting for a browser', textAt(health, 'browsers', 'queued')],
+    ['memory of browsers', formatBytes(textAt(health, 'browsers', 'memoryBytes'))],
     ['warm sessions', textAt(health, 'sessions', 'warm')],
     ['failure alert', textAt(health, 'alerts', 'creationFailureRate')],
     ['up for', model.startedAt === null ? '–' : firstUnit(formatAge(serverNow(model) - model.startedAt))],
@@ -44,6 +48,9 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
     ),
   );
 }
+
+const formatBytes = (bytes: string): string =>
+  bytes === '' ? '' : `${Math.round(Number(bytes) / 1e6).toLocaleString('en')} MB`;
 
 /** The tone of a tile, by the state of the alert. */
 const tones: Readonly<Record<string, string>> = { firing: 'bad', pending: 'warned' };

@@ -77,7 +77,16 @@ function heading(model: Model, session: OpenedSession, row: SessionRow | undefin
       because === null ? aboutState(model, session) : describeCloseReason(because),
       session.failure !== null && h('q', null, session.failure),
     ),
+    row !== undefined &&
+      row.state !== 'closed' &&
+      h('button', { class: 'end', onClick: () => endSession(id) }, 'End session'),
   );
+}
+
+/** The stream shows the end, or that there was none. */
+function endSession(id: string): void {
+  if (confirm(`End session ${id}? What it has open is closed.`))
+    void fetch(`../api/sessions/${id}`, { method: 'DELETE' });
 }
 
 /** The descriptions of the current states, from the chart. */
@@ -194,12 +203,22 @@ function captionOf(actors: Model['actors'], session?: OpenedSession): string {
 function tabs(model: Model, session: OpenedSession, update: Update): ComponentChild {
   const tab = (name: Model['tab'], title: string) =>
     h('button', { 'aria-pressed': model.tab === name, onClick: () => update({ tab: name }) }, title);
+  const entries = (shown: Model['shown'], title: string) =>
+    h('button', { 'aria-pressed': model.shown === shown, onClick: () => update({ shown }) }, title);
   const { dropped } = session;
   return h(
     'div',
     { class: 'tabs' },
     h('h3', null, 'What happened'),
     h('span', { role: 'group', 'aria-label': 'View' }, tab('timeline', 'Timeline'), tab('sequence', 'Sequence')),
+    model.tab === 'timeline' &&
+      h(
+        'span',
+        { role: 'group', 'aria-label': 'Entries' },
+        entries('all', 'All'),
+        entries('calls', 'Calls'),
+        entries('failures', 'Failed'),
+      ),
     h(
       'button',
       {

@@ -14,11 +14,16 @@ export function timelineView(model: Model, session: OpenedSession, update: Updat
   return h(
     'ol',
     { class: 'timeline', reversed: true, tabIndex: 0, 'aria-label': 'Timeline, newest first' },
-    newestFirst(session.entries, model.payloads).map((fact) =>
+    newestFirst(session.entries.filter(isShownIn(model)), model.payloads).map((fact) =>
       'from' in fact && 'text' in fact ? payloadItem(fact) : entryItem(fact, fact.seq === shown, choose),
     ),
   );
 }
+
+const isShownIn =
+  ({ shown }: Model) =>
+  (entry: JournalEntry): boolean =>
+    shown === 'all' || (entry.kind === 'call' && (shown === 'calls' || entry.outcome === 'failed'));
 
 /** Both lists are sorted by time. At the same time, a message stands below its effects. */
 function newestFirst(entries: readonly JournalEntry[], payloads: readonly Payload[]): (JournalEntry | Payload)[] {
@@ -71,6 +76,7 @@ function textOf(entry: JournalEntry): ComponentChildren {
       return [
         h('b', null, entry.tool ?? entry.method),
         h('small', null, `${entry.outcome}, ${formatDuration(entry.durationMs)}`),
+        entry.error !== undefined && h('p', { class: 'reason' }, entry.error),
       ];
     case 'event':
       return [entry.type, h('small', null, `in ${entry.state}`)];

@@ -37,6 +37,7 @@ export async function openTestPool(
       proxyServer: undefined,
       chromeArg: [],
       browserUrl: undefined,
+      browserAutoConnect: false,
       executablePath: chromium,
       workspace: [],
       isolation: 'auto',

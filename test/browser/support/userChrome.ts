@@ -10,6 +10,8 @@ import { waitUntil } from './testPool.js';
 export interface UserChrome {
   readonly process: ChildProcess;
   readonly url: string;
+  /** Its profile. */
+  readonly folder: string;
   end(): Promise<void>;
 }
 
@@ -27,6 +29,7 @@ export async function startUserChrome(port = 0): Promise<UserChrome> {
   return {
     process: child,
     url: await url(),
+    folder,
     end: async () => {
       const ended = once(child, 'exit');
       if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
