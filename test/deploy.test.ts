@@ -13,7 +13,7 @@ const read = (name: string): Promise<string> => readFile(join(root, '.deploy', n
 
 /** The variables of the server that a file sets, with what a person would set in place of `${…}`. */
 function variablesIn(text: string): Record<string, string> {
-  const uncommented = text.replace(/^\s*#.*$/gm, '');
+  const uncommented = text.replace(/^ *#.*$/gm, '');
   const set = [
     ...uncommented.matchAll(/\b(GREENROOM_[A-Z_]+)(?:=|: )('[^']*'|\$\{[^}]*\}|[^\s,}\\]+(?:,[^\s,}\\]+)*)/g),
   ];
@@ -83,7 +83,7 @@ test('the container has all that the package has, and runs as nobody in particul
 test('systemd takes the unit, where this machine has systemd', () => {
   const checked = spawnSync('systemd-analyze', ['verify', join(root, '.deploy/greenroom.service')]);
   expect([undefined, 'ENOENT']).toContain((checked.error as NodeJS.ErrnoException | undefined)?.code);
-  expect(String(checked.stderr ?? '')).not.toContain('greenroom.service');
+  expect(String(checked.stderr)).not.toContain('greenroom.service');
 });
 
 /** The names of metrics in a query, each with the labels that it selects or groups by. */
@@ -93,7 +93,7 @@ function metricsIn(query: string): { name: string; labels: string[] }[] {
   return [...query.matchAll(/\b((?:greenroom|process|nodejs)_\w+)(?:\{([^}]*)\})?/g)].map(
     ([, name = '', selected = '']) => ({
       name,
-      labels: [...[...selected.matchAll(/(\w+)(?:=~?|!=)/g)].map(([, label = '']) => label), ...grouped].filter(
+      labels: [...[...selected.matchAll(/\b(\w+)(?:=~?|!=)/g)].map(([, label = '']) => label), ...grouped].filter(
         (label) => !ofScrape.has(label),
       ),
     }),
@@ -112,7 +112,7 @@ test('every metric and label of the alert rules and of the dashboard is one that
   for (const [, name = ''] of text.matchAll(/^# TYPE (\w+)/gm)) told.set(name, new Set());
   for (const [, name = '', labels = ''] of text.matchAll(/^(\w+)(?:\{(.*)\})? \S+$/gm)) {
     const known = told.get(name) ?? new Set();
-    for (const [, label = ''] of labels.matchAll(/(\w+)="/g)) known.add(label);
+    for (const [, label = ''] of labels.matchAll(/\b(\w+)="/g)) known.add(label);
     told.set(name, known);
   }
   const dashboard = JSON.parse(await read('grafana/greenroom.json')) as {

@@ -147,6 +147,12 @@ function rejectContradictions(config: Config, requestedBrowser: string | undefin
   ];
   const found = contradictions.find(([isThere]) => isThere);
   if (found !== undefined) throw new ConfigError(`${found[1]}: leave one of them out.`);
+  rejectMissingBrowser(config);
+  rejectIsolation(config);
+}
+
+/** An option of a browser that is attached to, without that browser. */
+function rejectMissingBrowser(config: Config): void {
   if (config.browser === 'attach' && config.browserUrl === undefined && !config.browserAutoConnect) {
     throw new ConfigError(
       '--browser attach needs --browser-url, for example http://127.0.0.1:9222, or --browser-auto-connect.',
@@ -155,6 +161,9 @@ function rejectContradictions(config: Config, requestedBrowser: string | undefin
   if (config.browserHeader !== undefined && config.browserUrl === undefined) {
     throw new ConfigError('--browser-header is for a browser that is attached to: add --browser-url.');
   }
+}
+
+function rejectIsolation(config: Config): void {
   if (config.browser === 'launch' && config.isolation === 'profile' && config.userDataDir === undefined) {
     throw new ConfigError(
       '--isolation profile needs a browser to attach to: add --browser-url, or --user-data-dir for a profile to launch.',

@@ -84,7 +84,7 @@ const browserHeaderFormat = '`Name: value`, such as `Authorization: Bearer …`'
 const browserHeaderSchema = z
   .union([z.array(z.string()), z.string()], browserHeaderFormat)
   .transform((value) => (typeof value === 'string' ? [value] : value))
-  .pipe(z.array(z.string().regex(/^[!#$%&'*+.^_`|~\w-]+:[ \t]*[\x20-\x7e]+$/, browserHeaderFormat)))
+  .pipe(z.array(z.string().regex(/^[!#$%&'*+.^_`|~\w-]+:[\x20-\x7e]+$/, browserHeaderFormat)))
   .readonly();
 
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });

@@ -20,7 +20,7 @@ export function stepsOf({ body }: Pick<Skill, 'body'>): { readonly tool: string;
 function readSkill(name: string): Skill {
   const bytes = readFileSync(join(skillsFolder, name, 'SKILL.md'));
   const text = bytes.toString('utf8');
-  const [, head = '', body = ''] = /^---\n([\s\S]*?)\n---\n\s*([\s\S]*)$/.exec(text) ?? [];
+  const [, head = '', body = ''] = /^---\n([\s\S]*?)\n---\n\n([\s\S]*)$/.exec(text) ?? [];
   const fields = Object.fromEntries(head.split('\n').map((line): [string, string] => splitAt(line, ': ')));
   const { description = '' } = fields;
   const title = /^# (.+)/.exec(body)?.[1];

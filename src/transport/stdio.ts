@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Transport as McpTransport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
-import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
+import { codeOf, messageOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import { textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
@@ -246,7 +246,7 @@ export class SdkTransport extends ConnectionTransport {
   #start(): void {
     queueMicrotask(() => {
       this.#transport.onmessage = (message) => void this.#receive(message);
-      this.#transport.start().catch((error: Error) => this.onerror?.(error));
+      this.#transport.start().catch((error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })));
     });
   }
 
@@ -264,7 +264,9 @@ export class SdkTransport extends ConnectionTransport {
   }
 
   #send(message: JSONRPCMessage | JsonRpcErrorResponse): void {
-    this.#transport.send(message as JSONRPCMessage).catch((error: Error) => this.onerror?.(error));
+    this.#transport
+      .send(message as JSONRPCMessage)
+      .catch((error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })));
   }
 
   #closed(): void {

@@ -80,5 +80,5 @@ describe('a session that is restored from its stored state', () => {
 
 test('a snapshot of a newer version is left to a node that can read it', () => {
   const stored = JSON.stringify({ version: 2, actor: 'in another form' });
-  expect(() => parseSnapshot(stored)).toThrow(expect.objectContaining({ reason: 'draining' }));
+  expect(() => parseSnapshot(stored)).toThrow('another node continues it');
 });

@@ -39,7 +39,8 @@ describe.each(allSkills.map((skill) => [skill.frontmatter.name, skill] as const)
     const given = { url: 'http://a.example/$&', extensionId: 'a'.repeat(32) };
     const names = Object.keys(prompt?.arguments.shape ?? {});
     const args = Object.fromEntries(Object.entries(given).filter(([argument]) => names.includes(argument)));
-    const said = String(prompt?.messages(args, {} as never));
+    const answer = prompt?.messages(args, {} as never);
+    const said = typeof answer === 'string' ? answer : '';
     for (const value of Object.values(args)) expect(said).toContain(`"${value}"`);
     expect(said).not.toContain(names.includes('url') ? '"PAGE"' : '---');
     expect(said.match(/^\d\. /gm)).toEqual(skill.body.match(/^\d\. /gm));

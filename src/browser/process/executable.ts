@@ -86,7 +86,7 @@ async function channelPaths(): Promise<string[]> {
 /** Undefined on a platform that has no such Chrome. */
 async function channelPath(channel: ChromeChannel): Promise<string | undefined> {
   const { Browser, ChromeReleaseChannel, computeSystemExecutablePath } = await import('@puppeteer/browsers');
-  const name = Object.values(ChromeReleaseChannel).find((candidate) => candidate === channel);
+  const name = Object.values(ChromeReleaseChannel).find((candidate) => candidate.valueOf() === channel);
   try {
     return name && computeSystemExecutablePath({ browser: Browser.CHROME, channel: name });
   } catch {
@@ -121,7 +121,7 @@ async function defaultProfileFolders(channel: ChromeChannel | undefined): Promis
     await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
   if (platform === undefined) return [];
-  const name = Object.values(ChromeReleaseChannel).find((candidate) => candidate === (channel ?? 'stable'));
+  const name = Object.values(ChromeReleaseChannel).find((candidate) => candidate.valueOf() === (channel ?? 'stable'));
   const own = name === undefined ? [] : [resolveDefaultUserDataDir(Browser.CHROME, platform, name)];
   return channel === undefined && process.platform === 'linux' ? [...own, join(homeFolder(), '.config/chromium')] : own;
 }
