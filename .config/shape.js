@@ -7,7 +7,7 @@ import ts from 'typescript';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const smallFile = 40;
 const bounds = {
-  files: { most: 460 },
+  files: { most: 465 },
   'median lines': { least: 100 },
   'longest file': { most: 400 },
   [`files of ${smallFile} lines or less`]: { most: 30 },

@@ -5,7 +5,7 @@ import { callTool, failureOf, traceCall } from './callTool.js';
 import { clientOf } from './envelope.js';
 import { shareResult } from './messageText.js';
 import { promptMethods } from './promptMethods.js';
-import { invalidParams, isObject, isShallow, type RequestId } from './protocol.js';
+import { invalidParams, isObject, isShallow, skillsExtension, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
 import { paginate, type Method, type Params, type MethodContext, type RequestInfo } from './methodContext.js';
 import { nearestNames, type ToleranceKind } from './tolerantArguments.js';
@@ -171,8 +171,6 @@ function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
 }
 
 /** Only what this session has: a client shows no menu for an undeclared capability. */
-const skillsExtension = 'io.modelcontextprotocol/skills';
-
 export function capabilitiesOfServer({ features: { serverFeatures } }: MethodContext): Record<string, object> {
   const { prompts, templates, skills, isExtensible } = serverFeatures;
   const listChanged = isExtensible ? { listChanged: true } : {};

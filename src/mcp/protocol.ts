@@ -33,6 +33,8 @@ export const statelessVersions = ['2026-07-28'] as const;
 
 /** The extension by which a call is answered later (Tasks, 2026-07-28). */
 export const tasksExtension = 'io.modelcontextprotocol/tasks';
+/** The extension by which working guides are listed and read (Skills over MCP). */
+export const skillsExtension = 'io.modelcontextprotocol/skills';
 
 /** Whether a revision is one without sessions, known here or not. */
 export const isStatelessVersion = (revision: string | null): boolean =>

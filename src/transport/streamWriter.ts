@@ -121,12 +121,9 @@ export function writeText(
     response.write(`${before}${text}${after}`, written);
     return;
   }
+  // One chunk: there are clients that take each chunk for an event.
   const [head, shared, tail] = text.parts(before, after);
-  response.cork();
-  response.write(head);
-  response.write(shared);
-  response.write(tail, written);
-  response.uncork();
+  response.write(Buffer.concat([Buffer.from(head), shared, Buffer.from(tail)]), written);
 }
 
 /** Ends a response with a text. */

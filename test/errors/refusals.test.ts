@@ -35,6 +35,7 @@ const elsewhere: Partial<Record<Reason, string>> = {
   unknown_method: 'test/transport/statelessHttp.test.ts',
   invalid_upgrade: 'test/transport/webSocketHandshake.test.ts',
   upgrade_required: 'test/transport/webSocketHandshake.test.ts',
+  unknown_task: 'test/mcp/tasks.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */

@@ -107,7 +107,8 @@ describe('a server with the tools of this package', () => {
 test('a server of other tools declares no skills, and does not know their methods', async () => {
   const served = await startTestServer();
   const client = new StatelessClient(served.url);
-  expect((await client.request('server/discover')).response.result?.['capabilities']).not.toHaveProperty('extensions');
+  const { result } = (await client.request('server/discover')).response;
+  expect(JSON.stringify(result)).not.toContain('skills');
   expect((await client.request('skills/list')).response.error).toMatchObject({ code: -32601 });
   await served.close();
 });
@@ -125,7 +126,7 @@ test('the plugin has the version of the package, and tool names that fit with it
   const program = join(root, args[0]?.replace('${CLAUDE_PLUGIN_ROOT}/', '') ?? '');
   expect(await readFile(program, 'utf8')).toContain('main.js');
   const { files } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { files: string[] };
-  expect(files).toEqual(expect.arrayContaining(['.claude-plugin', 'skills', '.bin/greenroom.js']));
+  expect(files).toEqual(expect.arrayContaining(['.claude-plugin', 'src/skills', '.bin/greenroom.js']));
 });
 
 test('skills are installed as files; one that was changed by hand stops it before anything is written', async () => {

@@ -102,8 +102,8 @@ test('[C-USERS] revoking a token ends the sessions that it opened, and no others
   const listed = await guarded.sendAsOperator('GET', '/api/users/anna/tokens');
   expect(listed.json).toEqual({
     tokens: [
-      { id: first.id, label: 'laptop', createdAt: expect.any(String) },
-      { id: second.id, createdAt: expect.any(String) },
+      { id: first.id, label: 'laptop', createdAt: expect.any(String), lastUsedAt: expect.any(String) },
+      { id: second.id, createdAt: expect.any(String), lastUsedAt: expect.any(String) },
     ],
   });
   expect((await guarded.sendAsOperator('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(204);
