@@ -8,10 +8,10 @@ const floods = {
     for (let i = 0; i < 50; i++) void request();
   }`,
   'a script that never ends': '() => { setTimeout(() => { for (;;); }); }',
-  windows: "() => { setInterval(() => window.open('/'), 1); }",
-  frames: "() => { setInterval(() => document.body.append(document.createElement('iframe')), 1); }",
+  windows: "() => { setInterval(() => window.open('/'), 20); }",
+  frames: "() => { setInterval(() => document.body.append(document.createElement('iframe')), 20); }",
   navigation:
-    "() => { setInterval(() => { location.hash = Math.random(); history.pushState(0, '', '/' + Math.random()); }, 1); }",
+    "() => { setInterval(() => { location.hash = Math.random(); history.pushState(0, '', '/' + Math.random()); }, 20); }",
 } as const;
 
 describe('in a browser that two users share, the end of one costs the other nothing', () => {
