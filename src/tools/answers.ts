@@ -115,6 +115,13 @@ function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOut
   };
 }
 
+/** For all but mail Chrome asks in the tab, and nothing answers the question for it. */
+function describeExternal(address: string): string {
+  const effect = `It hands ${shortUrl(address)} to another program (mail, telephone, an app), and none is started here.`;
+  if (/^mailto:/i.test(address)) return `${effect} The page stays.`;
+  return `${effect} The page stays, but Chrome asks about it in this tab, which takes no clicks until it shows another site: go on in a new page (new_page).`;
+}
+
 /** The effects of an action, a line each. */
 export function describeOutcome(outcome: ActionOutcome): string[] {
   const { dialog, paused, opened, download, external, settled, closed, stopped, busyWith } = outcome;
@@ -134,11 +141,7 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
     );
   }
   if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
-  if (external !== undefined) {
-    lines.push(
-      `It hands ${shortUrl(external)} to another program (mail, telephone, an app). None is started here: the page stays.`,
-    );
-  }
+  if (external !== undefined) lines.push(describeExternal(external));
   if (dialog) lines.push(describeDialog(dialog));
   else if (paused !== undefined) lines.push(paused);
   else if (!settled) {

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { formatKey } from '../../src/cluster/redis/redisKeys.js';
 import { messageOf } from '../../src/errors/errors.js';
 import { findViolations, type Violation } from './invariants.js';
 import { reasonOf, request, type ClientOptions } from './chaosClient.js';
@@ -202,7 +203,7 @@ async function leftovers(fleet: Fleet, patienceMs: number): Promise<string[]> {
   const alive = keys.filter(({ key }) => key.startsWith('greenroom:node:')).length;
   return [
     ...(sessions > 0 ? [`${sessions} sessions in /health`] : []),
-    ...keys.filter(({ ttl }) => ttl === -1).map(({ key }) => `the key ${key}, for ever`),
+    ...keys.filter(({ key, ttl }) => ttl === -1 && key !== formatKey).map(({ key }) => `the key ${key}, for ever`),
     ...ofEnded.map(({ key }) => `the key ${key} of a session that is closed`),
     ...(alive > nodes ? [`${alive} nodes in Redis`] : []),
   ];

@@ -40,15 +40,6 @@ async function click(label: string) {
 const untilNotice = (pattern: RegExp): Promise<string> =>
   waitUntilFound(() => harness.browser.takeNotices().find((notice) => pattern.test(notice)));
 
-test.each([
-  ['Mail', 'mailto:ada@example.com'],
-  ['Call', 'tel:+123'],
-])('an address for another program is told, and the page stays: %s', async (label, address) => {
-  const { text, structured } = await click(label);
-  expect(text).toContain(`It hands ${address} to another program`);
-  expect(structured).toMatchObject({ navigated: false, settled: true });
-});
-
 describe('a window that a click opens', () => {
   test.each([
     ['Blank', 1],
@@ -88,4 +79,17 @@ test('a download is listed, waited for and read', async () => {
   const { resources } = await harness.run('list_downloads', { id: row?.id });
   expect(String(await harness.resources.read(resources?.[0]?.uri ?? ''))).toBe('content of it');
   expect(await harness.refusal('list_downloads', { id: 999 })).toContain('There is no download 999');
+});
+
+// Last: the tab takes no clicks after the second one.
+test.each([
+  ['Mail', 'mailto:ada@example.com', 'The page stays.'],
+  ['Call', 'tel:+123', 'takes no clicks until it shows another site: go on in a new page (new_page).'],
+])('an address for another program is told, and the page stays: %s', async (label, address, advice) => {
+  const { text, structured } = await click(label);
+  expect(text).toContain(`It hands ${address} to another program`);
+  expect(text).toContain(advice);
+  expect(structured).toMatchObject({ navigated: false, settled: true });
+  await harness.run('new_page', { url: pages.url });
+  expect((await click('Blank')).structured['openedPages']).toHaveLength(1);
 });
