@@ -21,12 +21,52 @@ export interface StdioOptions {
 }
 
 /**
+ * The state of a transport with one client, which is read from `announce` on; if the set-up of the session fails, until its
+ * first request is answered with the cause.
+ */
+abstract class PipeTransport extends ConnectionTransport {
+  readonly kind = 'stdio';
+  protected state: 'pending' | 'open' | 'refusing' | 'closed' = 'pending';
+  protected refusal: Refusal | null = null;
+
+  announce(sessionId: string): void {
+    if (this.state !== 'pending') return;
+    this.state = 'open';
+    this.sessionId = sessionId;
+    this.startReading();
+  }
+
+  deliver(message: JSONRPCMessage): void {
+    if (this.state === 'open') this.write(message);
+  }
+
+  end({ refusal }: CloseNotice): void {
+    if (this.state !== 'pending') {
+      void this.close();
+      return;
+    }
+    this.state = 'refusing';
+    this.refusal = refusal;
+    this.startReading();
+  }
+
+  /** Passes a message to the session. After a failed set-up, throws the cause as the answer to a request. */
+  protected dispatch(message: JSONRPCMessage): void | Promise<void> {
+    if (this.refusal === null) return this.onmessage?.(message);
+    if ('id' in message && 'method' in message) throw this.refusal;
+  }
+
+  /** Deferred by the transport: the session is still entering its state. */
+  protected abstract startReading(): void;
+  protected abstract write(message: JSONRPCMessage | JsonRpcErrorResponse): void;
+}
+
+/**
  * The server's end of MCP's stdio transport (2025-11-25, basic/transports): one JSON-RPC message a line. `announce` writes
  * nothing; it starts reading. Earlier bytes wait, here up to the size of one message and then in the pipe, while the end of
  * the input is noticed at once. If the set-up of the session fails, the first request is answered with the cause.
  */
-export class StdioTransport extends ConnectionTransport {
-  readonly kind = 'stdio';
+export class StdioTransport extends PipeTransport {
   /** Resolves when the client has read everything written, or after the close timeout. */
   readonly finished: Promise<void>;
 
@@ -35,8 +75,6 @@ export class StdioTransport extends ConnectionTransport {
   readonly #options: Required<StdioOptions>;
   readonly #lines: LineReader;
   readonly #earlyBytes: EarlyBytes;
-  #state: 'pending' | 'open' | 'refusing' | 'closed' = 'pending';
-  #refusal: Refusal | null = null;
   #closeTimer: unknown;
   #resolveFinished: () => void = () => undefined;
 
@@ -52,26 +90,10 @@ export class StdioTransport extends ConnectionTransport {
     for (const stream of [input, output]) stream.on('error', this.#onStreamError);
   }
 
-  announce(sessionId: string): void {
-    if (this.#state !== 'pending') return;
-    this.#state = 'open';
-    this.sessionId = sessionId;
-    this.#startReading();
-  }
-
-  deliver(message: JSONRPCMessage): void {
-    if (this.#state === 'open') this.#write(message);
-  }
-
-  end({ refusal }: CloseNotice): void {
-    if (this.#state !== 'pending') {
-      void this.close();
-      return;
-    }
-    this.#state = 'refusing';
-    this.#refusal = refusal;
+  override end(notice: CloseNotice): void {
+    super.end(notice);
+    if (this.state !== 'refusing') return;
     this.#closeTimer = this.#options.clock.setTimeout(() => void this.close(), this.#options.closeTimeoutMs);
-    this.#startReading();
   }
 
   close(): Promise<void> {
@@ -79,41 +101,35 @@ export class StdioTransport extends ConnectionTransport {
     return Promise.resolve();
   }
 
-  #startReading(): void {
+  protected startReading(): void {
     const onChunk = (chunk: Buffer): void => {
       for (const line of this.#lines.read(chunk)) this.#receive(line);
     };
     // Deferred: the session is still entering its state.
     queueMicrotask(() => {
-      if (this.#state === 'closed') return;
+      if (this.state === 'closed') return;
       onChunk(this.#earlyBytes.take());
       this.#input.on('data', onChunk).resume();
     });
   }
 
   #receive(line: DecodedLine): void {
-    if (this.#state !== 'open' && this.#state !== 'refusing') return;
-    if ('fault' in line) this.#write(new Refusal(line.fault).toJsonRpc(null));
+    if (this.state !== 'open' && this.state !== 'refusing') return;
+    if ('fault' in line) this.write(new Refusal(line.fault).toJsonRpc(null));
     else
       void receiveText(line.text, {
-        receive: (message) => this.#dispatch(message),
+        receive: (message) => this.dispatch(message),
         failed: (error) => this.onerror?.(error),
       }).then((response) => response !== null && this.#writeError(response));
   }
 
   #writeError(response: JsonRpcErrorResponse): void {
-    if (this.#state === 'closed') return;
-    this.#write(response);
-    if (this.#state === 'refusing' && response.id !== null) this.#closeConnection();
+    if (this.state === 'closed') return;
+    this.write(response);
+    if (this.state === 'refusing' && response.id !== null) this.#closeConnection();
   }
 
-  /** Passes a message to the session. After a failed set-up, throws the cause as the answer to a request. */
-  #dispatch(message: JSONRPCMessage): void | Promise<void> {
-    if (this.#refusal === null) return this.onmessage?.(message);
-    if ('id' in message && 'method' in message) throw this.#refusal;
-  }
-
-  #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
+  protected write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
     if (this.#output.writableLength > this.#options.maxPendingBytes) {
       this.closedBecause = 'slow-client';
       this.onerror?.(new Error(`The client does not read: ${this.#output.writableLength} bytes are waiting.`));
@@ -127,13 +143,13 @@ export class StdioTransport extends ConnectionTransport {
 
   readonly #onStreamError = (error: Error): void => {
     // EPIPE: the client has closed its end.
-    if (codeOf(error) !== 'EPIPE' && this.#state !== 'closed') this.onerror?.(error);
+    if (codeOf(error) !== 'EPIPE' && this.state !== 'closed') this.onerror?.(error);
     this.#closeConnection();
   };
 
   #closeConnection(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
+    if (this.state === 'closed') return;
+    this.state = 'closed';
     const { clock, closeTimeoutMs } = this.#options;
     clock.clearTimeout(this.#closeTimer);
     this.#input.destroy();
@@ -202,11 +218,8 @@ export class LineReader {
  * `announce` starts it; what its client has sent before waits in it. If the set-up of the session fails, the first request
  * is answered with the cause.
  */
-export class SdkTransport extends ConnectionTransport {
-  readonly kind = 'stdio';
+export class SdkTransport extends PipeTransport {
   readonly #transport: McpTransport;
-  #state: 'pending' | 'open' | 'refusing' | 'closed' = 'pending';
-  #refusal: Refusal | null = null;
 
   constructor(transport: McpTransport) {
     super();
@@ -215,35 +228,14 @@ export class SdkTransport extends ConnectionTransport {
     transport.onerror = (error) => this.onerror?.(error);
   }
 
-  announce(sessionId: string): void {
-    if (this.#state !== 'pending') return;
-    this.#state = 'open';
-    this.sessionId = sessionId;
-    this.#start();
-  }
-
-  deliver(message: JSONRPCMessage): void {
-    if (this.#state === 'open') this.#send(message);
-  }
-
-  end({ refusal }: CloseNotice): void {
-    if (this.#state !== 'pending') {
-      void this.close();
-      return;
-    }
-    this.#state = 'refusing';
-    this.#refusal = refusal;
-    this.#start();
-  }
-
   async close(): Promise<void> {
-    if (this.#state === 'closed') return;
+    if (this.state === 'closed') return;
     this.#closed();
     await this.#transport.close();
   }
 
-  /** Deferred: the session is still entering its state. Without a handler the transport keeps what comes before. */
-  #start(): void {
+  /** Without a handler the transport keeps what comes before. */
+  protected startReading(): void {
     queueMicrotask(() => {
       this.#transport.onmessage = (message) => void this.#receive(message);
       this.#transport.start().catch((error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })));
@@ -251,27 +243,24 @@ export class SdkTransport extends ConnectionTransport {
   }
 
   async #receive(message: unknown): Promise<void> {
-    if (this.#state === 'closed') return;
+    if (this.state === 'closed') return;
     const response = await receiveText(JSON.stringify(message), {
-      receive: (received) => {
-        if (this.#refusal === null) return this.onmessage?.(received);
-        if ('id' in received && 'method' in received) throw this.#refusal;
-      },
+      receive: (received) => this.dispatch(received),
       failed: (error) => this.onerror?.(error),
     });
-    if (response !== null) this.#send(response);
-    if (response !== null && this.#refusal !== null) await this.close();
+    if (response !== null) this.write(response);
+    if (response !== null && this.refusal !== null) await this.close();
   }
 
-  #send(message: JSONRPCMessage | JsonRpcErrorResponse): void {
+  protected write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
     this.#transport
       .send(message as JSONRPCMessage)
       .catch((error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })));
   }
 
   #closed(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
+    if (this.state === 'closed') return;
+    this.state = 'closed';
     this.onclose?.();
   }
 }
