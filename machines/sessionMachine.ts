@@ -146,8 +146,9 @@ const chart = setup({
  *     created -> tools-registered -> connected -> active -> closed
  *                (check, claim)      (announce)   (serving <-> detached, draining)
  *
- * Every state can go to `closed`. An actor is invoked only for what has to be waited for. Promises S1 (announce after ready) and S3 (delivery only in `connected` and `active`) can
- * be read off this chart: one state names `announce`, and only states that a client can know of name `deliver`.
+ * Every state can go to `closed`. An actor is invoked only for what has to be waited for. Promises S1 (announce after ready)
+ * and S3 (delivery only in `connected` and `active`) can be read off this chart: one state names `announce`, and only states
+ * that a client can know of name `deliver`.
  */
 export const sessionMachine = chart.createMachine({
   id: 'session',

@@ -129,7 +129,7 @@ export interface MethodContext {
   isInFlight(id: RequestId): boolean;
   /** Says what the request is doing, where somebody may ask for it. */
   report?(text: string): void;
-  /** Called when a session serves the request: what happens is told of that session. */
+  /** Called when a session serves the request: logs and metrics then name that session. */
   passedOn?(): void;
   /** The tasks of the user; undefined for a client that takes none. */
   readonly tasks?: UserTasks | undefined;

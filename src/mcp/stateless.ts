@@ -225,7 +225,7 @@ export class StatelessRequest implements MethodContext {
     this.#input.continueWith((name, question, signal) => task.ask(name, question, signal));
   }
 
-  /** Its id is told when every node can find it. */
+  /** The client gets its id once every node can find it. */
   async #tellTask(task: Task): Promise<JSONRPCMessage> {
     const { id } = this.#message;
     try {

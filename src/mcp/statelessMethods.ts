@@ -67,7 +67,7 @@ const discover: Method = (server) => {
   };
 };
 
-/** A method of tasks: a client that does not take them is told so before anything else. */
+/** A method of tasks. Throws first of all for a client that has not declared them. */
 const ofTasks =
   (run: (tasks: UserTasks, params: Params) => Promise<Record<string, unknown>>): Method =>
   ({ tasks }, params) => {

@@ -38,7 +38,7 @@ const puppeteerSettings: Protocol.Target.SetAutoAttachRequest = {
   filter: [{ type: 'page', exclude: true }, { type: 'service_worker', exclude: true }, {}],
 };
 
-/** Limit on the reading of a worker: one that is busy is told instead. */
+/** Longest reading of a worker. After it the worker is reported as busy. */
 const captureMs = 2_000;
 
 /**

@@ -35,12 +35,12 @@ export class HeardEvents {
         continue;
       }
       const name = [...path, key].join('.');
-      let heardIn = '';
+      let heardAt: number | undefined;
       replaceListeners(value, (listener) => (...args) => {
         // Chrome calls the listeners of an event one after the other.
         const now = Date.now();
-        if (heardIn !== String(now)) this.#hear(name, now);
-        heardIn = String(now);
+        if (heardAt !== now) this.#hear(name, now);
+        heardAt = now;
         return listener(...args);
       });
     }

@@ -115,7 +115,7 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-/** Where Chrome, or Chromium, keeps the profiles of this user, unless it is told otherwise. */
+/** The default folder of Chrome's, or Chromium's, profiles for this user. */
 async function defaultProfileFolders(channel: ChromeChannel | undefined): Promise<string[]> {
   const { Browser, ChromeReleaseChannel, detectBrowserPlatform, resolveDefaultUserDataDir } =
     await import('@puppeteer/browsers');
