@@ -98,6 +98,7 @@ async function run(args: Record<string, unknown>, call: Call, session: McpSessio
   };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
+  await session.checkQuotas?.(tool);
   const waits = { onQueued: queueProgress(call), onWanted: () => call.onWanted?.() };
   const { onQueued } = waits;
   const browser = await lease.browser(signal, onQueued);
