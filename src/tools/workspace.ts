@@ -76,6 +76,14 @@ export async function requireInnerLinks(folder: string, workspace: Workspace): P
   }
 }
 
+/** The folder. Throws a ToolError for one of downloads: a page can replace them, and so an extension its own manifest. */
+export async function requireNoDownload(folder: string, { own }: Workspace): Promise<string> {
+  if (own === undefined || !contains(join(await realPath(own), 'downloads'), folder)) return folder;
+  throw new ToolError(
+    `${folder} is in the folder of downloads, whose files a page can replace. Pass a zip as archive, its url, or a folder of the workspace.`,
+  );
+}
+
 function outside(path: string, workspace: Workspace): string {
   const folders = foldersOf(workspace);
   const allowed = folders.length === 0 ? 'none' : folders.join(', ');
