@@ -2,11 +2,11 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.js';
 import { noop } from '../async.js';
+import type { LeaseUsage } from '../browser/pool/browserLease.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import { principalKey, type Principal } from '../tenancy/principal.js';
 import type { Tool } from '../tools/defineTool.js';
-import type { Session } from './session.js';
 
 /** What a user may use: browser processes, milliseconds of browser time in a day (UTC), and bytes of the others. */
 export type Quotas = Readonly<Partial<Record<QuotaName, number>>>;
@@ -32,9 +32,26 @@ export interface UserUsage {
 
 type Figures = Omit<UserUsage, 'user' | 'quotas'>;
 
+/** A session, as its use is measured. */
+interface MeasuredSession {
+  readonly id: string;
+  readonly principal: Principal;
+  readonly state: string;
+  readonly lease: 'eager' | 'lazy';
+  /** Whether its browser is a process of its own from the start. */
+  readonly hasOwnProcess: boolean;
+  readonly browserTime: BrowserTime;
+  readonly closed: Promise<void>;
+  readonly memory: { readonly keptBytes: number };
+  readonly resources: { readonly bytes: number };
+  readonly browserLease:
+    { readonly current: { readonly isolation: string } | undefined; readonly usage?: LeaseUsage } | undefined;
+  close(because: 'operator-closed'): void;
+}
+
 export interface UserQuotasOptions {
   /** The open sessions of clients. */
-  sessions(): readonly Session[];
+  sessions(): readonly MeasuredSession[];
   /** Whether users can have quotas of their own. */
   readonly hasUsers: boolean;
   /** What other nodes have published of a user's sessions. Never rejects. */
@@ -149,7 +166,7 @@ export class UserQuotas {
   }
 
   /** Counts the browser time of a session after its end too. */
-  follow({ principal, browserTime, closed }: Session): void {
+  follow({ principal, browserTime, closed }: MeasuredSession): void {
     const key = principalKey(principal);
     void closed.then(() => {
       const now = this.#options.clock.now();
@@ -177,7 +194,7 @@ export class UserQuotas {
   }
 
   /** Throws `quota_exceeded` if the user of a session may not call the tool now. */
-  checkCall(session: Session, { name, needs }: Pick<Tool, 'name' | 'needs'>): Promise<void> | undefined {
+  checkCall(session: MeasuredSession, { name, needs }: Pick<Tool, 'name' | 'needs'>): Promise<void> | undefined {
     if (!this.#isBounded) return undefined;
     const isolation = session.browserLease?.current?.isolation;
     const moves = isolation === 'context' && (needs === 'process' || needs === 'extension');
@@ -239,7 +256,7 @@ export class UserQuotas {
     return { sessions: sessions.length, processes, browserMs };
   }
 
-  async #read(sessions: readonly Session[]): Promise<Figures> {
+  async #read(sessions: readonly MeasuredSession[]): Promise<Figures> {
     const usages = sessions.flatMap(({ browserLease }) => browserLease?.usage ?? []);
     const pids = usages.flatMap(({ process }) => process ?? []);
     const folders = usages.flatMap(({ folder }) => folder ?? []);
@@ -254,7 +271,7 @@ export class UserQuotas {
     };
   }
 
-  #sessionsOf(key: string): Session[] {
+  #sessionsOf(key: string): MeasuredSession[] {
     return this.#options.sessions().filter(({ principal }) => principalKey(principal) === key);
   }
 
@@ -283,11 +300,11 @@ export class UserQuotas {
     }
   }
 
-  #end(sessions: readonly Session[], quota: QuotaName): void {
+  #end(sessions: readonly MeasuredSession[], quota: QuotaName): void {
     for (const session of sessions) {
       this.#options.log.warn('session ended: its user is over a quota', {
         session: session.id.slice(0, 8),
-        user: session.user,
+        user: session.principal.user,
         quota,
       });
       session.close('operator-closed');
@@ -300,10 +317,10 @@ const maxMeasured = 10_000;
 /** Tools that open something new in a browser. */
 const growing: ReadonlySet<string> = new Set(['new_page', 'install_extension']);
 
-const downloadsOf = ({ browserLease }: Session): number => browserLease?.usage?.downloadBytes ?? 0;
+const downloadsOf = ({ browserLease }: MeasuredSession): number => browserLease?.usage?.downloadBytes ?? 0;
 
 /** A browser of its own, also one that is being started. */
-function usesProcess({ browserLease, state, lease, hasOwnProcess }: Session): boolean {
+function usesProcess({ browserLease, state, lease, hasOwnProcess }: MeasuredSession): boolean {
   const isStarting = state === 'created' || state === 'tools-registered';
   return browserLease?.usage?.process !== undefined || (hasOwnProcess && lease === 'eager' && isStarting);
 }
