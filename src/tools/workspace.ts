@@ -113,8 +113,11 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
+const maxChosen = 500;
+
 /** Files, or one folder, of the workspace. Throws a ToolError for what is neither. */
 export async function chosenFiles(filePaths: readonly string[], workspace: Workspace): Promise<ChosenFiles> {
+  if (filePaths.length > maxChosen) throw new ToolError(`Pass at most ${maxChosen} files, or their folder.`);
   const paths = await Promise.all(filePaths.map((path) => requireInsideWorkspace(path, workspace)));
   const [first = ''] = paths;
   if (paths.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory() === true) {
