@@ -108,6 +108,7 @@ export function parseMessageText(json: string): unknown {
 }
 
 const numberHere = /[-+.\deE]+/y;
+const digitsAlone = /^-?\d+$/;
 
 interface Level {
   key: string | number;
@@ -128,7 +129,7 @@ function echoedNumbersIn(text: string): ReadonlyMap<string, string> {
     } else if (echoedNames.has(level?.key) && /[-\d]/.test(character)) {
       numberHere.lastIndex = at;
       const [number = character] = numberHere.exec(text) ?? [];
-      found.set(JSON.stringify(levels.map(({ key }) => key)), number);
+      if (digitsAlone.test(number)) found.set(JSON.stringify(levels.map(({ key }) => key)), number);
       at += number.length - 1;
     } else structure(levels, character);
   }

@@ -8,7 +8,6 @@ test.each([
   ['one more than 2^53', '9007199254740993'],
   ['the least of 64 bits', '-9223372036854775808'],
   ['of many digits', '123456789012345678901234567890'],
-  ['with an exponent', '1e300'],
   ['exact', '9007199254740991'],
   ['zero', '0'],
   ['a text of digits', '"9007199254740993"'],
