@@ -55,7 +55,7 @@ export class SessionLease implements BrowserLease {
     const { request, sessionMemory } = deps;
     const { isolation, resume } = request;
     this.#isolation = isolation === 'auto' ? 'context' : isolation;
-    this.#pageState = createSessionPageState(resume?.lost.lastPageId, sessionMemory);
+    this.#pageState = createSessionPageState(resume?.lost, sessionMemory);
     if (resume !== undefined) this.#state = { kind: 'lost', lost: resume.lost };
   }
 

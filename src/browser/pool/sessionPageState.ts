@@ -1,6 +1,7 @@
 import { KeptBytes } from '../collectors/ringBuffer.js';
 import { BreakpointList } from '../debugger/breakpoints.js';
 import { ActionLog } from '../page/actionLog.js';
+import type { EmulationSettings } from '../page/pageEmulation.js';
 import { AddressPolicy } from '../policy/addressPolicy.js';
 import { Credentials } from '../policy/credentials.js';
 
@@ -18,9 +19,17 @@ export interface SessionPageState {
   readonly credentials: Credentials;
   readonly breakpoints: BreakpointList;
   readonly actions: ActionLog;
+  /** What a new page emulates. */
+  startEmulation: EmulationSettings | undefined;
 }
 
-export function createSessionPageState(lastPageId = 0, sessionMemory?: number): SessionPageState {
+/** What another node knows of it. */
+type Stored = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
+
+export function createSessionPageState(
+  { lastPageId = 0, startEmulation }: Stored = {},
+  sessionMemory?: number,
+): SessionPageState {
   const kept = new KeptBytes(sessionMemory);
   const own = kept.open();
   return {
@@ -34,5 +43,6 @@ export function createSessionPageState(lastPageId = 0, sessionMemory?: number): 
     credentials: new Credentials(own),
     breakpoints: new BreakpointList(own),
     actions: new ActionLog(own),
+    startEmulation,
   };
 }
