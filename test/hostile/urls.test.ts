@@ -66,6 +66,10 @@ const scripts = {
   'a form':
     'Object.assign(document.body.appendChild(document.createElement("form")), { action: TO, target: "_blank" }).submit()',
   'a script that navigates': 'location.href = TO',
+} as const;
+
+/** More of them, for one of the two: what holds them is the same. */
+const moreScripts = {
   'a page that is loaded in advance':
     'await loaded("script", { type: "speculationrules", textContent: JSON.stringify({ prefetch: [{ urls: [TO], eagerness: "immediate" }], prerender: [{ urls: [TO], eagerness: "immediate" }] }) })',
   'a ping': 'Object.assign(document.body.appendChild(document.createElement("a")), { href: "#", ping: TO }).click()',
@@ -197,7 +201,8 @@ describe.each([
     }
   });
 
-  test.each(Object.entries(scripts))('%s', async (_name, script) => {
+  const tried = [...Object.entries(scripts), ...(whose === 'user' ? Object.entries(moreScripts) : [])];
+  test.each(tried)('%s', async (_name, script) => {
     await tenant.attempt('navigate_page', { url: house.web });
     for (const target of [`${house.web}/private/x`, `${blocked}/x`]) {
       const source = `async () => { const TO = ${JSON.stringify(target)}, WEB = ${JSON.stringify(house.web)}; ${prelude}
@@ -243,22 +248,8 @@ describe.each([
       await writeFile(file, secret);
       await symlink(house.outside, join(house.workspace, 'link'));
       const targets = [
-        ...[
-          `${blocked}/x`,
-          `${blocked}/x.zip`,
-          `ws${blocked.slice(4)}/`,
-          `blob:${blocked}/x`,
-          `javascript:fetch("${blocked}")`,
-        ],
-        ...[file, pathToFileURL(file).href, `view-source:${pathToFileURL(file).href}`, house.outside],
-        ...[
-          '../outside/secret.txt',
-          'link/secret.txt',
-          '/etc/passwd',
-          '/proc/self/environ',
-          '/proc/self/root/etc/passwd',
-        ],
-        ...['chrome://version', 'devtools://devtools/bundled/inspector.html', 'greenroom://resources/x/secret.txt'],
+        ...[`${blocked}/x.zip`, file, pathToFileURL(file).href, '../outside/secret.txt', 'link/secret.txt'],
+        ...['/proc/self/environ', 'chrome://version'],
       ];
       const attempts = allTools.flatMap((tool) => addressArguments(tool).map((name) => [tool, name] as const));
       expect(attempts.length).toBeGreaterThan(20);
