@@ -46,7 +46,10 @@ export const triggerExtensionActionTool = defineTool({
       await delay(effectMs, undefined, { signal });
       const { popup } = clicked;
       const { pages, ...effects } = await observer.read();
-      const lines = effectLines({ ...effects, pages: pages.filter((page) => page !== popup) });
+      const lines = effectLines({
+        ...effects,
+        pages: pages.filter((page) => page !== popup && !text.includes(`It opened page ${page.id}:`)),
+      });
       return { text: [text, ...lines].join('\n'), structured };
     });
   },
@@ -165,7 +168,7 @@ export const openExtensionPageTool = defineTool({
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
       // A page that did not load is not kept.
-      await browser.closePage(page.id);
+      if (!page.isClosed) await browser.closePage(page.id);
       throw error;
     }
   },
