@@ -101,14 +101,18 @@ async function listEvents(scope: CdpScope, extension: Extension, { browser }: Br
   const lines = [
     ...commands
       .filter(({ name = '' }) => name in declared)
-      .map(({ name = '', shortcut }) => `commands.onCommand ${name} (${shortcut || 'no shortcut'})`),
+      .map(({ name = '', shortcut }) =>
+        name === '_execute_action'
+          ? `_execute_action (${shortcut || 'no shortcut'}) clicks the action: trigger_extension_action`
+          : `commands.onCommand ${name} (${shortcut || 'no shortcut'})`,
+      ),
     ...browser.activity.menus.of(extension.id).map(({ id, title, parentId, contexts = ['page'] }) => {
       const below = parentId === undefined ? '' : `, below ${parentId}`;
       return `contextMenus.onClicked ${id} ("${title ?? ''}", on ${contexts.join(', ')}${below})`;
     }),
     ...alarms.map(({ name, scheduledTime, periodInMinutes }) => {
       const period = periodInMinutes === undefined ? '' : `, every ${periodInMinutes} min`;
-      return `alarms.onAlarm ${name} (next ${new Date(scheduledTime).toISOString()}${period})`;
+      return `alarms.onAlarm ${name || '(no name)'} (next ${new Date(scheduledTime).toISOString()}${period})`;
     }),
     ...notifications.map((id) => `notifications.onClicked ${id}`),
     ...(manifest?.omnibox === undefined ? [] : [`omnibox.onInputEntered (keyword ${manifest.omnibox.keyword ?? ''})`]),
