@@ -17,8 +17,17 @@ import { extensionIdInput } from './extensionFields.js';
 import { oneLine } from './pagination.js';
 
 /** How long the listeners have before their effects are read, in ms. */
-export const effectMs = 250;
+const effectMs = 250;
 const maxLogLines = 20;
+
+/** What an extension did; one that seems to have done nothing is asked twice, since Chrome reports late when it is busy. */
+export async function effectsOf(observer: EffectObserver, signal: AbortSignal): Promise<Effects> {
+  await delay(effectMs, undefined, { signal });
+  const effects = await observer.read();
+  if (Object.values(effects).some((list: readonly unknown[]) => list.length > 0)) return effects;
+  await delay(effectMs, undefined, { signal });
+  return observer.read();
+}
 
 /** What an extension did meanwhile, a line each. */
 export function effectLines({ errors, logs, pages }: Effects): string[] {
@@ -63,11 +72,11 @@ export const fireEventTool = defineTool({
         return { text: lines.join('\n'), structured: { effects: [] } };
       }
       const name = event.replace(/^chrome\./, '');
+      await browser.ensureFirstPage(signal);
       const page = browser.page(pageId);
       const observer = await EffectObserver.begin(scope, browser, id);
       const fired = await fireExtensionEvent(scope, extension, { name, subject, args, page });
-      await delay(effectMs, undefined, { signal });
-      const effects = effectLines(await observer.read());
+      const effects = effectLines(await effectsOf(observer, signal));
       const suggestions = fired.suggestions === undefined ? undefined : JSON.stringify(fired.suggestions);
       return {
         text: truncateAnswer(

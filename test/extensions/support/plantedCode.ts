@@ -121,6 +121,13 @@ export const plantedCode: Readonly<Record<string, AuditCase>> = {
     worker(onMessage('importScripts("a.js")'), {}, { 'a.js': '' }),
     'breaks worker.js:1: importScripts is called late',
   ],
+  'an answer that comes too late': [
+    worker(
+      '\nchrome.runtime.onMessage.addListener((message, sender, reply) => {\n  chrome.storage.local.get("a").then(({ a }) => reply(a));\n});',
+      { permissions: ['storage'] },
+    ),
+    'breaks worker.js:2: The listener answers in a callback and does not return true',
+  ],
   'the document in a worker': [
     worker('\ndocument.title = "x";'),
     'breaks worker.js:2: A service worker has no document',

@@ -157,5 +157,22 @@ export const soundExtensions: Readonly<Record<string, AuditCase>> = {
     ],
     'import()',
   ],
+  'answers that come in time': [
+    worker(
+      [
+        'chrome.storage.local.get("a", (a) => { if (a) return true; reply(a); return true; });',
+        'if (message) return chrome.storage.local.get("a").then(reply);',
+        'reply(1); chrome.storage.local.get("a").then((a) => console.log(a));',
+        '[1].forEach((each) => reply(each));',
+      ]
+        .map(
+          (body, index) =>
+            `chrome.runtime.onMessage.addListener((message, sender, reply) => { ${body} ${index === 0 ? 'return true;' : ''} });`,
+        )
+        .join('\n'),
+      { permissions: ['storage'] },
+    ),
+    'too late',
+  ],
   'a template': [popup('<template><img src="{{icon}}"><script>x()</script></template>'), 'popup.html'],
 };

@@ -38,7 +38,15 @@ export function codeFindings(code: LinkedCode): Finding[] {
   const minimum = minimumVersion(code);
   for (const use of code.uses) {
     if (use.contexts.size === 0 || use.isGuarded || !isJudged(use.path)) continue;
-    for (const rule of [evalRule, menuRule, removedRule, deprecatedRule, contentScriptRule, closedPageRule]) {
+    for (const rule of [
+      evalRule,
+      menuRule,
+      answerRule,
+      removedRule,
+      deprecatedRule,
+      contentScriptRule,
+      closedPageRule,
+    ]) {
       const finding = rule(use);
       if (finding !== undefined) add(use, finding.what, finding.finding);
     }
@@ -77,6 +85,12 @@ function evalRule(use: LinkedUse): Hit | undefined {
   const problem = `${name} is called here, which Chrome's policy for extensions refuses: the line throws ${isCertain ? 'when it runs' : 'if it ever runs'}.`;
   const fix = 'Write the code out, or run it in a page of the key "sandbox".';
   return { what: 'eval', finding: { severity: isCertain ? 'breaks' : 'advice', problem, fix } };
+}
+
+function answerRule({ path }: LinkedUse): Hit | undefined {
+  if (!path.endsWith('.addListener{late}')) return undefined;
+  const problem = 'The listener answers in a callback and does not return true: the answer comes too late and is lost.';
+  return { what: path, finding: { severity: 'breaks', problem, fix: 'End the listener with "return true;".' } };
 }
 
 /** What a service worker may not pass to `contextMenus.create`, and must. */

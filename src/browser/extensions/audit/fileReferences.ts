@@ -1,5 +1,5 @@
 import type { AnyNode, AssignmentExpression, CallExpression, NewExpression } from 'acorn';
-import { isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
+import { forEachChild, isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
 
 /** A file that code names. */
 export interface Reference {
@@ -78,13 +78,20 @@ export function referencesOfCall(node: CallExpression | NewExpression, path: str
       add(found, { kind: 'importScripts', from: 'context', node: argument }, around);
   if (injections.has(path))
     for (const argument of node.arguments) ofInjection(argument, around, { found, isStyle: path.endsWith('CSS') });
-  if (path === 'Object.defineProperty') found.defined.push(...definedProperty(node.arguments, around));
-  if ((path === 'setTimeout' || path === 'setInterval') && isText(node.arguments[0])) found.uses.push('eval');
-  if (path === 'chrome.contextMenus.create') found.uses.push(...menuFaults(node.arguments[0], around));
+  found.defined.push(...(path === 'Object.defineProperty' ? definedProperty(node.arguments, around) : []));
+  found.uses.push(...faultsOfCall(node, path, around));
   if (path === 'chrome.tabs.query')
     for (const key of ['url', 'title'])
       if (propertyOf(node.arguments[0], key, around)) found.uses.push(`${path}{${key}}`);
   return found;
+}
+
+/** Uses that are wrong in themselves, or hide others. */
+function faultsOfCall({ arguments: [first] }: CallExpression | NewExpression, path: string, around: Around): string[] {
+  if ((path === 'setTimeout' || path === 'setInterval') && isText(first)) return ['eval'];
+  if (path === 'chrome.contextMenus.create') return menuFaults(first, around);
+  if (!/^chrome\.runtime\.onMessage(?:External)?\.addListener$/.test(path) || first === undefined) return [];
+  return answersLate(around.names.functionOf(first, around.scope)) ? [`${path}{late}`] : [];
 }
 
 /** `Object.defineProperty(globalThis, 'window', …)`. */
@@ -115,6 +122,47 @@ const remoteScript = /^(?:https?:)?\/\/[^?#]+\.m?js(?:[?#]|$)/i;
 
 const isText = (node: AnyNode | undefined): boolean =>
   node?.type === 'TemplateLiteral' || (node?.type === 'Literal' && typeof node.value === 'string');
+
+/**
+ * Whether a listener of messages answers in a callback and returns nothing, so that its answer comes too late. One that
+ * returns a value, or that is async, is not judged.
+ */
+function answersLate(listener: AnyNode | undefined): boolean {
+  if (listener === undefined || !isFunctionNode(listener) || listener.async || listener.body.type !== 'BlockStatement')
+    return false;
+  const [, , reply] = listener.params;
+  if (reply?.type !== 'Identifier') return false;
+  let [isLate, returnsValue] = [false, false];
+  const look = (node: AnyNode): void => {
+    if (isFunctionNode(node)) return;
+    if (node.type === 'ReturnStatement' && node.argument) returnsValue = true;
+    if (node.type === 'CallExpression') isLate ||= handsOn(node, reply.name);
+    forEachChild(node, look);
+  };
+  forEachChild(listener.body, look);
+  return isLate && !returnsValue;
+}
+
+/** Whether a call gets a callback, and with it a name, that it does not call at once. */
+function handsOn({ callee, arguments: given }: CallExpression, name: string): boolean {
+  const method = callee.type === 'MemberExpression' ? keyOf(callee.property, callee.computed) : undefined;
+  let root: AnyNode = callee;
+  while (root.type === 'MemberExpression' && root.object.type !== 'Super') root = root.object;
+  const isChrome = root.type === 'Identifier' && (root.name === 'chrome' || root.name === 'browser');
+  if (!isChrome && !(method !== undefined && ['then', 'finally'].includes(method)) && nameOf(callee) !== 'setTimeout')
+    return false;
+  return given.some((each) =>
+    each.type === 'Identifier' ? each.name === name : isFunctionNode(each) && isNamed(each.body, name),
+  );
+}
+
+const nameOf = (node: AnyNode): string => (node.type === 'Identifier' ? node.name : '');
+
+function isNamed(node: AnyNode, name: string): boolean {
+  let isThere = node.type === 'Identifier' && node.name === name;
+  forEachChild(node, (child) => (isThere ||= isNamed(child, name)));
+  return isThere;
+}
 
 /** What service workers may not pass, and must. */
 function menuFaults(entry: AnyNode | undefined, around: Around): string[] {
