@@ -95,6 +95,10 @@ export const plantedCode: Readonly<Record<string, AuditCase>> = {
     worker('chrome.runtime.connectNative("com.example.host");'),
     'breaks worker.js:1: The code uses chrome.runtime.connectNative, and "nativeMessaging"',
   ],
+  'a function that needs more than its namespace': [
+    worker('chrome.downloads.open(1);', { permissions: ['downloads'] }),
+    'breaks worker.js:1: The code uses chrome.downloads.open, and "downloads.open" is not among the permissions: the call fails',
+  ],
   'an action that the manifest lacks': [
     worker('\nchrome.action.onClicked.addListener(() => 0);'),
     'breaks worker.js:2: The code uses chrome.action, and the manifest has no "action"',

@@ -180,7 +180,8 @@ export function* missingPermissions(code: LinkedCode, declared: ReadonlySet<stri
       if (told.has(permission) || declared.has(permission)) continue;
       if ((alternatives.get(permission) ?? []).some((other) => declared.has(other))) continue;
       told.add(permission);
-      const problem = `The code uses ${api}, and "${permission}" is not among the permissions: it is undefined there.`;
+      const effect = permission.startsWith('downloads.') ? 'the call fails' : 'it is undefined there';
+      const problem = `The code uses ${api}, and "${permission}" is not among the permissions: ${effect}.`;
       yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${permission}" to permissions.` };
     }
     const [, key = ''] = use.path.split(/\W/);
