@@ -35,8 +35,8 @@ describe('messages of an extension', () => {
     messages.record({ ...sent, phase: 'begin', value: '"parse"' }, context('service_worker'));
     messages.record({ ...sent, phase: 'end', value: 'null', at: 12 }, context('service_worker'));
     expect(flow(messages)).toEqual([
-      'message service_worker > a context that is gone',
-      'reply a context that is gone > service_worker',
+      'message service_worker > an unseen context',
+      'reply an unseen context > service_worker',
     ]);
   });
 

@@ -33,8 +33,8 @@ export function flowOf(activity: ExtensionRecorder, extensionId: string, max: nu
 
 function messageEvents(message: ExtensionMessage): FlowEvent[] {
   const { at, api, from, payload, reply, error, replyMs = 0 } = message;
-  // An offscreen document may be closed before it could report.
-  const to = message.to.length === 0 && reply !== undefined ? ['a context that is gone'] : message.to;
+  // Who answered may be closed, or too busy, before it could report.
+  const to = message.to.length === 0 && reply !== undefined ? ['an unseen context'] : message.to;
   const sent: FlowEvent = {
     ...{ at, kind: 'message', from, to },
     label: `${api} ${payload}`,
