@@ -91,7 +91,7 @@ export const errorCatalogue = {
     status: 404,
     code: -32601,
     retryable: false,
-    when: '2026-07-28: the revision, or this server, has no such method',
+    when: 'without a session: the revision, or this server, has no such method',
     message: 'Method not found. server/discover says what this server offers.',
   },
   parse_error: {
@@ -271,7 +271,8 @@ export const errorCatalogue = {
     code: -32600,
     retryable: false,
     when: 'the route exists, but not with this method',
-    message: 'This route does not support this method. The Allow header lists the supported ones.',
+    message:
+      'This route does not support this method. The Allow header lists the supported ones. MCP clients open POST /mcp or GET /sse.',
   },
   not_acceptable: {
     status: 406,

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Tool } from '../tools/defineTool.js';
-import { isObject, isShallow } from './protocol.js';
+import { isObject, isShallow, valueAt } from './protocol.js';
 
 /** What was accepted although it is not as the schema says. A closed set: labels of a metric. */
 export const toleranceKinds = ['text', 'omitted', 'extra_key', 'null', 'peer'] as const;
@@ -38,7 +38,7 @@ export function readArguments(tool: Tool, given: unknown, isTolerant: boolean): 
 
 class Repair {
   readonly #tool: Tool;
-  readonly #args: Args;
+  #args: Args;
   readonly #tolerated = new Set<ToleranceKind>();
   readonly #remarks: string[] = [];
   #repairs = 0;
@@ -49,6 +49,7 @@ class Repair {
   }
 
   run(firstError: z.ZodError): Reading | Misreading {
+    this.#unwrap();
     this.#readPeerArguments();
     let error = firstError;
     for (;;) {
@@ -114,6 +115,19 @@ class Repair {
     return checked.success || checked.error.issues.every(isAccepted);
   }
 
+  /** Some frameworks put all arguments of a tool below one key. */
+  #unwrap(): void {
+    const keys = Object.keys(this.#args).filter((key) => !isFrameworkKey(key) || wrappers.has(plainName(key)));
+    const [key = ''] = keys;
+    if (keys.length !== 1 || !wrappers.has(plainName(key)) || Object.hasOwn(this.#tool.input.shape, key)) return;
+    const given = this.#args[key];
+    const [within] = typeof given === 'string' ? parsedText(given) : [given];
+    if (!isObject(within)) return;
+    const { [key]: _, ...others } = this.#args;
+    this.#args = { ...others, ...within };
+    this.#tolerated.add('extra_key');
+  }
+
   /** `navigate_page` of another server has a `type`: `url` is the only kind that ours has no other tool for. */
   #readPeerArguments(): void {
     if (this.#tool.name !== 'navigate_page' || 'type' in this.#tool.input.shape) return;
@@ -132,8 +146,13 @@ function isEmpty(value: unknown): boolean {
   return value === null || value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
 }
 
-/** What else a text can mean: the JSON in it, a truth value, a number, one item of a list, another case. */
+/**
+ * What else a value can mean. A text: the JSON in it, a truth value, a number, one item of a list, another case. A number or a
+ * truth value: its text, or one item of a list; 1: true.
+ */
 function otherReadings(value: unknown): unknown[] {
+  if (typeof value === 'number' || typeof value === 'boolean')
+    return [String(value), [value], ...(value === 1 ? [true] : [])];
   if (typeof value !== 'string') return [];
   const text = value.trim();
   if (/^(true|false)$/i.test(text)) return [text.toLowerCase() === 'true', [value]];
@@ -168,6 +187,8 @@ function innerType(schema: z.ZodType | undefined): string | undefined {
   const inner = schema !== undefined && 'unwrap' in schema ? (schema.unwrap as () => z.ZodType).call(schema) : schema;
   return inner?.def.type;
 }
+
+const wrappers = new Set('input args arguments params parameters kwargs toolinput toolarguments'.split(' '));
 
 /** Keys that frameworks of agents add to the arguments of every tool. */
 const frameworkKeys = new Set(
@@ -226,13 +247,6 @@ function editsBetween(from: string, to: string): number {
     row = next;
   }
   return row[to.length] ?? 0;
-}
-
-export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
-    value,
-  );
 }
 
 /** Names each wrong or missing argument, and the arguments that exist. */

@@ -27,6 +27,7 @@ import { Subscriptions } from '../transport/subscriptions.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
 import { Cluster, createClusterStore } from './clusterSetup.js';
 import { compileEmbedding, type CompiledEmbedding, type Setup } from './embedding.js';
+import { browsersIn } from './nodeListings.js';
 import { startObservers } from './observers.js';
 import { createSessionParts, warmSessionCount } from './sessionParts.js';
 
@@ -87,6 +88,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
         selectTools: embedding.selectTools,
         changes,
         callElsewhere: cluster && createElsewhereCalls({ registry, node: cluster.node }),
+        listElsewhere: cluster && (async (caller) => browsersIn(await cluster.otherNodeListings(), caller)),
         isWritable: () => ownership?.isWritable !== false,
       },
       owner,

@@ -8,7 +8,11 @@ import type { ClusterStore } from '../cluster/clusterStore.js';
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
+import { addressesIn } from '../session/browserHandles.js';
 import type { SessionRegistry } from '../session/registry.js';
+import { principalKey, type Caller } from '../tenancy/principal.js';
+import { cutText } from '../text.js';
+import type { UserBrowser } from '../tools/browsers.js';
 
 const listedSessionSchema = z.object({
   /** The name of its node (`--node-id`), if there are many nodes. */
@@ -25,10 +29,14 @@ const listedSessionSchema = z.object({
   calls: z.number(),
 });
 
+/** What the owner of a session is told of it, beside what an operator is. */
+const listedBrowserSchema = z.object({ id: z.string(), owner: z.string(), pages: z.array(z.string()) });
+
 const nodeListingSchema = z.object({
   /** The name of the node (`--node-id`); need not be unique. */
   node: z.string(),
   sessions: z.array(listedSessionSchema),
+  browsers: z.array(listedBrowserSchema).default([]),
   warm: z.number(),
   /** The rows of the inspector's table. Written only by this program, in this or another version. */
   rows: z.array(z.custom<SessionRow>((row) => typeof row === 'object' && row !== null)),
@@ -54,6 +62,27 @@ export function toListedSession(session: Session, node: string | undefined): Lis
   return { ...(node !== undefined && { node }), ...facts, createdAt: createdAt.toISOString(), browser, calls };
 }
 
+/** The browsers of a caller in the listings of other nodes. */
+export function browsersIn(listings: readonly NodeListing[], caller: Caller): UserBrowser[] {
+  const isOwner = (owner: string): boolean => caller === 'anyone' || owner === principalKey(caller);
+  return listings.flatMap(({ sessions, browsers }) =>
+    sessions.flatMap(({ id, state, transport, createdAt, calls }) => {
+      const browser = browsers.find((candidate) => candidate.id === id);
+      if (browser === undefined || !isOwner(browser.owner)) return [];
+      const { pages } = browser;
+      return [{ id, state, transport, createdAt: new Date(createdAt), toolCalls: calls, pages, isOwn: false }];
+    }),
+  );
+}
+
+/** Of one browser in the listing of its node. */
+const maxListedPages = 20;
+
+function toListedBrowser(session: Session): z.infer<typeof listedBrowserSchema> {
+  const pages = addressesIn(session).slice(0, maxListedPages);
+  return { id: session.id, owner: principalKey(session.principal), pages: pages.map((url) => cutText(url, 300)) };
+}
+
 export interface RosterSetup {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
   readonly store: ClusterStore;
@@ -69,7 +98,9 @@ export function createRoster({ config, store, registry, clock, log, rows }: Rost
   const { nodeId, nodeLease: leaseMs } = config;
   const describe = (): string => {
     const sessions = registry.list().map((session) => toListedSession(session, nodeId));
-    return JSON.stringify({ node: nodeId, sessions, warm: registry.warm().length, rows: rows() } satisfies NodeListing);
+    const browsers = registry.list().map(toListedBrowser);
+    const warm = registry.warm().length;
+    return JSON.stringify({ node: nodeId, sessions, browsers, warm, rows: rows() } satisfies NodeListing);
   };
   const onPublishFailed = (error: unknown): void => log.debug('roster publish failed', { error: messageOf(error) });
   const node = `${nodeId}.${randomBytes(6).toString('base64url')}`;

@@ -8,7 +8,7 @@ import { shortId, type Log } from '../log.js';
 import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { BrowserHandles, HandleRequest, McpSession } from '../mcp/methodContext.js';
-import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import { messageKind, shownId, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import type { Secrets } from '../mcp/secrets.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
@@ -233,7 +233,7 @@ export class Session implements McpSession {
     }
     const id = 'id' in message ? message.id : undefined;
     if (id !== undefined && (this.server.isInFlight(id) || this.#earlyMessages?.hasRequest(id) === true)) {
-      throw new Refusal('invalid_message', { detail: `A request with the id ${id} is still in flight.` });
+      throw new Refusal('invalid_message', { detail: `A request with the id ${shownId(id)} is still in flight.` });
     }
   }
 

@@ -7,7 +7,7 @@ import { describeDialog } from '../browser/page/dialogs.js';
 import { documentsOf, runScript } from '../browser/page/runScript.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
-import { takeScreenshot } from '../browser/page/screenshot.js';
+import { takeScreenshot, type Picture, type Screenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import {
@@ -130,8 +130,10 @@ const takeScreenshotTool = definePageTool({
     quality: z.number().int().min(0).max(100).optional().describe('Of jpeg and webp, 0 to 100'),
     uid: z.string().optional().describe('Only this element, from a snapshot'),
     fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
+    from: z.int().min(0).optional().describe('y to begin at, in what is long'),
   }),
   output: z.object({
+    /** Of the first picture. */
     width: z.int(),
     height: z.int(),
     /** The area of the page, in CSS pixels. */
@@ -139,21 +141,53 @@ const takeScreenshotTool = definePageTool({
     scaled: z.boolean(),
     mimeType: z.string(),
     bytes: z.int(),
+    /** What each picture shows of a long area, in CSS pixels from its top. */
+    parts: z.array(z.object({ from: z.int(), to: z.int(), width: z.int(), height: z.int() })).optional(),
+    /** Where the next call begins. */
+    next: z.int().optional(),
   }),
   annotations: { readOnlyHint: true },
-  async handler({ fullPage = false, uid, ...rest }, { page, pictures: limits }) {
+  async handler({ fullPage = false, uid, from, ...rest }, { page, pictures: limits }) {
     if (fullPage && uid !== undefined) throw new ToolError('Pass either uid or fullPage.');
-    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, limits });
-    const { data, mimeType, width, height, bytes, area, isScaled } = shot;
-    const of = `${Math.round(area.width)} × ${Math.round(area.height)}`;
-    const scaled = isScaled ? ` Scaled down from ${of}, to what a client takes; for more detail pass a uid.` : '';
+    if (from !== undefined && !fullPage && uid === undefined) throw new ToolError('Pass from with fullPage or uid.');
+    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, from, limits });
+    const { mimeType, pictures, area, isScaled } = shot;
+    const [{ width, height, bytes }] = pictures;
+    const end = pictures.at(-1)?.to ?? 0;
+    const next = pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
+    const parts = pictures.map(({ from: top, to, width: wide, height: high }) => ({
+      ...{ from: top, to, width: wide, height: high },
+    }));
     return {
-      text: `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes.${scaled}`,
-      structured: { width, height, area, scaled: isScaled, mimeType, bytes },
-      content: [{ type: 'image', data, mimeType }],
+      text: describeScreenshot(shot, next),
+      structured: {
+        ...{ width, height, area, scaled: isScaled, mimeType, bytes },
+        ...(parts.length > 1 && { parts }),
+        ...(next !== undefined && { next }),
+      },
+      content: pictures.map(({ data }) => ({ type: 'image', data, mimeType })),
     };
   },
 });
+
+/** A line for each picture, in their order. */
+function describeScreenshot({ mimeType, pictures, area, isScaled }: Screenshot, next: number | undefined): string {
+  const [first, ...others] = pictures;
+  const sizeOf = ({ width, height, bytes }: Picture): string =>
+    `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes`;
+  const whole = `${Math.round(area.width)} × ${Math.round(area.height)}`;
+  if (others.length === 0) {
+    const scaled = isScaled ? ` Scaled down from ${whole}, to what a client takes; for more detail pass a uid.` : '';
+    return `${sizeOf(first)}.${scaled}`;
+  }
+  const rest =
+    next === undefined
+      ? `That is all of ${whole}.`
+      : `It goes on to y ${Math.round(area.height)}: pass from ${next} for the next pictures.`;
+  const pixels = isScaled ? [] : ['pointer with inScreenshot takes a pixel by the y that is told here.'];
+  const lines = pictures.map((picture) => `${sizeOf(picture)}: y ${picture.from} to ${picture.to}`);
+  return [...lines, ...pixels, rest].join('\n');
+}
 
 const evaluateScriptTool = definePageTool({
   name: 'evaluate_script',

@@ -50,6 +50,10 @@ test.each<[string, object, object]>([
     {},
   ],
   ['one of two types that a text can be', { count: '3' }, { count: 3 }],
+  ['a number for a text', { uid: 7 }, { uid: '7' }],
+  ['1 for a truth value', { fullPage: 1 }, { fullPage: true }],
+  ['all below one key', { toolCallId: 'x', input: { pageId: '2' } }, { pageId: 2 }],
+  ['all as text below one key', { kwargs: '{"uid":"e1"}' }, { uid: 'e1' }],
 ])('%s is read as what it means', (_what, args, expected) => {
   expect(read(args)).toEqual({ format: 'png', ...expected });
 });
@@ -61,6 +65,8 @@ test.each<[string, object, string]>([
   ['a text that is no number', { pageId: 'two' }, '"pageId": '],
   ['a number too large to be exact', { pageId: '12345678901234567890' }, '"pageId": '],
   ['an unknown item', { types: ['errors'] }, '"types.0": '],
+  ['1 for what may be a text or a truth value', { value: 1 }, '"value": '],
+  ['a key of a framework beside others', { args: { pageId: 1 }, uid: 'e1' }, 'unknown argument "args"'],
   ['half a list', { types: '["error"' }, '"types": '],
 ])('%s is named', (_what, args, expected) => {
   expect(read(args)).toContain(expected);
@@ -100,6 +106,8 @@ test.each<[string, object, object]>([
   ['list_console_messages', { types: '["error"]' }, { types: ['error'] }],
   ['fill_form', { elements: '[{"uid":"e1","value":"x"}]' }, { elements: [{ uid: 'e1', value: 'x' }] }],
   ['evaluate_script', { function: '() => 1', args: '[1]' }, { args: [1] }],
+  ['fill', { uid: 'e1', value: true }, { value: 'true' }],
+  ['fill_form', { elements: [{ uid: 'e1', value: 42 }] }, { elements: [{ uid: 'e1', value: '42' }] }],
   ['emulate', { viewport: '{"width":400,"height":300}' }, { viewport: { width: 400, height: 300 } }],
   ['navigate_page', { type: 'url', url: 'about:blank' }, { url: 'about:blank' }],
   ['navigate_page', { type: 'reload' }, { reload: true }],

@@ -170,11 +170,11 @@ async function openDownloads(
 
 function placementRecordOf(
   { connection, context, isolation, pages }: PlacementParts,
-  { lastPageId }: SessionPageState,
+  { lastPageId, startEmulation }: SessionPageState,
 ): PlacementRecord {
   const { mode } = connection;
   const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
-  return { mode, isolation, pages: pages.records(), lastPageId, ...found };
+  return { mode, isolation, pages: pages.records(), lastPageId, startEmulation, ...found };
 }
 
 async function findOrCreateContext({ connection, contextId }: PlacementOptions): Promise<BrowserContext> {

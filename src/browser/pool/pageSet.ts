@@ -141,6 +141,17 @@ export class PageSet {
     return page;
   }
 
+  /** Applies what new pages emulate. A page that cannot is told of. */
+  async emulateFromStart(pages: readonly SessionPage[]): Promise<void> {
+    const { startEmulation, notices } = this.#pageState;
+    if (startEmulation === undefined) return;
+    const tell = ({ id }: SessionPage, error: unknown): void =>
+      void notices.push(`Page ${id} does not emulate what was asked for with open_browser: ${messageOf(error)}`);
+    await Promise.all(
+      pages.map((page) => page.emulation.apply(startEmulation).catch((error: unknown) => tell(page, error))),
+    );
+  }
+
   /** Closes the tab; `beforeunload` does not run. */
   async close(page: SessionPage): Promise<void> {
     if (this.#selected === page && this.#popups.has(page)) this.#selected = this.#pageBelow(page);
@@ -270,13 +281,13 @@ export class PageSet {
   #adopt(page: Page, id?: number): Promise<SessionPage> {
     const known = this.#adoptions.get(page);
     if (known !== undefined) return known;
-    const adoption = this.#openSessionPage(page, id ?? this.#pageState.nextPageId());
+    const adoption = this.#openSessionPage(page, id ?? this.#pageState.nextPageId(), id === undefined);
     this.#adoptions.set(page, adoption);
     adoption.catch(() => this.#adoptions.delete(page));
     return adoption;
   }
 
-  async #openSessionPage(page: Page, id: number): Promise<SessionPage> {
+  async #openSessionPage(page: Page, id: number, isNew: boolean): Promise<SessionPage> {
     const { credentials } = this.#pageState;
     const opening = openSessionPage({ id, page, credentials, watchWindows: this.#watchWindows });
     const sessionPage = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
@@ -285,6 +296,7 @@ export class PageSet {
     this.#firstPage ??= Promise.resolve();
     this.#listen(sessionPage);
     await this.#onPage(sessionPage);
+    if (isNew) await this.emulateFromStart([sessionPage]);
     if (page.isClosed()) this.#remove(sessionPage);
     return sessionPage;
   }

@@ -54,7 +54,7 @@ export class SessionLease implements BrowserLease {
     this.#deps = deps;
     const { isolation, resume } = deps.request;
     this.#isolation = isolation === 'auto' ? 'context' : isolation;
-    this.#pageState = createSessionPageState(resume?.lost.lastPageId);
+    this.#pageState = createSessionPageState(resume?.lost);
     if (resume !== undefined) this.#state = { kind: 'lost', lost: resume.lost };
   }
 

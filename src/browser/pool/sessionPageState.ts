@@ -1,5 +1,6 @@
 import { BreakpointList } from '../debugger/breakpoints.js';
 import { ActionLog } from '../page/actionLog.js';
+import type { EmulationSettings } from '../page/pageEmulation.js';
 import { AddressPolicy } from '../policy/addressPolicy.js';
 import { Credentials } from '../policy/credentials.js';
 
@@ -15,9 +16,14 @@ export interface SessionPageState {
   readonly credentials: Credentials;
   readonly breakpoints: BreakpointList;
   readonly actions: ActionLog;
+  /** What a new page emulates. */
+  startEmulation: EmulationSettings | undefined;
 }
 
-export function createSessionPageState(lastPageId = 0): SessionPageState {
+/** What another node knows of it. */
+type Kept = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
+
+export function createSessionPageState({ lastPageId = 0, startEmulation }: Kept = {}): SessionPageState {
   return {
     lastPageId,
     nextPageId() {
@@ -28,5 +34,6 @@ export function createSessionPageState(lastPageId = 0): SessionPageState {
     credentials: new Credentials(),
     breakpoints: new BreakpointList(),
     actions: new ActionLog(),
+    startEmulation,
   };
 }
