@@ -15,7 +15,7 @@ import {
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureChart, type ChartCost } from './chart.js';
-import { diagnose, diagnosisTable } from './diagnosis.js';
+import { diagnose, diagnoseExtensions, diagnosisTable } from './diagnosis.js';
 import { erasFigures, measureEras } from './eras.js';
 import { explain } from './explained.js';
 import type { Door } from './load.js';
@@ -110,6 +110,7 @@ const takeovers = isWanted('nodes') ? takeoverFigures(await measureTakeovers(opt
 const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
+const inExtensions = isWanted('diagnosis') ? await diagnoseExtensions(options.report) : [];
 const diagnoses = isWanted('diagnosis') ? await diagnose(options.report) : [];
 const figures = [...ofServers, ...eras, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...takeovers, ...ofBrowsers];
 const { folder } = options;
@@ -117,7 +118,16 @@ const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.m
 await writeFile(
   join(folder, 'bench.json'),
   JSON.stringify(
-    { machine, servers: serverNames, figures, series, nodes: [...nodes], browsers: [...browsers], diagnoses },
+    {
+      machine,
+      servers: serverNames,
+      figures,
+      series,
+      nodes: [...nodes],
+      browsers: [...browsers],
+      diagnoses,
+      inExtensions,
+    },
     null,
     2,
   ),
@@ -128,7 +138,7 @@ if (chart !== undefined) write(`\n${limitsTableOf(series, chart)}`);
 if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
 if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
-if (diagnoses.length > 0) write(`\n${diagnosisTable(diagnoses)}`);
+for (const each of [diagnoses, inExtensions]) if (each.length > 0) write(`\n${diagnosisTable(each)}`);
 const explained = explain(figures);
 if (explained !== '') write(`\n${explained}`);
 write(

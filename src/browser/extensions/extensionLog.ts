@@ -250,7 +250,8 @@ function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
     }));
   // Of an error in an event's listener Chrome has the stack only as a part of the message.
   const text = withoutInstrument(problem.message);
-  const stack = noted.length > 0 ? noted : parseStackFrames(text);
+  // Code without a name was evaluated by a tool, as that which calls listeners.
+  const stack = (noted.length > 0 ? noted : parseStackFrames(text)).filter(({ url }) => url !== '<anonymous>');
   const [top] = stack;
   return {
     message: noted.length > 0 ? text : withoutStack(text),

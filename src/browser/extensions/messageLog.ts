@@ -229,8 +229,10 @@ const kindOf = (context: string): string | undefined => (context.startsWith('/')
 function senderOf(json: string | undefined, extensionId: string): string {
   const { url, tab, documentId } = parseSender(json);
   if (url === ownDocumentUrl(extensionId)) return ownSender;
-  if (url === undefined || (tab === undefined && documentId === undefined)) return 'service_worker';
+  if (url === undefined || !URL.canParse(url)) return 'service_worker';
   const { protocol, host, pathname } = new URL(url);
+  // Of a popup that opens a port Chrome names no document.
+  if (tab === undefined && documentId === undefined && !/\.html?$/i.test(pathname)) return 'service_worker';
   if (protocol !== 'chrome-extension:') return tab === undefined ? url : `content_script ${url}`;
   return host === extensionId ? pathname : `extension ${host}`;
 }

@@ -64,7 +64,7 @@ export class SessionPage {
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
   readonly scripts: ScriptRegistry;
-  /** A dialog or a pause, during which the page does not answer. */
+  /** A dialog, a pause or a crash, during which the page does not answer. */
   readonly interruptions = new Interruptions();
   readonly dialogs: Dialogs;
   readonly elements: ElementUids;
@@ -148,6 +148,14 @@ export class SessionPage {
     return this.page.frames().some((frame) => Reflect.get(frame, '_id') === frameId);
   }
 
+  /** Its renderer process has ended: it answers nothing until it has loaded a document. */
+  markCrashed(description: string): void {
+    // None of them is ever reported as ended.
+    this.navigations.dispose();
+    this.#focusEmulation = undefined;
+    this.cdp.once('Page.frameNavigated', this.interruptions.begin({ kind: 'crash', describe: () => description }));
+  }
+
   /** Navigates to about:blank. Resolves when that is committed. */
   async makeBlank(): Promise<void> {
     await this.cdp.send('Page.navigate', { url: 'about:blank' });
@@ -169,13 +177,17 @@ export class SessionPage {
   runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
     const { navigates = false, onWanted } = options;
     const work = (): Promise<T> => {
-      this.interruptions.throwIfOpen();
+      this.interruptions.throwIfOpen(navigates);
       const runFocused = async (): Promise<T> => {
         try {
           if (navigates) await this.navigations.stop();
           await untilAborted(this.navigations.ended(), signal);
           await untilAborted(this.#emulateFocus(), signal);
           return await run();
+        } catch (error) {
+          if (error instanceof ToolError || signal.aborted || !this.isClosed) throw error;
+          const problem = `Page ${this.id} was closed while the tool used it: the page did that, or an extension.`;
+          throw new ToolError(`${problem} list_pages shows what is open.`, { cause: error });
         } finally {
           if (signal.aborted) await this.navigations.stop();
         }

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { messageOf } from '../../errors/errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
@@ -20,6 +20,9 @@ export interface PageSetOptions {
 }
 
 const adoptTimeoutMs = 15_000;
+/** Of a tab that crashes as it opens nothing is ever heard. */
+const openTimeoutMs = 10_000;
+const closedGraceMs = 2_000;
 const reopenTimeoutMs = 10_000;
 const maxReloads = 3;
 
@@ -187,16 +190,38 @@ export class PageSet {
   }
 
   async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
-    // A browser that exits meanwhile never answers; puppeteer would wait 30 s.
     this.#isOpening += 1;
     try {
-      const opening = this.#limit.open(() => this.#context.newPage({ background }));
-      const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(noop));
-      const adopted = await this.#adopt(page, id);
+      const page = await this.#limit.open(() => this.#openTab(background));
+      const adopted = await this.#adopt(page, id).catch((error: unknown) => {
+        throw page.isClosed() ? closedAtOnce(error) : error;
+      });
       this.#opened.add(adopted);
       return adopted;
     } finally {
       this.#isOpening -= 1;
+    }
+  }
+
+  /** Puppeteer waits 30 s for a tab that is closed as soon as it opens, and for a browser that exits meanwhile. */
+  async #openTab(background: boolean): Promise<Page> {
+    const before = new Set(this.#context.targets());
+    const closed = new AbortController();
+    const onClosed = (target: Target): void => {
+      if (!isTab(target) || before.has(target)) return;
+      // Perhaps another one.
+      timeLimit(closedGraceMs).addEventListener('abort', () => closed.abort(new Error('The tab was closed.')));
+    };
+    this.#context.on('targetdestroyed', onClosed);
+    try {
+      const signal = AbortSignal.any([closed.signal, timeLimit(openTimeoutMs), this.#disposed.signal]);
+      const opening = this.#context.newPage({ background });
+      return await untilAborted(opening, signal, (late) => void late.close().catch(noop));
+    } catch (error) {
+      if (this.#disposed.signal.aborted || !this.#context.browser().connected) throw error;
+      throw closedAtOnce(error);
+    } finally {
+      this.#context.off('targetdestroyed', onClosed);
     }
   }
 
@@ -242,7 +267,8 @@ export class PageSet {
     if (isExtensionsPage(page.url())) return;
     const openedBy = (await opener?.page()) ?? undefined;
     if ([...this.#windowWatchers].some((onWindow) => onWindow(page, openedBy))) return;
-    this.#pageState.notices.push(`Page ${page.id} was opened by a page: ${page.url()}.`);
+    const by = openedBy === undefined ? 'a page or an extension' : 'a page';
+    this.#pageState.notices.push(`Page ${page.id} was opened by ${by}: ${page.url()}.`);
   }
 
   /** Rejects when the tab closes meanwhile, or is discarded and does not answer. */
@@ -309,11 +335,12 @@ export class PageSet {
     this.#crashCounts.set(page, crashes);
     const problem = `Page ${page.id} (${page.url()}) crashed`;
     if (crashes > maxReloads) {
-      this.#pageState.notices.push(
-        `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`,
-      );
+      const end = `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`;
+      page.markCrashed(end);
+      this.#pageState.notices.push(end);
       return;
     }
+    page.markCrashed(`${problem} and is being loaded again. Its state is lost; call the tool again.`);
     this.#pageState.notices.push(`${problem} and was reloaded. Its previous state is lost; call take_snapshot again.`);
     page.page.reload().catch(noop);
   }
@@ -329,9 +356,10 @@ export class PageSet {
     if (!isOurs || isExpected || !this.#context.browser().connected) return;
     const next = isSelected ? this.#pageBelow(page) : undefined;
     const instead = next === undefined ? '' : ` Page ${next.id} (${next.url()}) is selected now.`;
-    this.#pageState.notices.push(
-      `Page ${page.id} (${page.url()}) closed, and no tool closed it: the page itself did, or the browser.${instead} Open it again with new_page.`,
-    );
+    const why = page.url().startsWith('chrome-extension://')
+      ? 'closed: its extension did that, or was reloaded, disabled or removed.'
+      : 'closed, and no tool closed it: the page itself did, or the browser.';
+    this.#pageState.notices.push(`Page ${page.id} (${page.url()}) ${why}${instead} Open it again with new_page.`);
   }
 
   #remove(page: SessionPage): void {
@@ -350,6 +378,11 @@ export class PageSet {
     });
     this.#disposals.add(disposal);
   }
+}
+
+function closedAtOnce(cause: unknown): ToolError {
+  const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
+  return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
