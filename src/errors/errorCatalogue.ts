@@ -244,6 +244,13 @@ export const errorCatalogue = {
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
     message: 'Too many sessions are open. Close one, or raise the limit in data.limit.',
   },
+  quota_exceeded: {
+    status: 429,
+    code: -32013,
+    ...retryAfter(60_000),
+    when: 'a quota of the user is used up (--user-quota, or `quotas` of the user); `data.limit`; nothing was created',
+    message: 'A quota of this user is used up. Close what is not needed, or raise the quota in data.limit.',
+  },
   too_many_viewers: {
     status: 429,
     code: -32013,

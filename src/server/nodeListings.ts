@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { SessionRow } from '../inspector/wire.js';
 import type { Session } from '../session/session.js';
+import type { UserUsage } from '../session/userQuotas.js';
 import type { Clock } from '../clock.js';
 import { Roster } from '../cluster/roster.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
@@ -27,6 +28,20 @@ const listedSessionSchema = z.object({
   createdAt: z.iso.datetime(),
   browser: z.string(),
   calls: z.number(),
+  /** What the server keeps for its client, at most `--session-memory`. Absent: from an older version. */
+  keptBytes: z.number().exactOptional(),
+});
+
+const usageSchema = z.object({
+  user: z.string(),
+  sessions: z.number(),
+  processes: z.number(),
+  browserMs: z.number(),
+  memoryBytes: z.number(),
+  keptBytes: z.number(),
+  downloadBytes: z.number(),
+  diskBytes: z.number(),
+  quotas: z.record(z.string(), z.number()),
 });
 
 /** What the owner of a session is told of it, beside what an operator is. */
@@ -38,6 +53,8 @@ const nodeListingSchema = z.object({
   sessions: z.array(listedSessionSchema),
   browsers: z.array(listedBrowserSchema).default([]),
   warm: z.number(),
+  /** What its users use. */
+  usage: z.array(usageSchema).default([]),
   /** The rows of the inspector's table. Written only by this program, in this or another version. */
   rows: z.array(z.custom<SessionRow>((row) => typeof row === 'object' && row !== null)),
 });
@@ -58,8 +75,16 @@ export function parseNodeListing(text: string): NodeListing | undefined {
 }
 
 export function toListedSession(session: Session, node: string | undefined): ListedSession {
+  const { keptBytes } = session.memory;
   const { createdAt, toolCalls: calls, browserState: browser, ...facts } = session.facts();
-  return { ...(node !== undefined && { node }), ...facts, createdAt: createdAt.toISOString(), browser, calls };
+  return {
+    ...(node !== undefined && { node }),
+    ...facts,
+    createdAt: createdAt.toISOString(),
+    browser,
+    calls,
+    keptBytes,
+  };
 }
 
 /** The browsers of a caller in the listings of other nodes. */
@@ -91,16 +116,19 @@ export interface RosterSetup {
   readonly log: Log;
   /** The inspector's table of this node. */
   rows(): SessionRow[];
+  /** What the users of this node use. */
+  usage(): readonly UserUsage[];
 }
 
 /** The roster that publishes the listing of this node. Owned by the cluster, which starts it after the node has joined. */
-export function createRoster({ config, store, registry, clock, log, rows }: RosterSetup): Roster {
+export function createRoster({ config, store, registry, clock, log, rows, usage }: RosterSetup): Roster {
   const { nodeId, nodeLease: leaseMs } = config;
   const describe = (): string => {
     const sessions = registry.list().map((session) => toListedSession(session, nodeId));
     const browsers = registry.list().map(toListedBrowser);
-    const warm = registry.warm().length;
-    return JSON.stringify({ node: nodeId, sessions, browsers, warm, rows: rows() } satisfies NodeListing);
+    const [warm, users] = [registry.warm().length, [...usage()]];
+    const listing: NodeListing = { node: nodeId, sessions, browsers, warm, usage: users, rows: rows() };
+    return JSON.stringify(listing);
   };
   const onPublishFailed = (error: unknown): void => log.debug('roster publish failed', { error: messageOf(error) });
   const node = `${nodeId}.${randomBytes(6).toString('base64url')}`;

@@ -12,7 +12,7 @@ import {
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { requireInnerLinks } from './workspace.js';
+import { requireInnerLinks, requireNoDownload } from './workspace.js';
 import {
   closedPagesDuring,
   describePages,
@@ -99,7 +99,7 @@ async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToo
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
   if (path !== undefined) {
-    const folder = await extensionFolder(path, context.workspace);
+    const folder = await requireNoDownload(await extensionFolder(path, context.workspace), context.workspace);
     if (context.browser.mode === 'launch') await requireInnerLinks(folder, context.workspace);
     return folder;
   }

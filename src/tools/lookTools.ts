@@ -177,8 +177,10 @@ function describeScreenshot({ mimeType, pictures, area, isScaled }: Screenshot, 
     `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes`;
   const whole = `${Math.round(area.width)} × ${Math.round(area.height)}`;
   if (others.length === 0) {
-    const scaled = isScaled ? ` Scaled down from ${whole}, to what a client takes; for more detail pass a uid.` : '';
-    return `${sizeOf(first)}.${scaled}`;
+    const shown = `${Math.round(area.width)} × ${first.to - first.from}`;
+    const scaled = isScaled ? ` Scaled down from ${shown}, to what a client takes; for more detail pass a uid.` : '';
+    const place = first.from > 0 ? ` It shows y ${first.from} to ${first.to}, the end.` : '';
+    return `${sizeOf(first)}.${place}${scaled}`;
   }
   const rest =
     next === undefined

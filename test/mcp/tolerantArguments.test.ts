@@ -24,6 +24,21 @@ const tool = defineTextTool({
   handler: () => 'done',
 });
 
+test('what is wrong is named up to a bound, however much of it there is', () => {
+  const many = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`${'k'.repeat(200)}${index}`, index]));
+  const message = JSON.stringify(read(many));
+  expect(message).toContain('and 49980 more');
+  expect(message.length).toBeLessThan(5_000);
+  const deep = JSON.stringify(read({ elements: Array.from({ length: 5_000 }, () => ({ uid: 1 })) }));
+  expect(deep).toMatch(/and \d+ more\. Its arguments:/);
+  expect(deep.length).toBeLessThan(5_000);
+});
+
+test('so many wrong values are not looked at one by one, which would take minutes', () => {
+  const elements = Array.from({ length: 20_000 }, () => ({ uid: null, value: null }));
+  expect(read({ elements })).toContain('Its arguments:');
+});
+
 const read = (args: unknown, of: Tool = tool) => {
   const reading = readArguments(of, args, true);
   return 'error' in reading ? describeArguments(of, reading.error, reading.args) : reading.args;

@@ -202,6 +202,8 @@ describe('take_screenshot', () => {
     );
     expect(rest.structured).toMatchObject({ parts: expect.arrayContaining([expect.objectContaining({ from: next })]) });
     expect(rest.text).toMatch(/That is all of \d+ × 9\d{3}\.$/);
+    const end = await harness.text('take_screenshot', { fullPage: true, from: 9_000, format: 'jpeg' }, limits);
+    expect(end).toMatch(/It shows y 9000 to 9\d{3}, the end\./);
     const tooFar = harness.run('take_screenshot', { fullPage: true, from: 20_000 }, limits);
     await expect(tooFar).rejects.toThrow(/beyond the end/);
   });

@@ -7,7 +7,7 @@ import {
   type ConsoleMessageBody,
   type StackFrame,
 } from '../collectors/consoleMessage.js';
-import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
@@ -46,13 +46,17 @@ const maxStackLines = 100;
  * MiB.
  */
 export class ExtensionLog {
-  readonly #ring = new RingBuffer<ExtensionLogEntry>({ ...limits, sizeOf });
+  readonly #ring: RingBuffer<ExtensionLogEntry>;
   /** The time of the newest entry of each worker, by target. */
   readonly #newestTimes = new Map<string, number>();
   /** Entries of each extension in the current second, and its total of dropped ones. */
   readonly #rates = new Map<string, { second: number; lines: number; dropped: number }>();
   /** The newest entry at the time the errors of an extension were cleared. */
   readonly #clearedIds = new Map<string, number>();
+
+  constructor(kept?: KeptPart) {
+    this.#ring = new RingBuffer<ExtensionLogEntry>({ ...limits, sizeOf, kept });
+  }
 
   read(since?: string): RingBufferReading<ExtensionLogEntry> {
     return this.#ring.read(since);

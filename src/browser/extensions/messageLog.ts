@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ownDocumentUrl } from './installedExtensions.js';
-import { RingBuffer, type RingBufferEntry, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferEntry, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ActivityReport, DeliveryOutcome } from '../injected/contract.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */
@@ -51,10 +51,14 @@ const maxPendingMessages = 500;
  * within 2 MiB.
  */
 export class MessageLog {
-  readonly #ring = new RingBuffer<ExtensionMessage>({ ...limits, sizeOf });
+  readonly #ring: RingBuffer<ExtensionMessage>;
   /** Ring buffer ids of messages whose reply is pending. */
   readonly #pending = new Map<string, number>();
   readonly #clearedIds = new Map<string, number>();
+
+  constructor(kept?: KeptPart) {
+    this.#ring = new RingBuffer<ExtensionMessage>({ ...limits, sizeOf, kept });
+  }
 
   read(since?: string): RingBufferReading<ExtensionMessage> {
     return this.#ring.read(since);

@@ -8,6 +8,7 @@ import { Frames, type FrameSession } from './frames.js';
 import { Interruptions } from './interruptions.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { InitScripts } from './initScripts.js';
+import type { KeptPart } from '../collectors/ringBuffer.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
 import { ScriptRegistry } from '../sources/scriptRegistry.js';
@@ -24,6 +25,8 @@ export interface SessionPageOptions {
   readonly page: Page;
   /** Default: none. */
   readonly credentials?: Credentials;
+  /** Counts what is kept of the page; the page closes it. */
+  readonly kept?: KeptPart;
   /** Called for each window that a page of the session opens, until the returned function is called. */
   readonly watchWindows?: WatchWindows;
 }
@@ -81,6 +84,7 @@ export class SessionPage {
   /** The last snapshot of the present document that was shown whole. */
   shownLines: readonly string[] | undefined;
   readonly watchWindows: WatchWindows;
+  readonly #kept: KeptPart | undefined;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
   readonly #closed = new AbortController();
@@ -88,7 +92,8 @@ export class SessionPage {
   #focusEmulation: Promise<void> | undefined;
 
   constructor({ id, page, cdp, ...session }: SessionPageOptions & { readonly cdp: CDPSession }) {
-    const { credentials = new Credentials(), watchWindows = () => noop } = session;
+    const { credentials = new Credentials(), watchWindows = () => noop, kept } = session;
+    this.#kept = kept;
     this.watchWindows = watchWindows;
     this.id = id;
     this.page = page;
@@ -97,11 +102,12 @@ export class SessionPage {
     const keyOf = (session: CDPSession, scriptId: string): number | undefined =>
       this.scripts.find(session, scriptId)?.key;
     this.scripts = new ScriptRegistry(cdp);
-    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf);
-    this.network = new NetworkCollector(cdp, credentials, { plainSessions: () => puppeteerSessionsOf(page), keyOf });
+    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf, kept);
+    const plainSessions = () => puppeteerSessionsOf(page);
+    this.network = new NetworkCollector(cdp, credentials, { plainSessions, keyOf, ...(kept && { kept }) });
     this.dialogs = new Dialogs(cdp, this.interruptions);
-    this.emulation = new Emulation(page, cdp);
-    this.initScripts = new InitScripts(page, cdp);
+    this.emulation = new Emulation(page, cdp, kept);
+    this.initScripts = new InitScripts(page, cdp, kept);
     this.tracing = new PageTracing(page);
     this.coverage = new PageCoverage(page, cdp, () => this.scripts.sessions());
     this.recording = new ScreenRecording(page);
@@ -232,6 +238,7 @@ export class SessionPage {
   /** Stops the collectors and detaches the CDP session. The tab stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     this.#markClosed();
+    this.#kept?.close();
     this.page.browser().off('disconnected', this.#markClosed);
     this.#floodGuard.dispose();
     this.console.dispose();

@@ -2,7 +2,7 @@ import type { Browser, BrowserContext, CDPSession, Connection, Page, Protocol } 
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { withBrowserCdpSession, openCdpSession, unlessGone } from '../cdp/cdpSessions.js';
-import { isScopeRoot } from '../cdp/cdpScope.js';
+import { isOwnPage, isScopeRoot } from '../cdp/cdpScope.js';
 import type { AddressPolicy } from './addressPolicy.js';
 import { isExtensionsPage } from './launchPreferences.js';
 
@@ -138,7 +138,9 @@ export class TargetGuard {
 
   async #onTarget(target: TargetInfo): Promise<void> {
     const { type, url } = target;
-    if (type !== 'page' || isExtensionsPage(url) || url.startsWith('devtools:')) return;
+    if (type !== 'page' || url.startsWith('devtools:')) return;
+    // An extension with the permission `debugger` can learn the address, and send a tab there.
+    if (isExtensionsPage(url) && isOwnPage(this.#browser, target.targetId)) return;
     const guarded = this.#ownerOf(target);
     if (guarded === undefined || (await guarded.policy.allowsPage(url))) return;
     guarded.onRefused(url);

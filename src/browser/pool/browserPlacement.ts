@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext } from 'puppeteer-core';
 import { noop } from '../../async.js';
 import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
+import { refusedAddress } from '../policy/addressPolicy.js';
 import { TargetGuard } from '../policy/targetGuard.js';
 import type { BrowserConnection } from '../process/browserConnection.js';
 import { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { uninstallFromFolder } from '../extensions/extensionInstall.js';
 import { FolderWatches } from '../extensions/folderWatches.js';
-import { Downloads } from './downloads.js';
+import { Downloads, type DownloadsOptions } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
@@ -59,6 +60,7 @@ export interface PlacementOptions {
   readonly isolation: PlacementIsolation;
   readonly pageState: SessionPageState;
   readonly ledger: ResourceLedger;
+  readonly downloadRefusal?: DownloadsOptions['refusal'];
   /** The context to find again, if it still exists. */
   readonly contextId?: string | undefined;
   /** Pages to find or reopen, with their ids. */
@@ -84,7 +86,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   // No limit on tabs in a user's own browser.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
   const folder = new SessionFolder(connection.temporaryFolder);
-  const activity = new ExtensionRecorder(browser);
+  const activity = new ExtensionRecorder(browser, pageState.kept.open());
   const sources = new SourceMaps({ browser, addresses: pageState.addresses });
   const onPage = (page: SessionPage): Promise<void> => sessionDebugger.onPage(page);
   const pages = new PageSet({ context, pageState, ledger, maxPages, onPage });
@@ -110,7 +112,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     (closing ??= closePlacement(placement, ledger, options.keepOpen).then(() => downloads?.close()));
   try {
     // An attached browser keeps its own download folder.
-    if (connection.mode === 'launch') downloads = await openDownloads(placement, pageState);
+    if (connection.mode === 'launch') downloads = await openDownloads(placement, options);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
     return { ...placement, downloads, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
@@ -142,7 +144,7 @@ async function guardAddresses({
   policy.enterOurs(isolation === 'context' ? undefined : () => installedExtensionIds(browser));
   const guard = await TargetGuard.of(browser);
   const onRefused = (url: string): void =>
-    void notices.push(`A page went to ${url}, which no page of a session may open. It is blank now.`);
+    void notices.push(`A page went to ${refusedAddress(url)}, which no page of a session may open. It is blank now.`);
   const blocked = new Set<string>();
   const onBlocked = (refusal: string): void => {
     if (blocked.has(refusal) || blocked.size >= maxBlockedNotices) return;
@@ -160,12 +162,12 @@ async function installedExtensionIds(browser: Browser): Promise<ReadonlySet<stri
 
 async function openDownloads(
   { connection, context, folder, pages }: PlacementParts,
-  { notices }: SessionPageState,
+  { pageState, downloadRefusal: refusal }: PlacementOptions,
 ): Promise<Downloads> {
-  const note = (text: string): void => void notices.push(text);
+  const note = (text: string): void => void pageState.notices.push(text);
   const hasFrame = (frameId: string): boolean => pages.hasFrame(frameId);
   const { browser } = connection;
-  return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, note });
+  return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, refusal, note });
 }
 
 function placementRecordOf(

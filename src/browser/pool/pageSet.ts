@@ -288,8 +288,8 @@ export class PageSet {
   }
 
   async #openSessionPage(page: Page, id: number, isNew: boolean): Promise<SessionPage> {
-    const { credentials } = this.#pageState;
-    const opening = openSessionPage({ id, page, credentials, watchWindows: this.#watchWindows });
+    const { credentials, kept } = this.#pageState;
+    const opening = openSessionPage({ id, page, credentials, watchWindows: this.#watchWindows, kept: kept.open() });
     const sessionPage = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, sessionPage);

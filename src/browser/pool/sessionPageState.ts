@@ -1,3 +1,4 @@
+import { KeptBytes } from '../collectors/ringBuffer.js';
 import { BreakpointList } from '../debugger/breakpoints.js';
 import { ActionLog } from '../page/actionLog.js';
 import type { EmulationSettings } from '../page/pageEmulation.js';
@@ -9,6 +10,8 @@ import { Credentials } from '../policy/credentials.js';
  * policy, credentials for servers, breakpoints, and the log of actions.
  */
 export interface SessionPageState {
+  /** What is kept of its pages and extensions. */
+  readonly kept: KeptBytes;
   lastPageId: number;
   nextPageId(): number;
   readonly notices: string[];
@@ -21,19 +24,25 @@ export interface SessionPageState {
 }
 
 /** What another node knows of it. */
-type Kept = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
+type Stored = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
 
-export function createSessionPageState({ lastPageId = 0, startEmulation }: Kept = {}): SessionPageState {
+export function createSessionPageState(
+  { lastPageId = 0, startEmulation }: Stored = {},
+  sessionMemory?: number,
+): SessionPageState {
+  const kept = new KeptBytes(sessionMemory);
+  const own = kept.open();
   return {
+    kept,
     lastPageId,
     nextPageId() {
       return (this.lastPageId += 1);
     },
     notices: [],
     addresses: new AddressPolicy(),
-    credentials: new Credentials(),
-    breakpoints: new BreakpointList(),
-    actions: new ActionLog(),
+    credentials: new Credentials(own),
+    breakpoints: new BreakpointList(own),
+    actions: new ActionLog(own),
     startEmulation,
   };
 }
