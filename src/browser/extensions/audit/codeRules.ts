@@ -184,13 +184,18 @@ export function* missingPermissions(code: LinkedCode, declared: ReadonlySet<stri
       const problem = `The code uses ${api}, and "${permission}" is not among the permissions: ${effect}.`;
       yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${permission}" to permissions.` };
     }
-    const [, key = ''] = use.path.split(/\W/);
-    if (!namespacesWithKey.has(key) || !use.path.startsWith('chrome.') || key in code.loaded.manifest || told.has(key))
-      continue;
+    const key = missingKey(use.path, code);
+    if (key === undefined || told.has(key)) continue;
     told.add(key);
     const problem = `The code uses chrome.${key}, and the manifest has no "${key}": it is undefined there.`;
     yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${key}" to the manifest.` };
   }
+}
+
+/** The key of the manifest without which a path is undefined, if it is not there. */
+function missingKey(path: string, { loaded }: LinkedCode): string | undefined {
+  const [root, key = ''] = path.split(/\W/);
+  return root === 'chrome' && namespacesWithKey.has(key) && !(key in loaded.manifest) ? key : undefined;
 }
 
 /** What reaches only pages that the extension has a right to. */
