@@ -149,9 +149,10 @@ export class UserQuotas {
     this.#defaults = parseQuotas(options.defaults);
   }
 
-  /** From now on sessions end whose user is far over a quota. */
+  /** From now on sessions end whose user is far over a quota, and other nodes are told of the use. */
   start(): void {
-    const { clock, log } = this.#options;
+    const { clock, log, elsewhere } = this.#options;
+    if (!this.#isBounded && elsewhere === undefined) return;
     const check = (): void => {
       this.#endExcess()
         .catch((error: unknown) => log.warn('quotas not checked', { error: String(error) }))
