@@ -1,13 +1,10 @@
+import parser from '@typescript-eslint/parser';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import regexp from 'eslint-plugin-regexp';
-import tseslint from 'typescript-eslint';
 import { importRule } from './importRule.js';
 
 // A file is what one reads in one sitting, a function what one sees at once.
 const mostLines = 400;
-
-// Each program is made once: the project service makes them again for each file, which takes twice the time.
-const projects = ['tsconfig.json', 'src/inspector/page/tsconfig.json', 'src/browser/injected/tsconfig.json'];
 
 const forbidden = (name, message) => ({ name, message });
 const processEdge = ['env', 'argv', 'exit'].map((property) => ({
@@ -17,12 +14,12 @@ const processEdge = ['env', 'argv', 'exit'].map((property) => ({
 }));
 const lostTimeout = { object: 'AbortSignal', property: 'timeout', message: 'It may never abort: use timeLimit.' };
 
+// The rules of this project. Those that need types are in oxlint.json.
 export default defineConfig(
   globalIgnores(['dist/', 'node_modules/', 'coverage/', '**/*.js', 'src/selftest/extension/', 'src/selftest/pages/']),
   {
     files: ['**/*.ts'],
-    extends: [tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { project: projects, tsconfigRootDir: `${import.meta.dirname}/..` } },
+    languageOptions: { parser },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     plugins: { layers: { rules: { imports: importRule } }, regexp },
     rules: {
@@ -41,47 +38,6 @@ export default defineConfig(
       'no-empty': ['error', { allowEmptyCatch: false }],
       'no-restricted-properties': ['error', ...processEdge, lostTimeout],
       'no-restricted-imports': ['error', { patterns: [bareBuiltins()] }],
-      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
-      // Numbers and booleans print as one expects; objects do not, and stay forbidden.
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
-      // `() => start()` for a callback that returns nothing is plain.
-      '@typescript-eslint/no-confusing-void-expression': [
-        'error',
-        { ignoreArrowShorthand: true, ignoreVoidOperator: true },
-      ],
-      // An abort's reason is whatever it was aborted with.
-      '@typescript-eslint/prefer-promise-reject-errors': [
-        'error',
-        { allowThrowingAny: true, allowThrowingUnknown: true },
-      ],
-      '@typescript-eslint/only-throw-error': ['error', { allowThrowingAny: true, allowThrowingUnknown: true }],
-      // The transport that clients of the original server speak is the one that is served and tested.
-      '@typescript-eslint/no-deprecated': [
-        'error',
-        {
-          allow: [
-            {
-              from: 'package',
-              package: '@modelcontextprotocol/sdk',
-              name: ['SSEClientTransport', 'SSEServerTransport'],
-            },
-          ],
-        },
-      ],
-      // There are no enums (`erasableSyntaxOnly`), and looking for them takes a third of the time.
-      '@typescript-eslint/no-unsafe-enum-assignment': 'off',
-      '@typescript-eslint/no-unsafe-enum-comparison': 'off',
-      // An actor may have no output and no input: `void` and `Record<never, never>` say so.
-      '@typescript-eslint/no-invalid-void-type': 'off',
-      '@typescript-eslint/no-generated-empty-object-type': 'off',
-      // Ports are written with method signatures and built as closures, which have no `this` to lose.
-      '@typescript-eslint/unbound-method': 'off',
-      // Takes the streams and servers of Node, which are made by factories, for impostors.
-      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
-      // Ports have asynchronous signatures that the embedded implementation does not need.
-      '@typescript-eslint/require-await': 'off',
     },
   },
   {
@@ -148,10 +104,6 @@ export default defineConfig(
       'max-lines-per-function': 'off',
       'max-nested-callbacks': 'off',
       'no-restricted-properties': 'off',
-      // jest's mocks and matchers are loosely typed.
-      '@typescript-eslint/no-unsafe-assignment': 'off',
-      '@typescript-eslint/no-unsafe-member-access': 'off',
-      '@typescript-eslint/no-unsafe-return': 'off',
     },
   },
 );

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../src/errors/errors.js';
 import { flagOf, optionNames, readConfig, variableOf } from '../src/config/config.js';
 import { RawMcp } from './support/rawMcp.js';
 import { call } from './support/messages.js';
@@ -82,7 +83,7 @@ test('the container has all that the package has, and runs as nobody in particul
 
 test('systemd takes the unit, where this machine has systemd', () => {
   const checked = spawnSync('systemd-analyze', ['verify', join(root, '.deploy/greenroom.service')]);
-  expect([undefined, 'ENOENT']).toContain((checked.error as NodeJS.ErrnoException | undefined)?.code);
+  expect([undefined, 'ENOENT']).toContain(codeOf(checked.error));
   expect(String(checked.stderr)).not.toContain('greenroom.service');
 });
 

@@ -30,7 +30,9 @@ export interface Fixtures {
   readonly folder: string;
 }
 
-const eventuallyTimeoutMs = 5_000;
+const eventuallyTimeoutMs = 15_000;
+/** Longer than the default of the tool: a browser that has just started may share its machine with many others. */
+const navigationTimeoutMs = 60_000;
 
 const rowsSchema = z.array(z.record(z.string(), z.unknown()));
 
@@ -82,10 +84,15 @@ export class CheckContext implements Fixtures {
     return text;
   }
 
+  /** Navigates the selected page. */
+  navigate(url: string): Promise<ToolReply> {
+    return this.call('navigate_page', { url, timeout: navigationTimeoutMs });
+  }
+
   /** Opens the page with every control in the selected tab, marked with a random word, which is returned. */
   async openControls(): Promise<string> {
     const nonce = randomUUID().slice(0, 8);
-    await this.call('navigate_page', { url: `${this.pages}/selftest.html?nonce=${nonce}` });
+    await this.navigate(`${this.pages}/selftest.html?nonce=${nonce}`);
     return nonce;
   }
 
@@ -108,7 +115,7 @@ export class CheckContext implements Fixtures {
     return this.evaluate('document.querySelector("#status").textContent');
   }
 
-  /** Repeats `ask` until its answer passes, since browser events arrive later. After 5 s throws the error of the last one. */
+  /** Repeats `ask` until its answer passes, since browser events arrive later. After 15 s throws the error of the last one. */
   async eventually(ask: () => Promise<ToolReply>, passes: (answer: ToolReply) => void): Promise<ToolReply> {
     const end = this.#now() + eventuallyTimeoutMs;
     for (;;) {

@@ -244,7 +244,11 @@ async function withFile<T>(
 ): Promise<T> {
   try {
     const handle = await openInWorkspace(path, workspace, to);
-    return await use(handle).finally(() => handle.close());
+    try {
+      return await use(handle);
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     if (error instanceof ToolError) throw error;
     throw new ToolError(`${path}: ${messageOf(error)}`, { cause: error });

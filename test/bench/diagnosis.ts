@@ -223,7 +223,7 @@ export async function diagnose(report: (line: string) => void): Promise<Diagnosi
       const own = await connect(new StreamableHTTPClientTransport(address));
       const open = call('new_page', { url });
       await textOf(own, open);
-      const placing = await place(own, bug, { files, calls: bug.calls }).finally(() => own.close());
+      const placing = await place(own, bug, { files, calls: bug.calls });
       const result = { bug: bug.name, ...placing, peers: await placeByPeers(peers, bug, url) };
       report(`${bug.name}: ${placingText(result)}`);
       results.push(result);
@@ -250,7 +250,7 @@ export async function diagnoseExtensions(report: (line: string) => void): Promis
         ['FOLDER', folder],
         ['SITE', url],
       ]);
-      const placing = await place(own, bug, { files: bug.files, calls: bug.calls, names }).finally(() => own.close());
+      const placing = await place(own, bug, { files: bug.files, calls: bug.calls, names });
       await rm(folder, { recursive: true });
       report(`${bug.name}: ${placingText(placing)}`);
       results.push({ bug: bug.name, ...placing, peers: {} });
@@ -270,7 +270,7 @@ async function placeByPeers(peers: readonly Peer[], bug: Bug, url: string): Prom
     if (wanted === undefined) continue;
     const client = await start();
     await textOf(client, calls.navigate(url));
-    placings[name] = await place(client, bug, { files, calls: wanted }).finally(() => client.close());
+    placings[name] = await place(client, bug, { files, calls: wanted });
   }
   return placings;
 }
@@ -282,7 +282,16 @@ interface Work {
   readonly names?: Map<string, string>;
 }
 
-async function place(
+/** Closes the client. */
+async function place(client: Client, bug: Pick<Bug, 'file' | 'line'>, work: Work): Promise<Placing> {
+  try {
+    return await placeWith(client, bug, work);
+  } finally {
+    await client.close();
+  }
+}
+
+async function placeWith(
   client: Client,
   { file, line }: Pick<Bug, 'file' | 'line'>,
   { files: planted, calls, names = new Map() }: Work,

@@ -66,7 +66,7 @@ test('[C-SSE] the official client initialises, pings, lists tools, calls one, an
 
 test("[C-SSE] the SDK's own server works behind the transport", async () => {
   const given = await startBareServer(systemClock);
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the low-level server is the one whose contract this is
+  // oxlint-disable-next-line typescript/no-deprecated -- the low-level server is the one whose contract this is
   const server = new Server({ name: 'sdk', version: '1' }, { capabilities: { tools: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] }));
   const client = new Client({ name: 'test', version: '1' });

@@ -112,7 +112,7 @@ export class ConsoleCollector {
         }
       },
       // The unique id is the newer name, but console calls still name their context by this one.
-      // eslint-disable-next-line @typescript-eslint/no-deprecated
+      // oxlint-disable-next-line typescript/no-deprecated
       'Runtime.executionContextDestroyed': ({ executionContextId }) =>
         void this.#extensions.delete(contextKey(executionContextId)),
       'Runtime.consoleAPICalled': (event) => this.#recordCall(event, source, extensionOf(event.executionContextId)),

@@ -319,7 +319,7 @@ export class DebuggedTarget {
   };
 
   // Only newer Chromes have its replacement, a field of `scriptParsed`.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  // oxlint-disable-next-line typescript/no-deprecated
   readonly #onResolved = ({ breakpointId, location }: Protocol.Debugger.BreakpointResolvedEvent): void => {
     const id = this.#breakpointOf(breakpointId);
     if (id !== undefined) this.#addPlace(id, location);

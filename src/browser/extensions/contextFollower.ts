@@ -131,7 +131,7 @@ export class ContextFollower {
       'Page.frameDetached': ({ frameId }) => void this.#frameUrls.delete(frameId),
       'Runtime.executionContextCreated': ({ context }) => this.#addContext(session, context),
       // The unique id is the newer name, but console calls still name their context by this one.
-      // eslint-disable-next-line @typescript-eslint/no-deprecated
+      // oxlint-disable-next-line typescript/no-deprecated
       'Runtime.executionContextDestroyed': ({ executionContextId }) =>
         this.#removeContexts((key) => key === keyOf(session, executionContextId)),
       'Runtime.executionContextsCleared': () => this.#removeContexts((key) => key.startsWith(keyOf(session, ''))),

@@ -167,7 +167,7 @@ export class ScriptRegistry {
       'Debugger.scriptParsed': (event) => this.#add(event, source),
       'Runtime.executionContextsCleared': () => end(() => true),
       // The unique id is the newer name, but scripts still name their context by this one.
-      // eslint-disable-next-line @typescript-eslint/no-deprecated
+      // oxlint-disable-next-line typescript/no-deprecated
       'Runtime.executionContextDestroyed': ({ executionContextId: id }) =>
         end(({ executionContextId }) => executionContextId === id),
     };

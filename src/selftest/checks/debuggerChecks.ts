@@ -9,7 +9,7 @@ const line = 8;
 /** A page of its own, which has no breakpoints yet. */
 async function openPage(context: CheckContext): Promise<void> {
   await context.call('remove_breakpoint', {});
-  await context.call('navigate_page', { url: `${context.pages}/debugger.html` });
+  await context.navigate(`${context.pages}/debugger.html`);
 }
 
 /** Stops in `receipt`, which was called with a new word. */

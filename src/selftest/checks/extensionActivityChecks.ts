@@ -5,7 +5,7 @@ import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { evaluateInSample, installSample } from './extensionChecks.js';
 
 const openNotes = (context: CheckContext): Promise<ToolReply> =>
-  context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+  context.navigate(`${context.pages}/extension-notes.html`);
 
 const addNote = (text: string): string =>
   `chrome.runtime.sendMessage({ type: 'notes.add', url: location.href, text: '${text}' })`;

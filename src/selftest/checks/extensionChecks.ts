@@ -92,7 +92,7 @@ export const extensionChecks: readonly Check[] = [
       const { text, data } = await context.call('evaluate_in_extension', { extensionId, expression: stored });
       assert.deepEqual(JSON.parse(String(data['result'])), { word });
       assertIncludes(text, word);
-      await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+      await context.navigate(`${context.pages}/extension-notes.html`);
       const target = 'content_script';
       assert.equal(
         await evaluateInSample(context, '() => chrome.runtime.id + location.pathname', { target }),

@@ -18,7 +18,7 @@ const setWord = async (context: CheckContext, value: string, more: object = {}):
 };
 
 const openNotes = (context: CheckContext): Promise<ToolReply> =>
-  context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+  context.navigate(`${context.pages}/extension-notes.html`);
 
 export const extensionContextChecks: readonly Check[] = [
   {

@@ -15,7 +15,7 @@ async function provokeError(context: CheckContext): Promise<void> {
 
 async function installWithPage(context: CheckContext): Promise<void> {
   await installSample(context);
-  await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+  await context.navigate(`${context.pages}/extension-notes.html`);
 }
 
 export const extensionDiagnosisChecks: readonly Check[] = [

@@ -53,7 +53,7 @@ export const extensionLifeChecks: readonly Check[] = [
       assert.deepEqual(data['warnings'], []);
       assert.equal(await evaluateInSample(context, 'word', { extensionId }), after);
       await installSample(context);
-      await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+      await context.navigate(`${context.pages}/extension-notes.html`);
       const stale = await context.call('reload_extension', { extensionId: sampleExtensionId });
       const row = rowWith(stale, 'staleContentScripts', { url: `${context.pages}/extension-notes.html` });
       assertIncludes(stale.text, `Page ${String(row['pageId'])}`);

@@ -11,7 +11,7 @@ const selectedId = async (context: CheckContext): Promise<unknown> =>
 
 async function openPopup(context: CheckContext): Promise<ToolReply> {
   await installSample(context);
-  await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+  await context.navigate(`${context.pages}/extension-notes.html`);
   return context.call('open_extension_popup', { extensionId });
 }
 

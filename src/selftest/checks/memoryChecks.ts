@@ -5,8 +5,8 @@ import { assertIncludes, rowWith, type CheckContext, type Check } from '../check
 
 /** In a new process: the heap of the old one has what earlier pages left there. */
 async function open(context: CheckContext): Promise<void> {
-  await context.call('navigate_page', { url: 'about:blank' });
-  await context.call('navigate_page', { url: `${context.pages}/memory.html` });
+  await context.navigate('about:blank');
+  await context.navigate(`${context.pages}/memory.html`);
 }
 
 /** Leaks objects, each with a detached element; returns their number. */

@@ -81,7 +81,7 @@ export const pageChecks: readonly Check[] = [
     async run(context) {
       const nonce = await context.openControls();
       assertIncludes(await location(context), nonce);
-      const { text, data } = await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+      const { text, data } = await context.navigate(`${context.pages}/extension-notes.html`);
       assert.equal(data['url'], `${context.pages}/extension-notes.html`);
       assertIncludes(text, 'extension-notes.html');
       await context.evaluate('void (document.title = "changed")');

@@ -22,7 +22,7 @@ const metrics = z
 
 async function open(context: CheckContext): Promise<string> {
   const url = `${context.pages}/performance.html?shift=${randomInt(60, 400)}&nonce=${randomUUID()}`;
-  await context.call('navigate_page', { url });
+  await context.navigate(url);
   // A late shift would belong to the trace.
   await context.evaluate(measured);
   return url;
