@@ -135,6 +135,11 @@ export class ScriptRegistry {
     await Promise.all(resting.flatMap(({ session }) => this.#enable(session)));
   }
 
+  /** Records a worker that several pages use, until the returned function is called. */
+  followWorker(worker: TargetSession): () => void {
+    return this.#followed.follow(worker);
+  }
+
   /** Removes the listeners. Idempotent. */
   dispose(): void {
     this.#followed.stop();
