@@ -142,6 +142,7 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   }
   if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
   if (external !== undefined) lines.push(describeExternal(external));
+  lines.push(...outcome.prompts);
   if (dialog) lines.push(describeDialog(dialog));
   else if (paused !== undefined) lines.push(paused);
   else if (!settled) {

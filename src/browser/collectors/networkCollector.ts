@@ -157,6 +157,11 @@ export class NetworkCollector {
     return describePostData(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8'));
   }
 
+  /** Records a worker that several pages use, until the returned function is called. */
+  followWorker(worker: TargetSession): () => void {
+    return this.#followed.follow(worker);
+  }
+
   /** Stops recording and mocking. The recorded requests stay readable. Idempotent. */
   dispose(): void {
     this.mocks.dispose();

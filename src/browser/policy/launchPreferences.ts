@@ -27,6 +27,12 @@ const blockedEverywhere = [
 /** Parts of Chrome's own user interface are such pages. `TargetGuard` keeps pages of sessions away from them. */
 const browserUi = ['chrome://top-chrome', 'chrome://newtab-footer'];
 
+/** Without a window nobody can choose a device or a screen, and a tab that waits for it takes no clicks: all are refused. */
+const withoutChoices = {
+  hardware: { screen_capture_enabled: false },
+  profile: { default_content_setting_values: { usb_guard: 2, serial_guard: 2, hid_guard: 2, bluetooth_guard: 2 } },
+};
+
 export interface LaunchRules {
   readonly headless: boolean;
   /** The folders whose files may be opened. */
@@ -43,7 +49,8 @@ export async function writePreferences(profile: string, { headless, folders }: L
   const files = await Promise.all(folders.map(filesBelow));
   const policy = { url_blocklist: blocked, url_allowlist: [...extensionsPages, ...browserUi, ...files.flat()] };
   await mkdir(join(profile, 'Default'), { recursive: true, mode: 0o700 });
-  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify({ policy }));
+  const preferences = headless ? { policy, ...withoutChoices } : { policy };
+  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
   if (headless) await writeFile(join(profile, 'Local State'), JSON.stringify({ auth: { schemes: 'ntlm,negotiate' } }));
 }
 

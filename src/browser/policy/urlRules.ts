@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { ToolError } from '../../errors/errors.js';
 import { compileNetworks, isMetadataAddress, metadataNames, withoutBrackets } from '../../networkAddresses.js';
-import { compileGlob } from '../patterns/glob.js';
+import { compileGlob } from '../patterns/urlPattern.js';
 
 /** URL patterns of an operator: `--allowed-urls` and `--blocked-urls`, or those of one user. */
 export interface UrlLists {

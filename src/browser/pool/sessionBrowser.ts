@@ -44,9 +44,13 @@ export interface SessionBrowser {
   select(pageId: number): SessionPage;
   /**
    * Opens a blank page, or uses the untouched first one. Selects it, unless `background` is set and another page is
-   * open.
+   * open. With `context` in the browser context of that name, which has its own cookies and storage.
    */
-  newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;
+  newPage(options?: {
+    readonly background?: boolean;
+    readonly context?: string | undefined;
+    readonly signal?: AbortSignal;
+  }): Promise<SessionPage>;
   closePage(pageId: number): Promise<void>;
   /**
    * Adopts the popup of an extension, which is no tab, and selects it. When the popup closes, the previous page is
