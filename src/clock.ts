@@ -6,11 +6,30 @@ export interface Clock {
   clearTimeout(timer: unknown): void;
 }
 
+/** A timer of the system clock: armed, or expired and waiting for its turn. */
+class SystemTimer {
+  #turn: NodeJS.Immediate | undefined;
+  readonly #timeout: NodeJS.Timeout;
+
+  constructor(callback: () => void, ms: number) {
+    this.#timeout = setTimeout(() => (this.#turn = setImmediate(callback)), ms);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timeout);
+    clearImmediate(this.#turn);
+  }
+}
+
+/**
+ * The clock of the machine. Node runs expired timers before it reads sockets. Here an expired timer waits for that read, so
+ * that a message which arrived before the deadline of a busy server is handled before the timeout.
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  setTimeout: (callback, ms) => new SystemTimer(callback, ms),
   clearTimeout: (timer) => {
-    clearTimeout(timer as NodeJS.Timeout);
+    if (timer instanceof SystemTimer) timer.clear();
   },
 };
 

@@ -170,8 +170,8 @@ const unresponsiveFailure: Failure = { reason: 'browser_failed', message: 'The b
 const closedFailure: Failure = { reason: 'browser_failed', message: 'The browser has been closed.' };
 
 function lossOf(connection: BrowserConnection): Failure {
-  const message = connection.droppedBecause?.();
-  return message === undefined ? lostFailure : { ...lostFailure, message };
+  const cause = connection.endCause?.();
+  return cause === undefined ? lostFailure : { ...lostFailure, message: cause };
 }
 
 /** Resolves when two checks in a row got no response. Rejects when the signal aborts. */

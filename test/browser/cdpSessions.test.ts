@@ -1,10 +1,10 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { openCdpSession } from '../../src/browser/cdp/cdpSessions.js';
-import { chromium } from '../support/chromium.js';
+import { chromium, chromiumFlags } from '../support/chromium.js';
 
 let browser: Browser;
 beforeAll(async () => {
-  browser = await puppeteer.launch({ executablePath: chromium, pipe: true, args: ['--no-sandbox'] });
+  browser = await puppeteer.launch({ executablePath: chromium, pipe: true, args: [...chromiumFlags] });
 });
 afterAll(() => browser.close());
 

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import type { InspectionEvent } from 'xstate';
+import type { BrowserContext } from '../../machines/browserMachine.js';
 import { navigate } from '../../src/browser/page/pageNavigation.js';
 import { recordingListener, openTestPool, browserPid, leaseRequest, withFirstPage } from './support/testPool.js';
 
@@ -20,6 +22,23 @@ test('a browser that hangs is found out, ended and replaced, and the answer says
   expect(await after.page(1).page.evaluate('1 + 1')).toBe(2);
   expect(after.takeNotices()).toEqual([expect.stringContaining('has been replaced')]);
   expect(await hung.close()).toEqual([]);
+});
+
+test('a browser that is killed is told with the signal', async () => {
+  const failures = new Set<string>();
+  const inspect = (event: InspectionEvent): void => {
+    if (event.type !== '@xstate.snapshot' || !('context' in event.snapshot)) return;
+    const { failure } = event.snapshot.context as BrowserContext;
+    if (failure !== null) failures.add(failure.message);
+  };
+  const killed = await openTestPool({}, { inspect });
+  const told = recordingListener();
+  const session = await withFirstPage(killed.pool.lease(leaseRequest('context'), told));
+  const lost = told.next('lost');
+  process.kill(await browserPid(session), 'SIGKILL');
+  await lost;
+  expect([...failures]).toEqual([expect.stringMatching(/^Chrome exited with SIGKILL(; its last output: .*)?\.$/)]);
+  expect(await killed.close()).toEqual([]);
 });
 
 test.each(['SIGKILL', 'SIGSTOP'])('a navigation ends with its browser on %s, not at its own limit', async (end) => {

@@ -6,7 +6,7 @@ import { unpackExtension } from '../../src/browser/extensions/extensionArchive.j
 import { listExtensions } from '../../src/browser/extensions/installedExtensions.js';
 import { installExtension } from '../../src/browser/extensions/extensionInstall.js';
 import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
-import { chromium } from '../support/chromium.js';
+import { chromium, chromiumFlags } from '../support/chromium.js';
 import { manifestJson } from '../support/extensionBrowser.js';
 import { zip } from '../support/zipWriter.js';
 import { recordingListener, openTestPool, leaseRequest, withFirstPage } from './support/testPool.js';
@@ -51,7 +51,7 @@ describe("in a user's own browser", () => {
     chrome = await puppeteer.launch({
       executablePath: chromium,
       enableExtensions: true,
-      args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      args: [...chromiumFlags],
     });
   });
   afterAll(async () => {

@@ -25,7 +25,7 @@ const snapshot = (args = {}) => harness.text('take_snapshot', args);
 const withoutUids = (text: string) => text.replace(/uid=e\d+ /g, '');
 const uidOf = (text: string, line: string) => new RegExp(`uid=(e\\d+) ${line}`).exec(text)?.[1];
 
-test('a line a node: structure wrote nothing to stderr of its own is folded, text is not repeated, hidden parts are left out', async () => {
+test('a line a node: structure that says nothing of its own is folded, text is not repeated, hidden parts are left out', async () => {
   await open('/look.html');
   expect(withoutUids(await snapshot())).toBe(
     `RootWebArea "Look" focused

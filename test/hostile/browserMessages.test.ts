@@ -129,7 +129,7 @@ describe("a user's own browser", () => {
     const [socket] = browser.sockets.clients;
     socket?.send(message);
     await connection.disconnected;
-    expect(connection.droppedBecause?.()).toContain(because);
+    expect(connection.endCause?.()).toContain(because);
     await connection.close();
     expect(ledger.connections).toEqual({ opened: 1, closed: 1 });
   });

@@ -16,10 +16,12 @@ import { hasJsonWebToken } from '../../src/tools/storageTools.js';
 const generous = 5_000;
 const never = new AbortController().signal;
 
-async function elapsed(work: () => unknown): Promise<number> {
-  const begun = performance.now();
+/** Milliseconds of processor time: other processes of a busy machine do not count. */
+async function spent(work: () => unknown): Promise<number> {
+  const begun = process.cpuUsage();
   await work();
-  return performance.now() - begun;
+  const { user, system } = process.cpuUsage(begun);
+  return (user + system) / 1_000;
 }
 
 const exception = (description: string): Protocol.Runtime.ExceptionThrownEvent => ({
@@ -43,8 +45,8 @@ describe('what a page throws', () => {
   ])('an error of many %s', async (_name, text) => {
     const log = new ExtensionLog();
     const from = { extensionId: 'a', name: 'service_worker', worker: undefined };
-    expect(await elapsed(() => describeException(exception(`Error: ${text}!`)))).toBeLessThan(generous);
-    expect(await elapsed(() => log.recordException(exception(`Error: ${text}!`), from))).toBeLessThan(generous);
+    expect(await spent(() => describeException(exception(`Error: ${text}!`)))).toBeLessThan(generous);
+    expect(await spent(() => log.recordException(exception(`Error: ${text}!`), from))).toBeLessThan(generous);
   });
 
   test('the stack of an error is still kept apart from its message', () => {
@@ -71,7 +73,7 @@ describe('what a page stores', () => {
     'eyJa.'.repeat(600_000),
     `${'-eyJ'.repeat(500_000)}.eyJ`,
   ])('a value that begins like a token', async (value) =>
-    expect(await elapsed(() => hasJsonWebToken(value))).toBeLessThan(generous),
+    expect(await spent(() => hasJsonWebToken(value))).toBeLessThan(generous),
   );
 
   test('a token is still recognised', () => {
@@ -84,17 +86,17 @@ describe('what a page stores', () => {
 });
 
 test('an answer is cut where a character ends, whatever its characters', async () => {
-  expect(await elapsed(() => truncateAnswer('\uFFFD'.repeat(1_000_000), 'less', 900_001))).toBeLessThan(generous);
+  expect(await spent(() => truncateAnswer('\uFFFD'.repeat(1_000_000), 'less', 900_001))).toBeLessThan(generous);
   expect(truncateAnswer('aé'.repeat(10), 'less', 8)).toMatch(/^aéaéa\n… cut/);
   expect(truncateAnswer('😀'.repeat(10), 'less', 9)).toMatch(/^😀😀\n… cut/);
 });
 
 describe('an archive', () => {
   test('of blanks is refused, or is empty, at once', async () => {
-    expect(await elapsed(() => decodeArchive(' '.repeat(4_000_000)))).toBeLessThan(generous);
-    expect(await elapsed(() => decodeArchive(`=${' '.repeat(4_000_000)}`))).toBeLessThan(generous);
+    expect(await spent(() => decodeArchive(' '.repeat(4_000_000)))).toBeLessThan(generous);
+    expect(await spent(() => decodeArchive(`=${' '.repeat(4_000_000)}`))).toBeLessThan(generous);
     expect(
-      await elapsed(() => expect(() => decodeArchive(`${' '.repeat(4_000_000)}!`)).toThrow('not base64')),
+      await spent(() => expect(() => decodeArchive(`${' '.repeat(4_000_000)}!`)).toThrow('not base64')),
     ).toBeLessThan(generous);
     await expect(unpackExtension(Buffer.alloc(1_000_000, ' '), tmpdir(), never)).rejects.toThrow(
       'neither a zip nor a crx',
@@ -133,8 +135,8 @@ describe('the files of an extension', () => {
     ['separators', '\u2028'.repeat(300_000)],
   ])('a manifest with 300,000 %s', async (_name, blank) => {
     const text = `{${blank}"manifest_version": 3, "name": "a", "version": "1"}`;
-    expect(await elapsed(() => audit(text))).toBeLessThan(generous);
-    expect(await elapsed(() => readManifest(extension()))).toBeLessThan(generous);
+    expect(await spent(() => audit(text))).toBeLessThan(generous);
+    expect(await spent(() => readManifest(extension()))).toBeLessThan(generous);
   });
 
   test.each([
@@ -158,7 +160,7 @@ describe('the files of an extension', () => {
   ])('a script and a document of 2 MB of %j', async (part) => {
     const text = part.repeat(Math.ceil(2_000_000 / part.length));
     const manifest = { background: { service_worker: 'worker.js' }, permissions: ['tabs', 'storage', 'clipboardRead'] };
-    expect(await elapsed(() => audit(manifest, { 'worker.js': text, 'page.html': text }))).toBeLessThan(2 * generous);
+    expect(await spent(() => audit(manifest, { 'worker.js': text, 'page.html': text }))).toBeLessThan(2 * generous);
   });
 
   test('lists without end are looked at up to a bound, which is said', async () => {
@@ -166,14 +168,13 @@ describe('the files of an extension', () => {
     const files = Object.fromEntries(
       Array.from({ length: 500 }, (_, index) => [`images/${'a'.repeat(100)}${index}.txt`, '']),
     );
-    const begun = performance.now();
-    const { findings, more } = await audit(
-      { web_accessible_resources: [{ resources, matches: ['https://example.com/*'] }] },
-      files,
-    );
-    expect(performance.now() - begun).toBeLessThan(2 * generous);
-    expect(findings).toHaveLength(500);
-    expect(more).toBeGreaterThan(500);
+    const manifest = { web_accessible_resources: [{ resources, matches: ['https://example.com/*'] }] };
+    const run = async () => {
+      const { findings, more } = await audit(manifest, files);
+      expect(findings).toHaveLength(500);
+      expect(more).toBeGreaterThan(500);
+    };
+    expect(await spent(run)).toBeLessThan(2 * generous);
   });
 
   test('texts that a manifest names are looked up once each', async () => {
@@ -182,7 +183,7 @@ describe('the files of an extension', () => {
       Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`m${index}`, {}])),
     );
     const run = () => audit({ description: names, default_locale: 'en' }, { '_locales/en/messages.json': messages });
-    expect(await elapsed(run)).toBeLessThan(generous);
+    expect(await spent(run)).toBeLessThan(generous);
   });
 
   test('what is too long is named', async () => {

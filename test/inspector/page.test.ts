@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
-import { chromium } from '../support/chromium.js';
+import { chromium, chromiumFlags } from '../support/chromium.js';
 import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { createOrchestrator } from '../../src/server/orchestrator.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 beforeAll(async () => {
-  browser = await puppeteer.launch({ executablePath: chromium, args: ['--no-sandbox'] });
+  browser = await puppeteer.launch({ executablePath: chromium, args: [...chromiumFlags] });
 });
 
 afterAll(() => browser.close());
@@ -105,10 +105,10 @@ describe('one server', () => {
     const watching = await watch(served.url);
     await watching.go(`#/session/${id}`, lit('active.serving.idle'));
     await watching.shows('.timeline .call.failed .reason', 'No page is open');
-    const rows = async (): Promise<number> => (await watching.page.$$('.timeline li')).length;
-    const all = await rows();
+    const rows = `document.querySelectorAll('.timeline li').length`;
+    await watching.until(`() => ${rows} > 3`);
     await watching.page.click('.tabs [aria-label=Entries] button:last-child');
-    expect([await rows(), all > 3]).toEqual([1, true]);
+    await watching.until(`() => ${rows} === 1`);
     expect(await watching.violations()).toEqual([]);
     watching.page.once('dialog', (dialog) => void dialog.accept());
     await watching.page.click('button.end');

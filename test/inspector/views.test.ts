@@ -1,5 +1,5 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
-import { chromium } from '../support/chromium.js';
+import { chromium, chromiumFlags } from '../support/chromium.js';
 import { RawSse } from '../support/rawSse.js';
 import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
@@ -10,7 +10,7 @@ let served: TestServer;
 let watching: InspectorPage | undefined;
 
 beforeAll(async () => {
-  browser = await puppeteer.launch({ executablePath: chromium, args: ['--no-sandbox'] });
+  browser = await puppeteer.launch({ executablePath: chromium, args: [...chromiumFlags] });
   served = await startTestServer({ tools: new TestTools().all });
 });
 

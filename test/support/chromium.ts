@@ -13,5 +13,6 @@ export const chromiumFlags: readonly string[] = [
   '--disable-sync',
   '--disable-quic',
   '--no-first-run',
-  '--disable-features=SpareRendererForSitePerProcess',
+  // Without renderers for a next page and for the suggestions of the address bar.
+  '--disable-features=SpareRendererForSitePerProcess,WebUIOmniboxPopup,WebUIOmniboxAimPopup',
 ];

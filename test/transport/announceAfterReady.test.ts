@@ -15,7 +15,8 @@ function race(url: string, path = '/sse', version = '2025-11-25'): { stream: Raw
 }
 
 test(`[S1][S3] regression: of ${clients} clients that post in the tick of the endpoint event none hears "not found"`, async () => {
-  const served = await startTestServer();
+  // A busy machine may take longer than the timeout's default to read what all of them post.
+  const served = await startTestServer({ options: { initializeTimeout: '10m' } });
   served.pool.holdLeases();
   const racers = Array.from({ length: clients }, () => race(served.url));
   await served.pool.whenWaiting(clients);

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
-import { chromium } from '../support/chromium.js';
+import { chromium, chromiumFlags } from '../support/chromium.js';
 import { root } from '../support/root.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
@@ -46,7 +46,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve));
   ({ port } = site.address() as AddressInfo);
   served = await startTestServer({ tools: new TestTools().all });
-  const args = ['--no-sandbox', '--host-resolver-rules=MAP other.example 127.0.0.1'];
+  const args = [...chromiumFlags, '--host-resolver-rules=MAP other.example 127.0.0.1'];
   browser = await puppeteer.launch({ executablePath: chromium, args });
 });
 afterAll(async () => {

@@ -169,8 +169,8 @@ function connectionOf({ browser, transport, product, disconnected, ledger }: Att
   const ping = async (): Promise<void> => {
     await browser.version();
   };
-  const droppedBecause = () => transport.droppedBecause;
-  return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), disconnected, droppedBecause, ping, close };
+  const endCause = () => transport.droppedBecause;
+  return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), disconnected, endCause, ping, close };
 }
 
 /** The innermost cause is the most specific: `connect ECONNREFUSED 127.0.0.1:9222`. */

@@ -13,10 +13,8 @@ export interface BrowserConnection {
   readonly temporaryFolder: string;
   /** Resolves when the browser or its connection is gone, for whatever reason. Never rejects. */
   readonly disconnected: Promise<void>;
-  /**
-   * Why the transport dropped the connection: a message that is too long or malformed. Undefined if it ended otherwise.
-   */
-  droppedBecause?(): string | undefined;
+  /** Why it ended: how the process exited, or which message made the transport drop it. Undefined if that is unknown. */
+  endCause?(): string | undefined;
   /** Resolves when the browser answers (CDP Browser.getVersion). Stays pending while the browser hangs. */
   ping(): Promise<void>;
   /**

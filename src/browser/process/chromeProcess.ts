@@ -11,8 +11,10 @@ export interface ChromeProcess {
   readonly transport: PipeTransport;
   /** Resolves when the process is gone or could not be started. Never rejects. */
   readonly exited: Promise<void>;
-  /** The last lines that Chrome wrote to stderr, or why it did not startScript. */
+  /** The last lines that Chrome wrote to stderr, or why it did not start. */
   stderrTail(): string;
+  /** How it exited, and the last line that it wrote to stderr. Undefined while it runs. */
+  exitCause(): string | undefined;
   /** Kills Chrome with its child processes. A clean exit would save nothing: the profile is removed. */
   kill(): void;
 }
@@ -39,13 +41,19 @@ export function startChrome(executablePath: string, args: readonly string[], tem
     appendLines(cause);
     killProcessGroup(child);
   };
+  let exitCause: string | undefined;
   return {
     pid: child.pid,
     transport,
-    exited: whenExited(child, (cause) => {
-      if (stderrLines.length === 0) appendLines(cause);
+    exited: whenExited(child, appendLines, (status) => {
+      const last = stderrLines.at(-1);
+      exitCause = `Chrome exited with ${status}${last === undefined ? '' : `; its last output: ${last}`}.`;
+      // SIGKILL comes from `kill()`, whose caller knows why.
+      if (last === undefined && status !== 'SIGKILL')
+        appendLines(`it exited with ${status} and wrote nothing to stderr.`);
     }),
     stderrTail: () => stderrLines.join('\n'),
+    exitCause: () => exitCause,
     kill: () => killProcessGroup(child),
   };
 }
@@ -85,15 +93,18 @@ function withOwnEnvironment(executable: string, args: readonly string[], folder:
   return ['/bin/sh', ['-c', startScript, 'chrome', isLinux ? folder : tmpdir(), home, executable, ...args]];
 }
 
-function whenExited(child: ChildProcess, onCause: (cause: string) => void): Promise<void> {
+function whenExited(
+  child: ChildProcess,
+  onError: (message: string) => void,
+  onExit: (status: string) => void,
+): Promise<void> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => {
-      // SIGKILL comes from `kill()` and is no cause.
-      if (signal !== 'SIGKILL') onCause(`it exited with ${signal ?? `code ${code}`} and wrote nothing to stderr.`);
+      onExit(signal ?? `code ${code}`);
       resolve();
     });
     child.once('error', (error) => {
-      onCause(messageOf(error));
+      onError(messageOf(error));
       resolve();
     });
   });

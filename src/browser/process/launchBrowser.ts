@@ -85,9 +85,9 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
     const ping = async (): Promise<void> => {
       await browser.version();
     };
-    const droppedBecause = () => chrome.transport.droppedBecause;
+    const endCause = () => chrome.transport.droppedBecause ?? chrome.exitCause();
     const { pid, exited: disconnected } = chrome;
-    return { browser, mode: 'launch', product, pid, temporaryFolder, disconnected, droppedBecause, ping, close };
+    return { browser, mode: 'launch', product, pid, temporaryFolder, disconnected, endCause, ping, close };
   } catch (error) {
     await close();
     signal.throwIfAborted();
