@@ -48,6 +48,12 @@ beforeAll(async () => {
       ),
     ],
     '/print': () => [asks("print(); document.title = 'printed'")],
+    '/outer': () => [
+      `<script>document.write(\`<iframe src="//localhost:\${location.port}/middle"></iframe>\`)</script>`,
+    ],
+    '/middle': () => [
+      `<script>document.write(\`<iframe src="//127.0.0.1:\${location.port}/window"></iframe>\`)</script>`,
+    ],
     '/early': () => ['<title>Early</title><script>Notification.requestPermission()</script>'],
   });
   harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools, ...emulationTools]);
@@ -100,6 +106,12 @@ test('when the selected page closes, the next answer names the page that is sele
   await harness.run('select_page', { pageId });
   await harness.browser.page().page.close();
   expect(await untilNotice(/closed, and no tool closed it/)).toContain(`Page 1 (${pages.url}/) is selected now.`);
+});
+
+test('a page with a frame of its own site within one of another site is left like any other', async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/outer` });
+  expect(await harness.text('take_snapshot')).toContain('heading "Window"');
+  expect(await harness.text('navigate_page', { url: `${pages.url}/window` })).toBe(`Now at ${pages.url}/window`);
 });
 
 test('a download is listed, waited for and read', async () => {

@@ -247,7 +247,7 @@ export class NetworkCollector {
   }
 
   #recordRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSession): void {
-    if (event.request.url.startsWith('data:')) return;
+    if (event.request.url.startsWith('data:') || isOwnScript(event, source)) return;
     const chain = this.#chainOf(event.requestId, source);
     const redirectedFrom = this.#endRedirect(chain, event);
     const { mockedBy } = chain;
@@ -341,4 +341,9 @@ function mergeHandlers(first: CdpHandlers, second: CdpHandlers): CdpHandlers {
       },
     ]),
   );
+}
+
+/** The script of a service worker, whose end is not reported to it. */
+function isOwnScript({ request }: Protocol.Network.RequestWillBeSentEvent, { target }: TargetSession): boolean {
+  return target?.type === 'service_worker' && request.url === target.url;
 }

@@ -42,12 +42,12 @@ export interface OutlineReading {
 
 /**
  * What is left to do after `prepareFill`: nothing, click the element, type the value over the selection, select all by
- * keyboard and type, or choose one of its options; or why it cannot be filled.
+ * keyboard and type, choose one of its options, or step to it by keys; or why it cannot be filled.
  */
 export type FillResult =
   | { readonly problem: string }
   | {
-      readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen';
+      readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen' | 'stepped';
       /** It may show options that fit what is typed. */
       readonly offers?: boolean | undefined;
     };
@@ -64,8 +64,8 @@ export type ActionCheck =
       /** Only for a pointer: the size of its first box, and the point of it. */
       readonly box?: readonly [width: number, height: number] | undefined;
       readonly at?: BoxPoint | undefined;
-      /** No pointer reaches it, but the keyboard does: it is hidden from sight alone. */
-      readonly isKeysOnly?: boolean | undefined;
+      /** No pointer reaches it, but this key acts on it: it is hidden from sight alone, or has no box. */
+      readonly key?: 'Space' | 'Enter' | undefined;
     };
 
 /** What happened in a document since `watchDrag`. */

@@ -199,7 +199,8 @@ export class UserPrompts {
     }
     this.#prompts = this.#prompts.filter((prompt) => prompt.isOpen && !prompts.includes(prompt));
     await Promise.all(prompts.map((prompt) => this.#answerOne(prompt, accept)));
-    const again = prompts.every(({ isOpen }) => isOpen) ? '' : '. It was refused before: act again';
+    const isOver = accept && prompts.some(({ isOpen }) => !isOpen);
+    const again = isOver ? '. It was refused before: act again' : '';
     return `what the page asked ${[...new Set(prompts.map(({ wants }) => wants))].join(', and ')}${again}`;
   }
 
@@ -246,8 +247,10 @@ export class UserPrompts {
       'Runtime.executionContextDestroyed': ({ executionContextId }: Protocol.Runtime.ExecutionContextDestroyedEvent) =>
         forget(executionContextId),
       'Runtime.executionContextsCleared': () => forget(),
-      'Page.fileChooserOpened': () => {
-        if (!this.#hasUser && !this.#choosing.has(session)) this.#news.push(refusedText(files));
+      'Page.fileChooserOpened': ({ backendNodeId }: Protocol.Page.FileChooserOpenedEvent) => {
+        // The others are those of calls, which are reported.
+        if (backendNodeId !== undefined && !this.#hasUser && !this.#choosing.has(session))
+          this.#news.push(refusedText(files));
       },
     };
   }

@@ -78,6 +78,7 @@ export class ScriptRegistry {
     this.#followed = followSessions(root, {
       handlers: (source) => this.#handlers(source),
       enable: ({ session }) => this.#enable(session),
+      onGone: ({ session }) => this.#end(session, () => true),
     });
     this.ready = this.#followed.ready;
   }
@@ -164,10 +165,7 @@ export class ScriptRegistry {
 
   #handlers(source: TargetSession): CdpHandlers {
     const { session } = source;
-    const end = (isGone: (script: Script) => boolean): void => {
-      for (const script of this.#scripts.values())
-        if (script.session === session && isGone(script)) this.#ended.add(script);
-    };
+    const end = (isGone: (script: Script) => boolean): void => this.#end(session, isGone);
     return {
       'Debugger.scriptParsed': (event) => this.#add(event, source),
       'Runtime.executionContextsCleared': () => end(() => true),
@@ -176,6 +174,11 @@ export class ScriptRegistry {
       'Runtime.executionContextDestroyed': ({ executionContextId: id }) =>
         end(({ executionContextId }) => executionContextId === id),
     };
+  }
+
+  #end(session: CDPSession, isGone: (script: Script) => boolean): void {
+    for (const script of this.#scripts.values())
+      if (script.session === session && isGone(script)) this.#ended.add(script);
   }
 
   #add(event: Protocol.Debugger.ScriptParsedEvent, source: TargetSession): void {
