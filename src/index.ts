@@ -21,8 +21,7 @@ export {
   type ToolAnswer,
   type ToolContext,
 } from './tools/defineTool.js';
-export type { Client, ClientCapabilities, LogLevel } from './tools/client.js';
-export type { Content } from './tools/content.js';
+export type { Client, ClientCapabilities, Content, LogLevel } from './tools/client.js';
 export { allTools } from './tools/allTools.js';
 
 export { definePrompt, type Prompt, type PromptMessage } from './mcp/definitions.js';

@@ -23,15 +23,27 @@ export const metadataNames = ['metadata.google.internal', 'metadata.goog', 'inst
  */
 const embeddingPrefixes = ['::ffff:', '::', '::ffff:0:', '64:ff9b::', '64:ff9b:1::'];
 
+type Network = readonly [address: string, length: number];
+
+/** A network in all its spellings. A connection to the unspecified address reaches this machine. */
+export function spellingsOf([address, length]: Network): readonly Network[] {
+  const isIpv4 = isIP(address) === 4;
+  const loopback = isIpv4 ? '127.0.0.1' : '::1';
+  const unspecified = isIpv4 ? (['0.0.0.0', 32] as const) : (['::', 128] as const);
+  const own: readonly Network[] = [
+    [address, length],
+    ...(compileNetworks([[address, length]])(loopback) ? [unspecified] : []),
+  ];
+  if (!isIpv4) return own;
+  return own.flatMap(([ipv4, bits]) => [
+    [ipv4, bits] as const,
+    ...embeddingPrefixes.map((prefix) => [`${prefix}${hexGroups(ipv4)}`, 96 + bits] as const),
+    [`2002:${hexGroups(ipv4)}::`, 16 + bits] as const,
+  ]);
+}
+
 /** All spellings of these networks, as addresses with prefix lengths. */
-export const metadataPrefixes: readonly (readonly [address: string, length: number])[] = [
-  ...metadataNetworks,
-  ...metadataNetworks6,
-  ...metadataNetworks.flatMap(([address, length]) => [
-    ...embeddingPrefixes.map((prefix) => [`${prefix}${hexGroups(address)}`, 96 + length] as const),
-    [`2002:${hexGroups(address)}::`, 16 + length] as const,
-  ]),
-];
+export const metadataPrefixes: readonly Network[] = [...metadataNetworks.flatMap(spellingsOf), ...metadataNetworks6];
 
 /** `169.254.0.0` as `a9fe:0`. */
 function hexGroups(address: string): string {

@@ -40,6 +40,20 @@ const sessionListSchema = z.object({
       node: z.string().optional(),
     }),
   ),
+  users: z.array(
+    z.object({
+      user: z.string(),
+      sessions: z.number(),
+      processes: z.number(),
+      browserMs: z.number(),
+      memoryBytes: z.number(),
+      keptBytes: z.number(),
+      downloadBytes: z.number(),
+      diskBytes: z.number(),
+      quotas: z.record(z.string(), z.number()),
+      node: z.string().optional(),
+    }),
+  ),
   now: z.number(),
 });
 
@@ -101,30 +115,61 @@ async function fetchSessions({ url, authorization }: TopOptions): Promise<Sessio
   return parsed.data;
 }
 
-function renderTable({ rows, now }: SessionList, { columns: width, rows: height }: Screen, colored: boolean): string[] {
+function renderTable(list: SessionList, { columns: width, rows: height }: Screen, colored: boolean): string[] {
+  const { rows, users, now } = list;
   const open = rows.filter(({ state }) => state !== 'closed').length;
   const cells = rows.map((row) => ({ state: row.state, cells: formatRow(row, now) }));
   const hasManyNodes = new Set(rows.map(({ node }) => node)).size > 1;
   const columns = ['SESSION', 'USER', 'STATE', 'FOR', 'CLIENT', 'TRANSPORT', 'BROWSER', 'CALLS', 'ERRORS'];
   const head = hasManyNodes ? [...columns, 'NODE'] : columns;
-  const widths = head.map((title, index) =>
-    Math.max(title.length, ...cells.map((line) => line.cells[index]?.length ?? 0)),
+  const userLines = users.length === 0 ? [] : ['', ...alignColumns([userColumns, ...users.map(formatUser)], width)];
+  const shown = cells.slice(0, Math.max(1, height - 4 - userLines.length));
+  const [headLine = '', ...lines] = alignColumns(
+    [head, ...shown.map(({ cells: texts }) => texts.slice(0, head.length))],
+    width,
   );
-  const line = (texts: readonly string[]): string =>
-    texts
-      .slice(0, head.length)
-      .map((text, index) => text.padEnd(widths[index] ?? 0))
-      .join('  ')
-      .slice(0, width)
-      .trimEnd();
-  const body = cells.slice(0, Math.max(1, height - 4)).map(({ state, cells: texts }) => {
-    const color = colored ? stateColors[state] : undefined;
-    return color === undefined ? line(texts) : `${color}${line(texts)}\u001b[0m`;
+  const body = lines.map((line, index) => {
+    const color = colored ? stateColors[shown[index]?.state ?? ''] : undefined;
+    return color === undefined ? line : `${color}${line}\u001b[0m`;
   });
   const more = cells.length - body.length;
   const title = `${open} open, ${rows.length - open} closed${more > 0 ? `, ${more} not shown` : ''}`;
-  return [title, '', line(head), ...body];
+  return [title, '', headLine, ...body, ...userLines];
 }
+
+function alignColumns(lines: readonly (readonly string[])[], width: number): string[] {
+  const [head = []] = lines;
+  const widths = head.map((_title, index) => Math.max(...lines.map((texts) => texts[index]?.length ?? 0)));
+  return lines.map((texts) =>
+    texts
+      .map((text, index) => text.padEnd(widths[index] ?? 0))
+      .join('  ')
+      .slice(0, width)
+      .trimEnd(),
+  );
+}
+
+const userColumns = ['USER', 'SESSIONS', 'PROCESSES', 'BROWSER TIME', 'MEMORY', 'KEPT', 'DOWNLOADS', 'DISK'];
+
+/** What is used, and after a slash the quota. */
+function formatUser(usage: SessionList['users'][number]): string[] {
+  const { user, sessions, processes, browserMs, memoryBytes, keptBytes, downloadBytes, diskBytes, quotas, node } =
+    usage;
+  const of = (name: string, used: number, format: (amount: number) => string): string =>
+    [used, quotas[name]].flatMap((amount) => (amount === undefined ? [] : format(amount))).join('/');
+  return [
+    node === undefined ? user : `${user} (${node})`,
+    String(sessions),
+    of('processes', processes, String),
+    of('browser-time', browserMs, formatAge),
+    of('memory', memoryBytes, formatBytes),
+    formatBytes(keptBytes),
+    of('downloads', downloadBytes, formatBytes),
+    of('disk', diskBytes, formatBytes),
+  ].map(printable);
+}
+
+const formatBytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)}MB`;
 
 function formatRow(row: SessionList['rows'][number], now: number): string[] {
   const { id, user, state, since, client, transport, browser, calls, errors, closedBecause, node = '-' } = row;

@@ -3,17 +3,16 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { homeFolder } from '../homeFolder.js';
-import { flagOf, optionNames, optionsSchema, environmentVariableOf, stdioDefaults, type Options } from './options.js';
+import { optionsSchema, stdioDefaults, type Options } from './options.js';
 
-export {
-  durationSchema,
-  flagOf,
-  optionNames,
-  optionsSchema as options,
-  stdioDefaults,
-  environmentVariableOf as variableOf,
-  type Options,
-} from './options.js';
+export { durationSchema, quotasSchema, optionsSchema as options, stdioDefaults, type Options } from './options.js';
+
+export const optionNames = Object.keys(optionsSchema.shape);
+
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+export const variableOf = (name: string): string =>
+  `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;
 
 /** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
 export type Config = Readonly<
@@ -65,10 +64,10 @@ export function readConfig(sources: ConfigSources): Config {
     origin[name] = `"${key}" in ${sources.file?.path}`;
   }
   for (const name of optionNames) {
-    const fromEnvironment = sources.environment[environmentVariableOf(name)];
+    const fromEnvironment = sources.environment[variableOf(name)];
     if (fromEnvironment !== undefined) {
       merged[name] = fromEnvironment;
-      origin[name] = environmentVariableOf(name);
+      origin[name] = variableOf(name);
     }
     if (sources.flags[name] !== undefined) {
       merged[name] = sources.flags[name];
@@ -224,7 +223,7 @@ export function isLoopback(host: string): boolean {
 }
 
 function rejectUnknownVariables(environment: ConfigSources['environment']): void {
-  const known = new Set([...optionNames.map(environmentVariableOf), 'GREENROOM_CONFIG', tokenVariable]);
+  const known = new Set([...optionNames.map(variableOf), 'GREENROOM_CONFIG', tokenVariable]);
   const unknown = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
   if (unknown !== undefined)
     throw new ConfigError(`${unknown} is not a variable of this server. Known variables: ${[...known].join(', ')}.`);

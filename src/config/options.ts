@@ -27,6 +27,12 @@ const sizeSchema = z
     typeof value === 'number' ? value : parseWithUnit(value.toLowerCase(), { b: 1, kb: 1024, mb: 1024 ** 2 }),
   );
 
+const quotaFormat = 'processes=4, browser-time=8h, memory=2gb, downloads=512mb or disk=1gb';
+const quotaForm = /^(processes=\d+|browser-time=\d+[smh]|(memory|downloads|disk)=\d+([kmg]?b)?)$/i;
+
+/** Quotas of a user. */
+export const quotasSchema = z.array(z.string().regex(quotaForm, quotaFormat)).max(10);
+
 const integerBetween = (min: number, max: number) => {
   const allowed = `a whole number from ${min} to ${max}`;
   return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
@@ -63,7 +69,7 @@ const redisUrlFormat =
 const proxyFormat = 'an address such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080';
 
 const chromeArgFormat =
-  'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox and --proxy-server, which options of the server set';
+  'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox, --proxy-server and --proxy-pac-url, which options of the server set';
 
 /** In a variable, flags are separated by blanks: their values may contain commas. */
 const chromeArgsSchema = z
@@ -73,7 +79,10 @@ const chromeArgsSchema = z
     z.array(
       z
         .string()
-        .regex(/^--(?!remote-debugging|user-data-dir|headless|no-sandbox|proxy-server)[a-z0-9]/, chromeArgFormat),
+        .regex(
+          /^--(?!remote-debugging|user-data-dir|headless|no-sandbox|proxy-server|proxy-pac-url)[a-z0-9]/,
+          chromeArgFormat,
+        ),
     ),
   )
   .readonly();
@@ -280,6 +289,11 @@ export const optionsSchema = z.strictObject({
   maxSessionsPerUser: integerBetween(1, 1e6)
     .default(20)
     .describe('sessions of one user open at once; further ones get 429'),
+  userQuota: stringListSchema.pipe(quotasSchema.readonly()).default([]).meta({
+    shown: 'none',
+    description:
+      'what the sessions of one user may use together: `processes=4`, `browser-time=8h` (a day, UTC), `memory=2gb` (of browsers), `downloads=512mb`, `disk=1gb`; repeatable. Past it nothing new is opened (429 that names the quota); at twice the memory or disk, or without browser time, sessions end',
+  }),
   connectRate: integerBetween(1, 1e9)
     .default(6_000)
     .describe('sessions that one user, and one address, may open in a minute; further ones get 429'),
@@ -311,7 +325,7 @@ export const optionsSchema = z.strictObject({
   sessionMemory: sizeSchema
     .prefault('32mb')
     .describe(
-      'bytes of answers that one session may leave unread, over all its streams; further requests get 429. A user may leave 4 times as many',
+      'bytes that the server keeps for one session: answers that are not read, over all its streams, further requests get 429, and three quarters at most for what is recorded of its pages and extensions, of which the oldest goes, and for mock rules, init scripts and the like, which are refused. A user may leave 4 times as many unread',
     ),
   tools: stringListSchema
     .default(['extension', 'core', 'sources', 'debugger', 'styles'])
@@ -379,10 +393,3 @@ export const optionsSchema = z.strictObject({
 export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h' } as const satisfies Options;
 
 export type Options = z.input<typeof optionsSchema>;
-
-export const optionNames = Object.keys(optionsSchema.shape);
-
-export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
-export const environmentVariableOf = (name: string): string =>
-  `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;

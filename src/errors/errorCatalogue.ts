@@ -91,7 +91,7 @@ export const errorCatalogue = {
     status: 404,
     code: -32601,
     retryable: false,
-    when: '2026-07-28: the revision, or this server, has no such method',
+    when: 'without a session: the revision, or this server, has no such method',
     message: 'Method not found. server/discover says what this server offers.',
   },
   parse_error: {
@@ -244,6 +244,13 @@ export const errorCatalogue = {
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
     message: 'Too many sessions are open. Close one, or raise the limit in data.limit.',
   },
+  quota_exceeded: {
+    status: 429,
+    code: -32013,
+    ...retryAfter(60_000),
+    when: 'a quota of the user is used up (--user-quota, or `quotas` of the user); `data.limit`; nothing was created',
+    message: 'A quota of this user is used up. Close what is not needed, or raise the quota in data.limit.',
+  },
   too_many_viewers: {
     status: 429,
     code: -32013,
@@ -271,7 +278,8 @@ export const errorCatalogue = {
     code: -32600,
     retryable: false,
     when: 'the route exists, but not with this method',
-    message: 'This route does not support this method. The Allow header lists the supported ones.',
+    message:
+      'This route does not support this method. The Allow header lists the supported ones. MCP clients open POST /mcp or GET /sse.',
   },
   not_acceptable: {
     status: 406,

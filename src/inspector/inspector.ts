@@ -18,6 +18,8 @@ interface InspectorDeps {
   find(id: string): Session | undefined;
   /** The document of `GET /health`. */
   health(): Promise<object>;
+  /** What each user uses, as `GET /api/usage` tells it. */
+  usage(): Promise<readonly object[]>;
   readonly remoteNodes?: RemoteNodes | undefined;
 }
 
@@ -30,7 +32,7 @@ export interface Inspector {
 }
 
 /** The live view of all sessions. Owns nothing that needs closing. */
-export function createInspector({ clock, find, health, remoteNodes }: InspectorDeps): Inspector {
+export function createInspector({ clock, find, health, usage, remoteNodes }: InspectorDeps): Inspector {
   const journal = new Journal(clock, (id) => readSession(find(id), remoteNodes?.node));
   const statistics = new Statistics(clock);
   const overview = async () => statistics.overview(await health());
@@ -48,7 +50,7 @@ export function createInspector({ clock, find, health, remoteNodes }: InspectorD
         statistics.record(observation, journal.track(shortId(observation.actor)));
     },
     rows: () => journal.rows(),
-    routes: inspectorRoutes({ viewers, journal, clock, overview, remoteRows }),
+    routes: inspectorRoutes({ viewers, journal, clock, overview, usage, remoteRows }),
   };
 }
 

@@ -31,12 +31,13 @@ interface InspectorRouteDeps {
   readonly journal: Journal;
   readonly clock: Clock;
   overview(): Promise<Overview>;
+  usage(): Promise<readonly object[]>;
   /** The rows of other nodes. Never rejects. */
   remoteRows(): Promise<readonly SessionRow[]>;
 }
 
 /** The routes below `/inspector`. The content security policy of the page allows no other source. */
-export function inspectorRoutes({ viewers, journal, clock, overview, remoteRows }: InspectorRouteDeps): Router {
+export function inspectorRoutes({ viewers, journal, clock, overview, usage, remoteRows }: InspectorRouteDeps): Router {
   const router = express.Router();
   const page = readPage();
   router.use((_request, response, next) => {
@@ -65,7 +66,7 @@ export function inspectorRoutes({ viewers, journal, clock, overview, remoteRows 
       const remote = newerRemoteRows(await remoteRows(), journal);
       const own = journal.rows().filter(({ id }) => !remote.has(id));
       const rows = [...own.reverse(), ...remote.values()].toSorted((one, other) => other.createdAt - one.createdAt);
-      response.json({ now: clock.now(), rows, overview: await overview() });
+      response.json({ now: clock.now(), rows, users: await usage(), overview: await overview() });
     })
     .all(refuseMethod);
   router.route('/:file').get(sendFile).all(refuseMethod);

@@ -4,7 +4,7 @@ import type { OnQueued } from '../browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
 import { shortId } from '../log.js';
-import { cleanText, wellFormedData } from '../text.js';
+import { cleanText, shortenText, wellFormedData } from '../text.js';
 import { recordAction } from '../tools/actionScript.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
@@ -98,6 +98,7 @@ async function run(args: Record<string, unknown>, call: Call, session: McpSessio
   };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
+  await session.checkQuotas?.(tool);
   const waits = { onQueued: queueProgress(call), onWanted: () => call.onWanted?.() };
   const { onQueued } = waits;
   const browser = await lease.browser(signal, onQueued);
@@ -206,9 +207,12 @@ function resultOf(tool: Tool, answer: Answer, options: ResultOptions): CallToolR
   return { content: adaptContent(revision, content), ...(data && { structuredContent: wellFormedData(data) }) };
 }
 
+/** A failure may quote an argument. */
+const maxFailureChars = 50_000;
+
 /** The result of a call that failed. */
 export function failureOf(message: string, notices: readonly string[] = []): CallToolResult {
-  const text = [...notices.map((notice) => `Note: ${notice}`), message].join('\n');
+  const text = [...notices.map((notice) => `Note: ${notice}`), shortenText(message, maxFailureChars)].join('\n');
   return { content: [{ type: 'text', text: cleanText(text) }], isError: true };
 }
 

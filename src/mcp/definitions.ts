@@ -1,8 +1,7 @@
 import type { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionFacts } from '../tools/defineTool.js';
-import type { Client } from '../tools/client.js';
-import type { Content } from '../tools/content.js';
+import type { Client, Content } from '../tools/client.js';
 
 /** The session as prompts, resources and completions see it. Valid for one request. */
 export interface FeatureContext {

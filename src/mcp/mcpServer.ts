@@ -8,6 +8,7 @@ import { extendFeatures, type Additions, type SessionFeatures } from './features
 import { HandleContext } from './handleContext.js';
 import { describeSettled, dispatch, InFlight, type MethodTable } from './requests.js';
 import {
+  previewVersion,
   protocolVersions,
   type JSONRPCMessage,
   type JSONRPCNotification,
@@ -189,7 +190,8 @@ export class McpServer implements MethodContext {
   }
 
   initialize({ requestedVersion, ...client }: InitializingClient): string {
-    const protocolVersion = protocolVersions.find((version) => version === requestedVersion) ?? protocolVersions[0];
+    const known = [...protocolVersions, previewVersion];
+    const protocolVersion = known.find((version) => version === requestedVersion) ?? protocolVersions[0];
     this.open({ ...client, protocolVersion });
     return protocolVersion;
   }

@@ -1,5 +1,5 @@
 import type { JsonRpcErrorResponse } from '../errors/errors.js';
-import type { JSONRPCMessage } from './protocol.js';
+import { jsonMark, isJsonId, isObject, shownId, valueAt, type JSONRPCMessage } from './protocol.js';
 
 /** The JSON of a message for the wire: one text, or short texts around bytes that many messages share. */
 export type MessageText = string | SharedText;
@@ -53,20 +53,115 @@ export const isSharedResult = (result: object): boolean => results.has(result);
 
 /** Throws what `JSON.stringify` throws. */
 export function textOf(message: JSONRPCMessage | JsonRpcErrorResponse): MessageText {
-  if (!('result' in message)) return JSON.stringify(message);
+  if (!('result' in message)) return write(message);
   const { result, id } = message;
   const known = results.get(result);
-  if (known === undefined) return JSON.stringify(message);
+  if (known === undefined) return write(message);
   if (known === 'not written yet') {
     results.set(result, 'written once');
-    return JSON.stringify(message);
+    return write(message);
   }
   const shared = known === 'written once' ? serialize(result) : known;
-  return new SharedText(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`, shared, '}');
+  return new SharedText(`{"jsonrpc":"2.0","id":${writtenId(id)},"result":`, shared, '}');
+}
+
+function write(message: JSONRPCMessage | JsonRpcErrorResponse): string {
+  const text = onOneLine(JSON.stringify(message));
+  const echoed = 'method' in message ? message.params?.['progressToken'] : message.id;
+  // It comes before everything that a message says.
+  return isJsonId(echoed) ? text.replace(JSON.stringify(echoed), () => shownId(echoed)) : text;
+}
+
+const writtenId = (id: unknown): string => (isJsonId(id) ? shownId(id) : JSON.stringify(id));
+
+const unusualLineEnds = /[\u0085\u2028\u2029]/g;
+
+/** Escapes what JSON allows in a string and some readers of event streams take for the end of a line. */
+function onOneLine(json: string): string {
+  if (json.search(unusualLineEnds) === -1) return json;
+  return json.replace(unusualLineEnds, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** What is echoed of a message, by path. */
+const echoedPaths = [['id'], ['params', 'requestId'], ['params', '_meta', 'progressToken']] as const;
+const echoedNames = new Set<unknown>(echoedPaths.map((path) => path.at(-1)));
+
+/** Parses the JSON of a message, or of a batch of them. Throws what `JSON.parse` throws. */
+export function parseMessageText(json: string): unknown {
+  const text = json.startsWith('\ufeff') ? json.slice(1) : json;
+  const value: unknown = JSON.parse(text);
+  const messages: readonly unknown[] = Array.isArray(value) ? value : [value];
+  let digits: ReadonlyMap<string, string> | undefined;
+  for (const [index, message] of messages.entries()) {
+    for (const path of echoedPaths) {
+      const echoed = valueAt(message, path);
+      if (!isJsonId(echoed) && (!Number.isInteger(echoed) || Number.isSafeInteger(echoed))) continue;
+      digits ??= echoedNumbersIn(text);
+      const written = digits.get(JSON.stringify(Array.isArray(value) ? [index, ...path] : path));
+      // A text that begins like the mark is kept as its JSON too.
+      const exact = isJsonId(echoed) ? JSON.stringify(echoed) : written;
+      const parent = valueAt(message, path.slice(0, -1));
+      if (isObject(parent) && exact !== undefined) parent[path.at(-1) ?? ''] = `${jsonMark}${exact}`;
+    }
+  }
+  return value;
+}
+
+const numberHere = /[-+.\deE]+/y;
+const digitsAlone = /^-?\d+$/;
+
+interface Level {
+  key: string | number;
+  awaitsKey: boolean;
+}
+
+/** The digits of the numbers of a valid JSON text that have a name of `echoedNames`, by path. */
+function echoedNumbersIn(text: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const levels: Level[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const level = levels.at(-1);
+    const character = text.charAt(at);
+    if (character === '"') {
+      const end = endOfString(text, at);
+      if (level?.awaitsKey === true) enter(level, text.slice(at, end + 1));
+      at = end;
+    } else if (echoedNames.has(level?.key) && /[-\d]/.test(character)) {
+      numberHere.lastIndex = at;
+      const [number = character] = numberHere.exec(text) ?? [];
+      if (digitsAlone.test(number)) found.set(JSON.stringify(levels.map(({ key }) => key)), number);
+      at += number.length - 1;
+    } else structure(levels, character);
+  }
+  return found;
+}
+
+function enter(level: Level, name: string): void {
+  level.key = JSON.parse(name) as string;
+  level.awaitsKey = false;
+}
+
+/** Follows what begins, ends and separates objects and lists. */
+function structure(levels: Level[], character: string): void {
+  const level = levels.at(-1);
+  if (character === '{') levels.push({ key: '', awaitsKey: true });
+  else if (character === '[') levels.push({ key: 0, awaitsKey: false });
+  else if (character === '}' || character === ']') levels.pop();
+  if (character !== ',' || level === undefined) return;
+  if (typeof level.key === 'number') level.key += 1;
+  else level.awaitsKey = true;
+}
+
+/** The index of the quotation mark that ends the string that begins at `start`. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; ; at++) {
+    if (text[at] === '\\') at += 1;
+    else if (text[at] === '"' || at >= text.length) return at;
+  }
 }
 
 function serialize(result: object): SharedResult {
-  const text = JSON.stringify(result);
+  const text = onOneLine(JSON.stringify(result));
   const shared = { text, bytes: Buffer.from(text) };
   results.set(result, shared);
   return shared;

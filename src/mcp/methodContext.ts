@@ -5,7 +5,7 @@ import type { Log } from '../log.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
 import type { Browsers } from '../tools/browsers.js';
-import type { Resources, SessionFacts } from '../tools/defineTool.js';
+import type { Resources, SessionFacts, Tool } from '../tools/defineTool.js';
 import type { Workspace } from '../tools/workspace.js';
 import type { ClientRequest } from './clientRequests.js';
 import type { ClientProfile, ProfileChoice } from './clientProfiles.js';
@@ -73,6 +73,8 @@ export interface McpSession {
   /** The session as it is now. */
   facts(): SessionFacts;
   readonly prepareBrowser?: PrepareBrowser | undefined;
+  /** Rejects with `quota_exceeded` if the user may not call the tool now. */
+  checkQuotas?(tool: Pick<Tool, 'name' | 'needs'>): Promise<void> | undefined;
   /** Throws `not_ready` before the session has a lease. */
   requireBrowserLease(): BrowserLease;
   /** The client of a request that came by the handle of the session; undefined for a request of its own client. */

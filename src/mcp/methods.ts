@@ -5,7 +5,7 @@ import { callTool, failureOf, traceCall } from './callTool.js';
 import { clientOf } from './envelope.js';
 import { shareResult } from './messageText.js';
 import { promptMethods } from './promptMethods.js';
-import { invalidParams, isObject, isShallow, skillsExtension, type RequestId } from './protocol.js';
+import { invalidParams, isLeftOut, isObject, isShallow, skillsExtension, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
 import { paginate, type Method, type Params, type MethodContext, type RequestInfo } from './methodContext.js';
 import { nearestNames, type ToleranceKind } from './tolerantArguments.js';
@@ -138,12 +138,13 @@ async function callByHandle(server: MethodContext, { params, args, request, brow
   }
 }
 
-/** Null counts as left out, and so does the text of an object as that object. */
+/** Null and an empty list count as left out, and the text of an object as that object. */
 function argumentsOf(given: unknown, request: RequestInfo): Record<string, unknown> | undefined {
   if (given === undefined || isObject(given)) return given;
-  const parsed = given === null || given === '' ? {} : typeof given === 'string' ? parseObject(given) : undefined;
+  const isNothing = isLeftOut(given) || given === '';
+  const parsed = isNothing ? {} : typeof given === 'string' ? parseObject(given) : undefined;
   if (parsed === undefined) throw invalidParams('"arguments" is an object.');
-  request.tolerated([given === null ? 'null' : 'text']);
+  request.tolerated([typeof given === 'string' ? 'text' : 'null']);
   return parsed;
 }
 

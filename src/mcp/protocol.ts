@@ -23,10 +23,13 @@ export type {
 const maxEchoedLength = 1_000;
 /** Maximum levels of objects and arrays in one message. */
 const maxDepth = 100;
-const idRule = `a string of at most ${maxEchoedLength} characters or a whole number of at most ${Number.MAX_SAFE_INTEGER}`;
+const idRule = `a string of at most ${maxEchoedLength} characters or a whole number`;
 
 /** Supported revisions, newest first. A client that requests another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
+
+/** What the first clients ask for: the same messages as in the first revision that was published. */
+export const previewVersion = '2024-10-07';
 
 /** The revisions without sessions, newest first: each request brings its version and capabilities. */
 export const statelessVersions = ['2026-07-28'] as const;
@@ -74,19 +77,35 @@ export function parseMessage(value: unknown): JSONRPCMessage {
   if (Array.isArray(value)) throw invalid('Batches are not part of this transport: send one message at a time.');
   if (!isObject(value)) throw invalid('A JSON-RPC message is an object.');
   if (value['jsonrpc'] !== '2.0') throw invalid('A JSON-RPC message has "jsonrpc": "2.0".');
-  const id = value['id'];
+  const message = withoutNulls(value);
+  const id = message['id'];
   if (id !== undefined && !isId(id)) throw invalid(`"id" is ${idRule}.`);
-  requireShallow(value);
-  if ('method' in value) checkCall(value);
-  else checkResponse(value, id);
-  return value as JSONRPCMessage;
+  requireShallow(message);
+  if ('method' in message) checkCall(message);
+  else checkResponse(message, id);
+  return message as JSONRPCMessage;
 }
+
+/** Serializers write null for a member that a message of this kind has not got. */
+function withoutNulls(message: Record<string, unknown>): Record<string, unknown> {
+  const { id, method, result, error } = message;
+  const isNotification = id === null && typeof method === 'string' && method.startsWith('notifications/');
+  if (!isNotification && method !== null && result !== null && error !== null) return message;
+  // A response without an error may say nothing.
+  const isEmptyResult = result === null && typeof method !== 'string' && (error ?? undefined) === undefined;
+  const isKept = ([name, value]: [string, unknown]): boolean =>
+    !(name === 'id' ? isNotification : ['method', 'result', 'error'].includes(name) && value === null);
+  return { ...Object.fromEntries(Object.entries(message).filter(isKept)), ...(isEmptyResult && { result: {} }) };
+}
+
+/** Null, and the empty list in which PHP writes an empty object, stand for what is left out. */
+export const isLeftOut = (value: unknown): boolean =>
+  value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 
 function checkCall({ method, params }: Record<string, unknown>): void {
   if (typeof method !== 'string') throw invalid('"method" is a string.');
   if (method.length > maxEchoedLength) throw invalid(`"method" has at most ${maxEchoedLength} characters.`);
-  // Some clients write null for what they leave out.
-  if (params === undefined || params === null) return;
+  if (isLeftOut(params)) return;
   if (!isObject(params)) throw invalid('"params" is an object.');
   const meta = params['_meta'];
   const token = isObject(meta) ? meta['progressToken'] : undefined;
@@ -136,7 +155,26 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A number that is not a safe integer would be echoed as another number. */
+/** The value at a path of keys; undefined if there is none. */
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
+    value,
+  );
+}
+
+/**
+ * A number to be echoed that no number of JavaScript holds is kept as a text: this mark and its JSON. Clients count with 64
+ * bits, or begin at a random number of so many.
+ */
+export const jsonMark = '\0';
+
+export const isJsonId = (id: unknown): id is string => typeof id === 'string' && id.startsWith(jsonMark);
+
+/** An id as its client writes it. */
+export const shownId = (id: unknown): string => (isJsonId(id) ? id.slice(jsonMark.length) : String(id));
+
+/** A number that is not a safe integer would be echoed as another number: `parseMessageText` keeps its digits. */
 function isId(value: unknown): value is RequestId {
   return typeof value === 'string' ? value.length <= maxEchoedLength : Number.isSafeInteger(value);
 }

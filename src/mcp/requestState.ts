@@ -24,11 +24,13 @@ export interface RequestStateStore {
 
 /** The store of one process. */
 export function memoryRequestStates(clock: Pick<Clock, 'now'>): RequestStateStore {
-  const used = new LRUCache<string, true>({ max: maxUsed, ttl: ttlMs, ttlResolution: 0, perf: clock });
+  // Made for the first one: it reserves megabytes.
+  let used: LRUCache<string, true> | undefined;
   let key: string | undefined;
   return {
     signingKey: (fresh) => Promise.resolve((key ??= fresh)),
     useOnce: (id) => {
+      used ??= new LRUCache({ max: maxUsed, ttl: ttlMs, ttlResolution: 0, perf: clock });
       const isFirst = !used.has(id);
       used.set(id, true);
       return Promise.resolve(isFirst);

@@ -4,7 +4,15 @@ import { Refusal, ToolError } from '../errors/errors.js';
 import { withoutSecrets } from '../networkAddresses.js';
 import { cleanText, cutText } from '../text.js';
 import type { Method, MethodContext, RequestInfo } from './methodContext.js';
-import { isObject, rpcCodes, RpcError, type JSONRPCMessage, type JSONRPCRequest, type RequestId } from './protocol.js';
+import {
+  isLeftOut,
+  isObject,
+  rpcCodes,
+  RpcError,
+  type JSONRPCMessage,
+  type JSONRPCRequest,
+  type RequestId,
+} from './protocol.js';
 import type { ToleranceKind } from './tolerantArguments.js';
 
 /** The outcome of one request. */
@@ -34,8 +42,10 @@ export async function dispatch(
     if (!method) throw new RpcError(rpcCodes.methodNotFound, `Method not found: ${request.method}`);
     const refusal = refusalOf(request.method);
     if (refusal !== null) return { outcome: 'failed', message: refusal.toJsonRpc(request.id) };
-    if (isNull(request.params)) inFlight.tolerated(['null']);
-    const result = await method(server, request.params ?? {}, inFlight);
+    const { params } = request;
+    const hasParams = !isLeftOut(params);
+    if (params !== undefined && !hasParams) inFlight.tolerated(['null']);
+    const result = await method(server, hasParams && params ? params : {}, inFlight);
     const outcome = 'isError' in result && result['isError'] === true ? 'failed' : 'ok';
     return { outcome, message: { jsonrpc: '2.0', id: request.id, result } };
   } catch (error) {
@@ -43,9 +53,6 @@ export async function dispatch(
     return { outcome: 'failed', message: errorResponse(server, request, error) };
   }
 }
-
-/** The type of a request has no null; some clients send it. */
-const isNull = (params: unknown): boolean => params === null;
 
 function errorResponse({ session }: MethodContext, request: JSONRPCRequest, error: unknown): JSONRPCMessage {
   if (error instanceof RpcError) {

@@ -33,14 +33,23 @@ export class ResourceStore implements SessionResources {
   changes = 0;
   #closed = false;
 
-  /** `folder`: the parent of the files. */
-  constructor(limits: ResourceLimits = defaultLimits, folder = tmpdir()) {
+  readonly #checkDisk: (() => Promise<void> | undefined) | undefined;
+
+  /** `folder`: the parent of the files. `checkDisk` rejects where the user may store no more. */
+  constructor(limits: ResourceLimits = defaultLimits, folder = tmpdir(), checkDisk?: () => Promise<void> | undefined) {
     this.#limits = limits;
     this.#folder = folder;
+    this.#checkDisk = checkDisk;
+  }
+
+  /** Of all resources. */
+  get bytes(): number {
+    return this.list().reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   async add({ name: fullName, mimeType, data }: NewResource): Promise<ResourceLink> {
     const name = hideCredentials(fullName);
+    await this.#checkDisk?.();
     const file = await openUnlinked(this.#folder);
     try {
       const bytes = await this.#write(file, data);

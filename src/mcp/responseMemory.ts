@@ -48,6 +48,7 @@ export class SessionMemory {
   readonly #user: string;
   readonly #limit: number;
   #bytes = 0;
+  #browserBytes: () => number = () => 0;
 
   constructor(memory: ResponseMemory, user: string, limit: number) {
     this.#memory = memory;
@@ -60,14 +61,24 @@ export class SessionMemory {
     return this.#bytes;
   }
 
+  /** All that is kept for the client: also of the session's browser. */
+  get keptBytes(): number {
+    return this.#bytes + this.#browserBytes();
+  }
+
+  /** Counts also what is kept of the session's browser, which has a bound of its own below the limit. */
+  countKept(bytes: () => number): void {
+    this.#browserBytes = bytes;
+  }
+
   /** Throws `queue_full` while the client has to read first. */
   checkRoom(): void {
-    if (this.#bytes >= this.#limit || !this.#memory.fits(this.#user, 0)) throw this.refusal();
+    if (this.keptBytes >= this.#limit || !this.#memory.fits(this.#user, 0)) throw this.refusal();
   }
 
   /** Whether an answer of this size may be written. One answer of any size fits a session that owes nothing. */
   fits(bytes: number): boolean {
-    return (this.#bytes === 0 || this.#bytes + bytes <= this.#limit) && this.#memory.fits(this.#user, bytes);
+    return (this.#bytes === 0 || this.keptBytes + bytes <= this.#limit) && this.#memory.fits(this.#user, bytes);
   }
 
   /** Counts bytes for as long as they are kept. The caller releases them; releasing twice does nothing. */
@@ -89,7 +100,8 @@ export class SessionMemory {
   /** The refusal of a request or an answer for as long as too much is unread. */
   refusal(): Refusal {
     const detail =
-      'Too many bytes of answers are unread or being prepared. Read the answers that wait, then send again.';
+      `Too many bytes of answers are unread or being prepared: ${this.#bytes}, and ${this.#browserBytes()} are kept of the ` +
+      'pages. Read the answers that wait, then send again.';
     return new Refusal('queue_full', { detail, limit: `--session-memory ${this.#limit}` });
   }
 

@@ -224,14 +224,13 @@ export class Tasks {
   readonly #deps: TasksDeps;
   readonly #running = new Map<string, Task>();
   readonly #writing = new Map<string, Promise<boolean>>();
-  /** Owners by the ids of tasks that can still be found. */
-  readonly #kept: LRUCache<string, string>;
+  /** Owners by the ids of tasks that can still be found. Made for the first one: it reserves megabytes. */
+  #kept: LRUCache<string, string> | undefined;
   #timer: unknown;
   #isClosed = false;
 
   constructor(deps: TasksDeps) {
     this.#deps = deps;
-    this.#kept = new LRUCache({ max: 65_536, ttl: keptMs, ttlResolution: 0, perf: deps.clock });
     deps.relay?.subscribe((text) => this.#receive(text)).catch(noop);
   }
 
@@ -240,9 +239,10 @@ export class Tasks {
     const ofUser = (owners: Iterable<string>): number => [...owners].filter((owner) => owner === options.owner).length;
     const running = [...this.#running.values()].map(({ owner }) => owner);
     const isFull = running.length >= maxRunning || ofUser(running) >= maxRunningOfUser;
-    if (this.#isClosed || isFull || ofUser(this.#kept.values()) >= maxKeptOfUser) return null;
+    if (this.#isClosed || isFull || ofUser(this.#kept?.values() ?? []) >= maxKeptOfUser) return null;
     const task = new Task(options, this.#deps.clock, (changed) => this.#changed(changed));
     this.#running.set(task.id, task);
+    this.#kept ??= new LRUCache({ max: 65_536, ttl: keptMs, ttlResolution: 0, perf: this.#deps.clock });
     this.#kept.set(task.id, task.owner, { ttl: task.remainingMs });
     if (this.#running.size === 1) this.#renewLater();
     return task;

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Tool } from '../tools/defineTool.js';
-import { isObject, isShallow } from './protocol.js';
+import { isObject, isShallow, valueAt } from './protocol.js';
+import { shortenText } from '../text.js';
 
 /** What was accepted although it is not as the schema says. A closed set: labels of a metric. */
 export const toleranceKinds = ['text', 'omitted', 'extra_key', 'null', 'peer'] as const;
@@ -23,6 +24,20 @@ interface Misreading {
 
 /** Wrong values of one call that are looked at: far more than a model ever sends. */
 const maxRepairs = 100;
+/** Values of a call whose wrong ones are looked at: each look checks all of them. */
+const maxValues = 2_000;
+
+function hasFewValues(args: Args): boolean {
+  const waiting: unknown[] = [args];
+  for (let seen = 0; waiting.length > 0; seen += 1) {
+    const value = waiting.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    const inner: unknown[] = Object.values(value);
+    if (seen + waiting.length + inner.length > maxValues) return false;
+    waiting.push(...inner);
+  }
+  return true;
+}
 
 /**
  * Reads the arguments of a call as the tool's schema wants them. Where they differ and have exactly one reading, it is taken:
@@ -31,14 +46,14 @@ const maxRepairs = 100;
 export function readArguments(tool: Tool, given: unknown, isTolerant: boolean): Reading | Misreading {
   const first = tool.input.safeParse(given ?? {});
   if (first.success) return { args: first.data, tolerated: new Set(), remarks: remarksOn(tool, given) };
-  if (!isTolerant || !isObject(given)) return { args: given ?? {}, error: first.error };
+  if (!isTolerant || !isObject(given) || !hasFewValues(given)) return { args: given ?? {}, error: first.error };
   const repair = new Repair(tool, structuredClone(given));
   return repair.run(first.error);
 }
 
 class Repair {
   readonly #tool: Tool;
-  readonly #args: Args;
+  #args: Args;
   readonly #tolerated = new Set<ToleranceKind>();
   readonly #remarks: string[] = [];
   #repairs = 0;
@@ -49,6 +64,7 @@ class Repair {
   }
 
   run(firstError: z.ZodError): Reading | Misreading {
+    this.#unwrap();
     this.#readPeerArguments();
     let error = firstError;
     for (;;) {
@@ -66,9 +82,9 @@ class Repair {
   /** Whether the issue could be repaired. */
   #repair(issue: z.core.$ZodIssue): boolean {
     if (this.#repairs >= maxRepairs) return false;
+    this.#repairs += 1;
     const kind = issue.code === 'unrecognized_keys' ? this.#dropKeys(issue) : this.#readValue(issue);
     if (kind === undefined) return false;
-    this.#repairs += 1;
     this.#tolerated.add(kind);
     return true;
   }
@@ -114,6 +130,19 @@ class Repair {
     return checked.success || checked.error.issues.every(isAccepted);
   }
 
+  /** Some frameworks put all arguments of a tool below one key. */
+  #unwrap(): void {
+    const keys = Object.keys(this.#args).filter((key) => !isFrameworkKey(key) || wrappers.has(plainName(key)));
+    const [key = ''] = keys;
+    if (keys.length !== 1 || !wrappers.has(plainName(key)) || Object.hasOwn(this.#tool.input.shape, key)) return;
+    const given = this.#args[key];
+    const [within] = typeof given === 'string' ? parsedText(given) : [given];
+    if (!isObject(within)) return;
+    const { [key]: _, ...others } = this.#args;
+    this.#args = { ...others, ...within };
+    this.#tolerated.add('extra_key');
+  }
+
   /** `navigate_page` of another server has a `type`: `url` is the only kind that ours has no other tool for. */
   #readPeerArguments(): void {
     if (this.#tool.name !== 'navigate_page' || 'type' in this.#tool.input.shape) return;
@@ -132,8 +161,13 @@ function isEmpty(value: unknown): boolean {
   return value === null || value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
 }
 
-/** What else a text can mean: the JSON in it, a truth value, a number, one item of a list, another case. */
+/**
+ * What else a value can mean. A text: the JSON in it, a truth value, a number, one item of a list, another case. A number or a
+ * truth value: its text, or one item of a list; 1: true.
+ */
 function otherReadings(value: unknown): unknown[] {
+  if (typeof value === 'number' || typeof value === 'boolean')
+    return [String(value), [value], ...(value === 1 ? [true] : [])];
   if (typeof value !== 'string') return [];
   const text = value.trim();
   if (/^(true|false)$/i.test(text)) return [text.toLowerCase() === 'true', [value]];
@@ -168,6 +202,8 @@ function innerType(schema: z.ZodType | undefined): string | undefined {
   const inner = schema !== undefined && 'unwrap' in schema ? (schema.unwrap as () => z.ZodType).call(schema) : schema;
   return inner?.def.type;
 }
+
+const wrappers = new Set('input args arguments params parameters kwargs toolinput toolarguments'.split(' '));
 
 /** Keys that frameworks of agents add to the arguments of every tool. */
 const frameworkKeys = new Set(
@@ -228,29 +264,28 @@ function editsBetween(from: string, to: string): number {
   return row[to.length] ?? 0;
 }
 
-export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
-    value,
-  );
-}
-
 /** Names each wrong or missing argument, and the arguments that exist. */
 export function describeArguments(tool: Tool, error: z.ZodError, args: unknown): string {
   const known = Object.keys(tool.input.shape);
-  const problems = error.issues.map((issue) => {
+  const problems = error.issues.slice(0, maxNamed).map((issue) => {
     if (issue.code === 'unrecognized_keys') return describeUnknown(issue.keys, issue.path.length === 0 ? known : []);
-    const name = issue.path.length === 0 ? 'arguments' : `"${issue.path.join('.')}"`;
+    const name = issue.path.length === 0 ? 'arguments' : `"${shortenText(issue.path.join('.'), maxNameChars)}"`;
     return valueAt(args, issue.path) === undefined ? `${name} is missing` : `${name}: ${issue.message}`;
   });
   const expected = known.length === 0 ? 'It takes no arguments.' : `Its arguments: ${known.join(', ')}.`;
-  return `Wrong arguments for ${tool.name}: ${problems.join('; ')}. ${expected}`;
+  return `Wrong arguments for ${tool.name}: ${problems.join('; ')}${others(error.issues)}. ${expected}`;
 }
 
+/** Problems, and unknown arguments, that an answer names, and characters of a name. */
+const maxNamed = 20;
+const maxNameChars = 100;
+
+const others = ({ length }: readonly unknown[]): string => (length > maxNamed ? ` and ${length - maxNamed} more` : '');
+
 function describeUnknown(keys: readonly string[], known: readonly string[]): string {
-  const names = keys.map((key) => {
-    const meant = nearestName(key, known, 2);
-    return `"${key}"${meant === undefined ? '' : ` (did you mean "${meant}"?)`}`;
+  const names = keys.slice(0, maxNamed).map((key) => {
+    const meant = key.length > maxNameChars ? undefined : nearestName(key, known, 2);
+    return `"${shortenText(key, maxNameChars)}"${meant === undefined ? '' : ` (did you mean "${meant}"?)`}`;
   });
-  return `unknown argument ${names.join(', ')}`;
+  return `unknown argument ${names.join(', ')}${others(keys)}`;
 }

@@ -10,6 +10,7 @@ import type { Log } from '../log.js';
 import type { SessionQuota } from '../session/quota.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Users } from '../tenancy/users.js';
+import type { UserUsage } from '../session/userQuotas.js';
 import { createRoster, parseNodeListing, type NodeListing } from './nodeListings.js';
 
 export interface ClusterDeps {
@@ -27,6 +28,8 @@ export interface ClusterDeps {
 export interface NodeHandlers extends Pick<ClusterNodeDeps, 'serveRequest' | 'restoreSession'> {
   /** The inspector's table of this node. */
   rows(): SessionRow[];
+  /** What the users of this node use. */
+  usage(): readonly UserUsage[];
   /** The browsers of `--browser-url` that answer now. */
   sharedBrowsers(): readonly RemoteBrowser[];
 }
@@ -82,7 +85,15 @@ export class Cluster {
       browsers: () => this.#started.sharedBrowsers(),
       hasSession: (sessionId) => registry.peek(sessionId) !== undefined,
     });
-    this.#roster = createRoster({ config, store, registry, clock, log, rows: () => this.#started.rows() });
+    this.#roster = createRoster({
+      config,
+      store,
+      registry,
+      clock,
+      log,
+      rows: () => this.#started.rows(),
+      usage: () => this.#started.usage(),
+    });
   }
 
   /** Joins the other nodes. Until then `/ready` answers 503 and no session can be claimed. */
@@ -106,6 +117,11 @@ export class Cluster {
   /** The last listings of the other nodes. Never rejects. */
   async otherNodeListings(): Promise<readonly NodeListing[]> {
     return (await this.#roster.readOthers()).map(parseNodeListing).filter((listing) => listing !== undefined);
+  }
+
+  /** What users use at the other nodes. Never rejects. */
+  async usageElsewhere(): Promise<(NodeListing['usage'][number] & { readonly node: string })[]> {
+    return (await this.otherNodeListings()).flatMap(({ node, usage }) => usage.map((user) => ({ node, ...user })));
   }
 
   get #started(): NodeHandlers {

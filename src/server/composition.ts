@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { supervisorDefaults, createSupervisor } from '../browser/supervisor.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/pool/browserPool.js';
+import { residentMemory } from '../browser/process/chromeProcess.js';
 import { UrlRules } from '../browser/policy/urlRules.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
 import { memoryDirectory } from '../cluster/ownership.js';
@@ -17,6 +18,7 @@ import { browserHandlesOf, type HandleOwner } from '../session/browserHandles.js
 import type { SessionDeps } from '../session/sessionDeps.js';
 import { SessionQuota } from '../session/quota.js';
 import { SessionRegistry } from '../session/registry.js';
+import { UserQuotas } from '../session/userQuotas.js';
 import { WarmPool } from '../session/warmPool.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
 import { openTenancy } from '../tenancy/tenancy.js';
@@ -27,6 +29,7 @@ import { Subscriptions } from '../transport/subscriptions.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
 import { Cluster, createClusterStore } from './clusterSetup.js';
 import { compileEmbedding, type CompiledEmbedding, type Setup } from './embedding.js';
+import { browsersIn } from './nodeListings.js';
 import { startObservers } from './observers.js';
 import { createSessionParts, warmSessionCount } from './sessionParts.js';
 
@@ -55,7 +58,9 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const sessionQuota = store && new SessionQuota({ store: store.server.quota, caps, leaseMs: config.nodeLease });
   const registry = new SessionRegistry(caps, clock, sessionQuota);
   const cluster = store && sessionQuota && new Cluster({ config, store, registry, sessionQuota, users, clock, log });
+  const { quotas, usage } = createQuotas(setup, users, registry, cluster);
   const watchers = startObservers({
+    usage,
     setup,
     registry,
     cluster,
@@ -68,7 +73,8 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const records = cluster?.contextRegistry;
   const { allowedUrls: allowed, blockedUrls: blocked } = config;
   const rules = new UrlRules([{ allowed, blocked }], { blocksMetadata: config.auth !== 'none' });
-  const poolOptions = { config, rules, supervise, resolve: tenancy.resolveAddress, records, ...search };
+  const { sessionMemory } = config;
+  const poolOptions = { config, sessionMemory, rules, supervise, resolve: tenancy.resolveAddress, records, ...search };
   const pool = setup.pool ?? (await openPool(poolOptions, users, embedding));
   const directory = setup.directory ?? cluster?.node.ownership ?? memoryDirectory;
   const { inspect } = watchers;
@@ -87,17 +93,41 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
         selectTools: embedding.selectTools,
         changes,
         callElsewhere: cluster && createElsewhereCalls({ registry, node: cluster.node }),
+        listElsewhere: cluster && (async (caller) => browsersIn(await cluster.otherNodeListings(), caller)),
         isWritable: () => ownership?.isWritable !== false,
       },
       owner,
     );
   const parts: SessionDeps = createSessionParts({
-    ...{ setup, registry, pool, users, embedding, inspect, directory, rules, browsersOf },
+    ...{ setup, registry, pool, users, embedding, inspect, directory, rules, browsersOf, quotas },
   });
   const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
   const userResources = new UserResources(clock);
   const stateless = { ...shared, browsersOf, responseMemory };
-  return { caps, registry, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
+  return { caps, registry, quotas, usage, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
+}
+
+/** The quotas of users, and what an operator is told that each user uses at each node. */
+function createQuotas(
+  { config, clock, log }: Setup,
+  users: Users,
+  registry: SessionRegistry,
+  cluster: Cluster | undefined,
+) {
+  const quotas = new UserQuotas({
+    sessions: () => registry.list(),
+    hasUsers: config.auth !== 'none',
+    quotasOf: async ({ user }) => (config.auth === 'none' ? [] : users.quotasOf(user)),
+    defaults: config.userQuota,
+    elsewhere: cluster && (async (user) => (await cluster.usageElsewhere()).filter((used) => used.user === user)),
+    ...{ residentMemory, clock, log },
+  });
+  const usage = async (): Promise<object[]> => {
+    const own = await quotas.usage();
+    if (cluster === undefined) return own;
+    return [...own.map((user) => ({ node: cluster.nodeName, ...user })), ...(await cluster.usageElsewhere())];
+  };
+  return { quotas, usage };
 }
 
 /** What requests without a session share, with the other nodes too. */

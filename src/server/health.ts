@@ -55,6 +55,7 @@ const readSession = (session: Session) => ({
   state: session.state,
   transport: session.channel.kind,
   inFlight: session.actor.getSnapshot().context.inFlight,
+  keptBytes: session.memory.keptBytes,
 });
 
 function readBrowsers(health: BrowserHealth, residentBytes: number | null) {

@@ -1,12 +1,12 @@
 import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
-import { durationSchema } from '../config/config.js';
+import { durationSchema, quotasSchema } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/auth.js';
-import type { Users, UserUrlLists } from '../tenancy/users.js';
+import type { Users, UserSettings } from '../tenancy/users.js';
 import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './routing.js';
 
 export interface ManagementRoutesDeps {
@@ -36,11 +36,15 @@ const urlPatternsSchema = z
   .max(100, 'at most 100 patterns')
   .refine((patterns) => patterns.every((pattern) => !/\s/.test(pattern)), 'URL patterns without blanks')
   .optional();
-const urlListsShape = { allowedUrls: urlPatternsSchema, blockedUrls: urlPatternsSchema };
-const urlListsSchema = z.strictObject(urlListsShape);
-const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule), ...urlListsShape });
+const settingsShape = {
+  allowedUrls: urlPatternsSchema,
+  blockedUrls: urlPatternsSchema,
+  quotas: quotasSchema.optional(),
+};
+const settingsSchema = z.strictObject(settingsShape);
+const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule), ...settingsShape });
 /** With an OAuth issuer a user is one of its subjects (`auth0|1`), registered so that browsers can be added. */
-const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule), ...urlListsShape });
+const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule), ...settingsShape });
 const newTokenSchema = z.strictObject({
   label: labelSchema,
   expiresIn: durationSchema.refine((ms) => ms >= 1_000 && ms <= maxTokenLifetimeMs, tokenLifetimeFormat).optional(),
@@ -97,8 +101,8 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
 function createUser({ users, jwtIssuer, log }: ManagementRoutesDeps): RouteHandler {
   const schema = jwtIssuer === undefined ? newUserSchema : newSubjectSchema;
   return async (request, response) => {
-    const { id, ...lists } = parseBody(schema, request);
-    const user = await users.create(id, definedLists(lists));
+    const { id, ...settings } = parseBody(schema, request);
+    const user = await users.create(id, definedSettings(settings));
     log.info('user registered', { user: user.id });
     response
       .status(201)
@@ -109,15 +113,19 @@ function createUser({ users, jwtIssuer, log }: ManagementRoutesDeps): RouteHandl
 
 function changeUser({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    const lists = definedLists(parseBody(urlListsSchema, request));
-    const user = await users.setUrlLists(userIdOf(request), lists);
-    log.info('user changed', { user: user.id, lists: Object.keys(lists).join(' ') });
+    const settings = definedSettings(parseBody(settingsSchema, request));
+    const user = await users.change(userIdOf(request), settings);
+    log.info('user changed', { user: user.id, settings: Object.keys(settings).join(' ') });
     response.json(describeUser(user));
   };
 }
 
-function definedLists({ allowedUrls, blockedUrls }: z.output<typeof urlListsSchema>): UserUrlLists {
-  return { ...(allowedUrls !== undefined && { allowedUrls }), ...(blockedUrls !== undefined && { blockedUrls }) };
+function definedSettings({ allowedUrls, blockedUrls, quotas }: z.output<typeof settingsSchema>): UserSettings {
+  return {
+    ...(allowedUrls !== undefined && { allowedUrls }),
+    ...(blockedUrls !== undefined && { blockedUrls }),
+    ...(quotas !== undefined && { quotas }),
+  };
 }
 
 function removeUser({ users, log }: ManagementRoutesDeps): RouteHandler {

@@ -2,13 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { SessionRow } from '../inspector/wire.js';
 import type { Session } from '../session/session.js';
+import type { UserUsage } from '../session/userQuotas.js';
 import type { Clock } from '../clock.js';
 import { Roster } from '../cluster/roster.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
+import { addressesIn } from '../session/browserHandles.js';
 import type { SessionRegistry } from '../session/registry.js';
+import { principalKey, type Caller } from '../tenancy/principal.js';
+import { cutText } from '../text.js';
+import type { UserBrowser } from '../tools/browsers.js';
 
 const listedSessionSchema = z.object({
   /** The name of its node (`--node-id`), if there are many nodes. */
@@ -23,13 +28,33 @@ const listedSessionSchema = z.object({
   createdAt: z.iso.datetime(),
   browser: z.string(),
   calls: z.number(),
+  /** What the server keeps for its client, at most `--session-memory`. Absent: from an older version. */
+  keptBytes: z.number().exactOptional(),
 });
+
+const usageSchema = z.object({
+  user: z.string(),
+  sessions: z.number(),
+  processes: z.number(),
+  browserMs: z.number(),
+  memoryBytes: z.number(),
+  keptBytes: z.number(),
+  downloadBytes: z.number(),
+  diskBytes: z.number(),
+  quotas: z.record(z.string(), z.number()),
+});
+
+/** What the owner of a session is told of it, beside what an operator is. */
+const listedBrowserSchema = z.object({ id: z.string(), owner: z.string(), pages: z.array(z.string()) });
 
 const nodeListingSchema = z.object({
   /** The name of the node (`--node-id`); need not be unique. */
   node: z.string(),
   sessions: z.array(listedSessionSchema),
+  browsers: z.array(listedBrowserSchema).default([]),
   warm: z.number(),
+  /** What its users use. */
+  usage: z.array(usageSchema).default([]),
   /** The rows of the inspector's table. Written only by this program, in this or another version. */
   rows: z.array(z.custom<SessionRow>((row) => typeof row === 'object' && row !== null)),
 });
@@ -50,8 +75,37 @@ export function parseNodeListing(text: string): NodeListing | undefined {
 }
 
 export function toListedSession(session: Session, node: string | undefined): ListedSession {
+  const { keptBytes } = session.memory;
   const { createdAt, toolCalls: calls, browserState: browser, ...facts } = session.facts();
-  return { ...(node !== undefined && { node }), ...facts, createdAt: createdAt.toISOString(), browser, calls };
+  return {
+    ...(node !== undefined && { node }),
+    ...facts,
+    createdAt: createdAt.toISOString(),
+    browser,
+    calls,
+    keptBytes,
+  };
+}
+
+/** The browsers of a caller in the listings of other nodes. */
+export function browsersIn(listings: readonly NodeListing[], caller: Caller): UserBrowser[] {
+  const isOwner = (owner: string): boolean => caller === 'anyone' || owner === principalKey(caller);
+  return listings.flatMap(({ sessions, browsers }) =>
+    sessions.flatMap(({ id, state, transport, createdAt, calls }) => {
+      const browser = browsers.find((candidate) => candidate.id === id);
+      if (browser === undefined || !isOwner(browser.owner)) return [];
+      const { pages } = browser;
+      return [{ id, state, transport, createdAt: new Date(createdAt), toolCalls: calls, pages, isOwn: false }];
+    }),
+  );
+}
+
+/** Of one browser in the listing of its node. */
+const maxListedPages = 20;
+
+function toListedBrowser(session: Session): z.infer<typeof listedBrowserSchema> {
+  const pages = addressesIn(session).slice(0, maxListedPages);
+  return { id: session.id, owner: principalKey(session.principal), pages: pages.map((url) => cutText(url, 300)) };
 }
 
 export interface RosterSetup {
@@ -62,14 +116,19 @@ export interface RosterSetup {
   readonly log: Log;
   /** The inspector's table of this node. */
   rows(): SessionRow[];
+  /** What the users of this node use. */
+  usage(): readonly UserUsage[];
 }
 
 /** The roster that publishes the listing of this node. Owned by the cluster, which starts it after the node has joined. */
-export function createRoster({ config, store, registry, clock, log, rows }: RosterSetup): Roster {
+export function createRoster({ config, store, registry, clock, log, rows, usage }: RosterSetup): Roster {
   const { nodeId, nodeLease: leaseMs } = config;
   const describe = (): string => {
     const sessions = registry.list().map((session) => toListedSession(session, nodeId));
-    return JSON.stringify({ node: nodeId, sessions, warm: registry.warm().length, rows: rows() } satisfies NodeListing);
+    const browsers = registry.list().map(toListedBrowser);
+    const [warm, users] = [registry.warm().length, [...usage()]];
+    const listing: NodeListing = { node: nodeId, sessions, browsers, warm, usage: users, rows: rows() };
+    return JSON.stringify(listing);
   };
   const onPublishFailed = (error: unknown): void => log.debug('roster publish failed', { error: messageOf(error) });
   const node = `${nodeId}.${randomBytes(6).toString('base64url')}`;

@@ -24,6 +24,8 @@ export interface ObserversDeps {
   readonly tools: readonly string[];
   /** Where many nodes count creations together. */
   readonly alertEpisodes: AlertEpisodeStore | undefined;
+  /** What each user uses. */
+  usage(): Promise<readonly object[]>;
   /** Called with the first request or scrape, not before. */
   pool(): BrowserPool;
 }
@@ -42,7 +44,7 @@ export interface Observers extends Observability {
 
 /** Starts to record observations. The orchestrator closes the observers, last of all. */
 export function startObservers(deps: ObserversDeps): Observers {
-  const { setup, registry, cluster, tools, pool, alertEpisodes } = deps;
+  const { setup, registry, cluster, tools, pool, usage, alertEpisodes } = deps;
   const { config, clock, log, observe } = setup;
   const startedAt = clock.now();
   const health = (): Promise<Health> =>
@@ -51,6 +53,7 @@ export function startObservers(deps: ObserversDeps): Observers {
     clock,
     find: (id) => registry.peek(id),
     health,
+    usage,
     remoteNodes: cluster && {
       node: cluster.nodeName,
       rows: async () => (await cluster.otherNodeListings()).flatMap((listing) => listing.rows),

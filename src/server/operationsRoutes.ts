@@ -12,6 +12,8 @@ export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 
   readonly nodeName: string | undefined;
   /** The last listings of the other nodes. Never rejects. */
   otherNodeListings(): Promise<readonly NodeListing[]>;
+  /** What each user uses, by node. */
+  usage(): Promise<readonly object[]>;
   isOperator: IsOperator;
   mayReadFigures: IsOperator;
   /** Whether new sessions are accepted. */
@@ -38,6 +40,7 @@ export function addOperationsRoutes(app: Application, deps: OperationsRoutesDeps
   addRoute(app, '/ready', { get: [showReadiness(deps)] });
   addRoute(app, '/metrics', { get: [requireOperator(deps.mayReadFigures), showMetrics(deps)] });
   addRoute(app, '/api/sessions', { get: [operator, listSessions(deps)] });
+  addRoute(app, '/api/usage', { get: [operator, showUsage(deps)] });
   addRoute(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
 }
 
@@ -74,6 +77,13 @@ function listSessions({ registry, clock, nodeName, otherNodeListings }: Operatio
       .toSorted((left, right) => right.since - left.since)
       .map(({ session, since }) => ({ ...session, ageMs: clock.now() - since }));
     response.json({ sessions });
+  };
+}
+
+/** One object for each user and node. */
+function showUsage({ usage }: OperationsRoutesDeps): RouteHandler {
+  return async (_request, response) => {
+    response.json({ users: await usage() });
   };
 }
 

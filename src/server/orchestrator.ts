@@ -88,7 +88,7 @@ function resolveSetup(options: OrchestratorOptions): Setup {
 function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { config, clock } = setup;
   const { users } = stores.tenancy;
-  const { registry, cluster, watchers, pool, directory, warm, stateless } = parts;
+  const { registry, quotas, cluster, watchers, pool, directory, warm, stateless } = parts;
   let server: ListeningServer | undefined;
   const isListening = (): boolean => server === undefined || server.state() === 'listening';
   const deps = createAppDeps(setup, stores, parts, isListening);
@@ -96,7 +96,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
     cluster?.node.ownership.beginHandoff();
-    stateless.subscriptions.close();
+    for (const part of [quotas, stateless.subscriptions]) part.close();
     await Promise.all([stateless.allTasks.close(), warm.drain()]);
   };
   const closeBrowsers = async (): Promise<void> => {
@@ -106,6 +106,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     serveRequest: createForwardedServer(deps),
     restoreSession: createSessionRestorer({ ...deps, directory }),
     rows: watchers.rows,
+    usage: () => quotas.published,
     sharedBrowsers: () => pool.sharedContexts?.() ?? [],
   });
   return {
@@ -134,6 +135,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
       server ??= startServer({ app: requestListener, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
       warm.start();
+      quotas.start();
       return address;
     },
     whenReady: () => cluster?.joined ?? Promise.resolve(true),
@@ -159,7 +161,7 @@ function channelOf(transport: ConnectionTransport | McpTransport): ConnectionTra
 function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, isListening: () => boolean): AppDeps {
   const { config, clock, log } = setup;
   const { embedding, admission, tenancy } = stores;
-  const { registry, cluster, watchers, parts, stateless, userResources } = serverParts;
+  const { registry, usage, cluster, watchers, parts, stateless, userResources } = serverParts;
   const node = cluster?.node;
   const openResponses = new OpenResponses();
   tenancy.users.onRemoved = endRemovedAccess(registry, openResponses);
@@ -188,6 +190,7 @@ function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, i
     isReady: () => isListening() && node?.isReady !== false,
     nodeName: cluster?.nodeName,
     otherNodeListings: async () => (await cluster?.otherNodeListings()) ?? [],
+    usage,
     health: watchers.health,
     metrics: () => watchers.metrics.expose(),
     inspector: watchers.inspector,

@@ -12,6 +12,8 @@ import type { SessionDeps, SessionOwner } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { persistSnapshots } from '../session/persistence.js';
 import { unauthorized } from '../tenancy/bearerToken.js';
+import type { UserQuotas } from '../session/userQuotas.js';
+import type { Principal } from '../tenancy/principal.js';
 import type { Users } from '../tenancy/users.js';
 
 export interface SessionPartsDeps {
@@ -24,11 +26,12 @@ export interface SessionPartsDeps {
   readonly directory: Directory;
   readonly rules: UrlRules;
   browsersOf(owner: HandleOwner): BrowserHandles;
+  readonly quotas: UserQuotas;
 }
 
 /** The dependencies that all sessions of a server share. */
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
-  const { registry, pool, users, embedding, inspect, directory } = deps;
+  const { registry, pool, users, embedding, inspect, directory, quotas } = deps;
   const { config, clock, log, secrets, onSession, prepareBrowser } = deps.setup;
   const { features: serverFeatures, serverInfo, profileChoice } = embedding;
   const logic = createSessionLogic({
@@ -36,6 +39,7 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
     pool,
     isolation: config.isolation,
     delays: config,
+    quotas,
     registerTools: async (session, signal) => onSession?.(toOpenSession(session), signal),
     claim: async (session, signal) => {
       const { id: sessionId, principal, channel } = session;
@@ -43,7 +47,6 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
       const { expiresAt = Number.POSITIVE_INFINITY } = principal;
       if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
         throw unauthorized({ tokenRejected: true });
-      if (config.auth !== 'none') session.useUrlLists(await users.urlListsOf(principal.user));
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       registerOwnership(session, directory);
     },
@@ -65,6 +68,9 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
     secrets,
     workspace,
     lease,
+    isolation: config.isolation,
+    quotas,
+    urlListsOf: async ({ user }: Principal) => (config.auth === 'none' ? undefined : users.urlListsOf(user)),
     queueLimit,
     setup,
     clock,

@@ -5,6 +5,7 @@ import type { ClusterNodeDeps } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors/errors.js';
 import type { Changes } from '../mcp/changes.js';
+import { parseMessageText } from '../mcp/messageText.js';
 import type { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
@@ -44,7 +45,9 @@ async function withoutAnsweredRequests(sessionId: string, stored: unknown, log: 
   const unanswered = postStreams.map(async (storedStream) => {
     if (storedStream.requests.length === 0) return storedStream;
     const { events } = await log.replayAfter({ sessionId, streamId: storedStream.id }, null);
-    const sent = events.map(({ data }) => responseSchema.safeParse(data === '' ? null : JSON.parse(data)).data?.id);
+    const sent = events.map(
+      ({ data }) => responseSchema.safeParse(data === '' ? null : parseMessageText(data)).data?.id,
+    );
     return { ...storedStream, requests: storedStream.requests.filter((id) => !sent.includes(id)) };
   });
   return { standalone, asked: await Promise.all(unanswered) };

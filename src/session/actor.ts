@@ -6,6 +6,7 @@ import { timeLimit } from '../clock.js';
 import { toFailureData, Refusal } from '../errors/errors.js';
 import { principalKey } from '../tenancy/principal.js';
 import type { Session } from './session.js';
+import type { UserQuotas } from './userQuotas.js';
 import type { SessionLogic } from './sessionDeps.js';
 
 interface LeaseInput {
@@ -28,6 +29,7 @@ export interface SessionLogicDeps {
   readonly pool: BrowserPool;
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
   readonly delays: SessionDelays;
+  readonly quotas?: UserQuotas | undefined;
   /** Prepares a session before it can be announced; a rejection closes it as `setup-failed`. */
   registerTools(session: Session, signal: AbortSignal): Promise<void>;
   /** Claims the session in the directory; a rejection closes it as `claim-refused`, unannounced. */
@@ -46,9 +48,19 @@ function leaseTarget(
   return resumeFrom === undefined ? target : { ...target, resume: resumeFrom };
 }
 
+function leaseRequestOf(session: Session, { isolation, quotas }: SessionLogicDeps): LeaseRequest {
+  return {
+    sessionId: session.id,
+    owner: session.isWarm ? '' : principalKey(session.principal),
+    rules: session.isWarm ? undefined : session.urls,
+    downloadRefusal: async () => (session.isWarm ? undefined : quotas?.downloadRefusal(session.principal)),
+    ...leaseTarget(session, isolation),
+  };
+}
+
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
 export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
-  const { find, pool, isolation, delays } = deps;
+  const { find, pool, delays } = deps;
   return sessionMachine.provide({
     actors: {
       browserLease: fromCallback<BrowserLeaseEvent, LeaseInput>(({ input, sendBack, receive }) => {
@@ -57,29 +69,26 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
         let released: AbortController | undefined;
         let acquiring = 0;
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
-        const lease = pool.lease(
-          {
-            sessionId: session.id,
-            owner: session.isWarm ? '' : principalKey(session.principal),
-            ...leaseTarget(session, isolation),
+        const lease = pool.lease(leaseRequestOf(session, deps), {
+          lost: () => {
+            session.browserTime.stop(session.clock.now());
+            sendBack({ type: 'browser.lost' });
           },
-          {
-            lost: () => sendBack({ type: 'browser.lost' }),
-            // While a lease is pending, the browser alone does not count: the session's placement is awaited too.
-            ready: () => acquiring === 0 && sendBack({ type: 'browser.leased' }),
-            failed,
-          },
-        );
+          // While a lease is pending, the browser alone does not count: the session's placement is awaited too.
+          ready: () => acquiring === 0 && leased(),
+          failed,
+        });
+        const leased = (): void => {
+          session.browserTime.start(session.clock.now());
+          sendBack({ type: 'browser.leased' });
+        };
         session.setBrowserLease(lease);
         const acquire = (): void => {
           acquiring += 1;
           released ??= new AbortController();
           prepareBrowser(session, lease, released.signal, delays.setupTimeout)
             .finally(() => (acquiring -= 1))
-            .then(
-              () => sendBack({ type: 'browser.leased' }),
-              (error: unknown) => failed(toFailureData(error, 'browser_failed')),
-            );
+            .then(leased, (error: unknown) => failed(toFailureData(error, 'browser_failed')));
         };
         if (input.lease === 'eager') acquire();
         receive(acquire);

@@ -1,4 +1,5 @@
-import { Refusal, ToolError } from '../errors/errors.js';
+import type { EmulationSettings } from '../browser/page/pageEmulation.js';
+import { messageOf, Refusal, ToolError } from '../errors/errors.js';
 import type { BrowserHandles, ClientInfo, HandleRequest, Params, SessionResources } from '../mcp/methodContext.js';
 import { changeOf, type Changes } from '../mcp/changes.js';
 import type { ClientCapabilities } from '../tools/client.js';
@@ -65,6 +66,8 @@ export interface BrowserHandlesDeps {
   /** Calls a tool at the node that holds a browser; undefined if no node does. Absent with a single node. */
   readonly callElsewhere?:
     ((owner: HandleOwner, browserId: string, call: ElsewhereCall) => ElsewhereResult) | undefined;
+  /** The open browsers of a caller at other nodes, as these last told of them. Absent with a single node. */
+  readonly listElsewhere?: ((caller: Caller) => Promise<readonly UserBrowser[]>) | undefined;
   /** False: another node may own the sessions of this one (S11). */
   isWritable(): boolean;
 }
@@ -140,12 +143,14 @@ export function browserHandlesOf(deps: BrowserHandlesDeps, owner: HandleOwner): 
         throw error instanceof Refusal ? handleError(error) : error;
       }
     },
-    list: () =>
-      Promise.resolve(
-        owned()
-          .filter(({ state }) => state === 'connected' || state === 'active')
-          .map((session) => describe(session, owner)),
-      ),
+    list: async () => {
+      const here = owned().map((session) => describe(session, owner));
+      const elsewhere = (await deps.listElsewhere?.(owner.caller)) ?? [];
+      const others = elsewhere.filter(({ id }) => registry.peek(id) === undefined);
+      return [...here, ...others]
+        .filter(({ state }) => state === 'connected' || state === 'active')
+        .toSorted((one, other) => one.createdAt.getTime() - other.createdAt.getTime());
+    },
     // Another session of the user keeps its results to itself.
     resources: (): readonly SessionResources[] =>
       owned()
@@ -156,9 +161,12 @@ export function browserHandlesOf(deps: BrowserHandlesDeps, owner: HandleOwner): 
 
 function describe(session: Session, { sessionId }: HandleOwner): UserBrowser {
   const { id, state, transport, createdAt, toolCalls } = session.facts();
-  const pages = session.browserLease?.current?.pages().map((page) => page.url()) ?? [];
-  return { id, state, transport, createdAt, toolCalls, pages, isOwn: id === sessionId };
+  return { id, state, transport, createdAt, toolCalls, pages: addressesIn(session), isOwn: id === sessionId };
 }
+
+/** The addresses of the pages of a session; empty without an open browser. */
+export const addressesIn = ({ browserLease }: Session): readonly string[] =>
+  browserLease?.current?.pages().map((page) => page.url()) ?? [];
 
 /** Passes on what concerns a user. */
 export const publishTo =
@@ -168,11 +176,24 @@ export const publishTo =
     if (change !== undefined) changes.publish(change);
   };
 
+/** Throws a ToolError for what cannot be emulated; the browser is closed then. */
+async function emulateIn(session: Session, emulation: EmulationSettings, signal: AbortSignal): Promise<void> {
+  try {
+    const browser = await session.requireBrowserLease().browser(signal);
+    await browser.emulateFromStart(emulation);
+  } catch (error) {
+    session.close('client-closed');
+    throw error instanceof Refusal
+      ? error
+      : new ToolError(`The emulation failed: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 /** Resolves when the session is connected: the id leaves with the answer and not before (S1). */
 async function open(
   { registry, parts, openMemory, selectTools, changes }: BrowserHandlesDeps,
   owner: HandleOwner,
-  { isolation, groups }: BrowserOptions,
+  { isolation, groups, emulation }: BrowserOptions,
   signal: AbortSignal,
 ): Promise<Session> {
   const { principal, client, clientCapabilities, protocolVersion } = owner;
@@ -196,7 +217,9 @@ async function open(
     const leave = (): void => session.close('client-closed');
     signal.addEventListener('abort', leave, { once: true });
     if (signal.aborted) leave();
-    await channel.announced.finally(() => signal.removeEventListener('abort', leave));
+    await channel.announced
+      .then(() => emulation && emulateIn(session, emulation, signal))
+      .finally(() => signal.removeEventListener('abort', leave));
     return session;
   } catch (error) {
     signal.throwIfAborted();

@@ -89,6 +89,8 @@ export function errorOf({ code, message, data }: { code: number; message: string
     return new Refusal('missing_capability', { detail: message, requiredCapabilities: requiredCapabilities ?? {} });
   }
   if (!('reason' in fields)) return new RpcError(code, message, fields);
+  // The session is connected, and serves no request before those of its own client.
+  if (fields.reason === 'not_initialized') return new ToolError(notReady('its client has not initialized it'));
   const closedBecause = 'closedBecause' in fields ? String(fields.closedBecause) : undefined;
   return new ToolError(closedBecause === undefined ? message : closedText(closedBecause));
 }
@@ -96,6 +98,8 @@ export function errorOf({ code, message, data }: { code: number; message: string
 const openAnother = 'Call open_browser for a new one; list_browsers shows yours.';
 
 const closedText = (because: string): string => `This browser is closed (${because}). ${openAnother}`;
+
+const notReady = (because: string): string => `This browser is not ready yet (${because}). Call again in a moment.`;
 
 /** The failure of a call whose handle leads to no session that can serve it, with the way out. */
 export function handleError(refusal: Refusal): Error {
@@ -106,7 +110,7 @@ export function handleError(refusal: Refusal): Error {
     case 'closed':
       return new ToolError(closedText(data.closedBecause ?? 'its session has ended'));
     case 'not_ready':
-      return new ToolError(`This browser is not ready yet (${data.state ?? 'created'}). Call again in a moment.`);
+      return new ToolError(notReady(data.state ?? 'created'));
     case 'too_many_sessions':
       return new ToolError(
         `Too many browsers are open (${data.limit ?? ''}). Close one with close_browser; list_browsers shows yours.`,

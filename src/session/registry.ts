@@ -53,7 +53,7 @@ export class SessionRegistry {
     if (this.#draining) throw new Refusal('draining');
     this.#checkQuota(request.principal);
     const session = this.#assignWarm(deps, request) ?? this.#create(deps, request);
-    this.#trackOpen(session, slot);
+    this.#trackOpen(session, deps.quotas, slot);
     return session;
   }
 
@@ -61,7 +61,12 @@ export class SessionRegistry {
   async openWithClusterQuota(deps: SessionDeps, request: SessionRequest): Promise<Session> {
     const slot = this.#draining ? undefined : await this.#quota?.reserve(request.principal);
     try {
-      return this.open(deps, request, slot);
+      const urlLists = await deps.urlListsOf?.(request.principal);
+      const open = (): Session => this.open(deps, urlLists === undefined ? request : { ...request, urlLists }, slot);
+      if (deps.quotas === undefined) return open();
+      const isolation = request.isolation ?? deps.isolation;
+      const isProcess = isolation === 'process' && deps.lease === 'eager' && request.browserUrl === undefined;
+      return await deps.quotas.admit(request.principal, isProcess ? 'process' : 'grow', open);
     } catch (error) {
       if (slot !== undefined) this.#quota?.release(slot);
       throw error;
@@ -72,7 +77,7 @@ export class SessionRegistry {
   restore(deps: SessionDeps, id: string, request: SessionRequest, snapshot: SessionSnapshot): Session {
     if (this.#draining) throw new Refusal('draining');
     const session = this.#add(new Session(deps, id, request, snapshot));
-    this.#trackOpen(session);
+    this.#trackOpen(session, deps.quotas);
     session.start();
     return session;
   }
@@ -157,6 +162,8 @@ export class SessionRegistry {
    */
   #assignWarm(deps: SessionDeps, request: SessionRequest): Session | undefined {
     if (request.browserUrl !== undefined || request.isolation !== undefined) return undefined;
+    // Its browser was started for everybody's URL patterns.
+    if (request.urlLists !== undefined) return undefined;
     const starting = deps.hasFreeBrowser() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
     const [session] = [...this.warm(), ...starting];
     if (session === undefined) return undefined;
@@ -175,9 +182,11 @@ export class SessionRegistry {
   }
 
   /** Counts a session until it is closed. */
-  #trackOpen({ principal, closed }: Session, slot?: QuotaSlot): void {
+  #trackOpen(session: Session, quotas: SessionDeps['quotas'], slot?: QuotaSlot): void {
+    const { principal, closed } = session;
     this.#count(principal, 1);
     void closed.then(() => this.#count(principal, -1));
+    quotas?.follow(session);
     this.#quota?.occupy(principal, closed, slot);
   }
 

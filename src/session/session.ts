@@ -1,5 +1,5 @@
-import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
-import type { CloseReason, Failure, SessionClient, SettledRequest } from '../../machines/events.js';
+import { createActor, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import type { CloseReason, Failure, SettledRequest } from '../../machines/events.js';
 import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js';
 import type { UrlLists, UrlRules } from '../browser/policy/urlRules.js';
 import type { Clock } from '../clock.js';
@@ -8,18 +8,27 @@ import { shortId, type Log } from '../log.js';
 import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { BrowserHandles, HandleRequest, McpSession } from '../mcp/methodContext.js';
-import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import { messageKind, shownId, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import type { Secrets } from '../mcp/secrets.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
-import type { SessionFacts } from '../tools/defineTool.js';
+import type { SessionFacts, Tool } from '../tools/defineTool.js';
 import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './channel.js';
-import type { SessionDeps, SessionLogic, SessionRequest } from './sessionDeps.js';
+import {
+  failureEventOf,
+  toSessionClient,
+  workspaceOf,
+  type SessionDeps,
+  type SessionLogic,
+  type SessionRequest,
+} from './sessionDeps.js';
 import { EarlyMessageQueue } from './earlyMessages.js';
 import { HandleRequests } from './handleRequests.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
+import { noop } from '../async.js';
+import { BrowserTime } from './userQuotas.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { Workspace } from '../tools/workspace.js';
 
@@ -40,7 +49,9 @@ export class Session implements McpSession {
   readonly lease: 'eager' | 'lazy';
   readonly actor: ActorRefFrom<SessionLogic>;
   readonly server: McpServer;
-  readonly resources = new ResourceStore();
+  readonly resources: ResourceStore;
+  /** How long it has had a browser. */
+  readonly browserTime = new BrowserTime();
   /** Resolves, never rejects, on entry to `closed`. */
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
@@ -66,13 +77,14 @@ export class Session implements McpSession {
     this.id = id;
     this.lease = deps.lease;
     this.#deps = deps;
-    this.#urls = deps.workspace.urls;
+    this.#urls = deps.workspace.urls?.with(request?.urlLists);
     this.#request = request;
     this.#createdAt = stored?.createdAt ?? new Date(deps.clock.now());
     this.resumeFrom = stored?.browser ?? undefined;
+    this.resources = new ResourceStore(undefined, undefined, () => deps.quotas?.admit(this.principal, 'store', noop));
     this.server = new McpServer(this);
     if (stored !== undefined) this.server.restore(stored.server);
-    const client = request === null ? noClient : clientOf(request);
+    const client = toSessionClient(request);
     this.actor = createActor(deps.logic, {
       id,
       clock: deps.clock,
@@ -88,14 +100,12 @@ export class Session implements McpSession {
           this.terminate('setup-failed', { reason: 'internal', message: new Refusal('internal').message });
           // XState neither stops the invoked actors of a failed actor nor reports the failure to its inspector.
           this.releaseLease();
-          deps.inspect(this.#failureEvent(deps.logic));
+          deps.inspect(failureEventOf(this.actor, deps.logic));
           resolve();
         },
       });
     });
-    this.ended = this.closed.then(async () => {
-      await Promise.all([this.#leaseReleased, this.resources.close()]);
-    });
+    this.ended = this.closed.then(() => Promise.all([this.#leaseReleased, this.resources.close()])).then(noop);
   }
 
   /** No client is assigned: no caller may find it. */
@@ -144,6 +154,15 @@ export class Session implements McpSession {
     return this.channel.memory;
   }
 
+  /** Whether its browser is a process of its own from the start. */
+  get hasOwnProcess(): boolean {
+    return (this.isolation ?? this.#deps.isolation) === 'process' && this.browserUrl === undefined;
+  }
+
+  checkQuotas(tool: Pick<Tool, 'name' | 'needs'>): Promise<void> | undefined {
+    return this.#deps.quotas?.checkCall(this, tool);
+  }
+
   get createdAt(): Date {
     return this.#createdAt;
   }
@@ -161,31 +180,31 @@ export class Session implements McpSession {
   /** The current facts, for tools and operators. */
   facts(): SessionFacts {
     const { client, protocolVersion, toolCalls } = this.server;
-    return {
-      id: this.id,
-      user: this.user,
-      transport: this.channel.kind,
-      state: this.state,
-      createdAt: this.createdAt,
-      client,
-      protocolVersion,
-      toolCalls,
-      lease: this.lease,
-      browserState: this.actor.getSnapshot().context.browser,
-    };
+    const { id, user, channel, state, createdAt, lease, actor } = this;
+    const { browser: browserState } = actor.getSnapshot().context;
+    const own = { id, user, transport: channel.kind, state, createdAt, lease, browserState };
+    return { ...own, client, protocolVersion, toolCalls };
   }
 
   /** Starts the actor and attaches the channel, if there is one. Called once, after the session is in the registry. */
   start(): void {
     this.actor.start();
-    if (this.#request !== null) this.actor.send({ type: 'transport.attached' });
+    if (this.#request === null) return;
+    this.#countKept(this.#request);
+    this.actor.send({ type: 'transport.attached' });
   }
 
   /** Assigns a client to a warm session. Called once, by the registry. */
   assignClient(request: SessionRequest): void {
     this.#request = request;
     this.#createdAt = new Date(this.clock.now());
-    this.actor.send({ type: 'transport.attached', client: clientOf(request) });
+    this.browserTime.restart(this.clock.now());
+    this.#countKept(request);
+    this.actor.send({ type: 'transport.attached', client: toSessionClient(request) });
+  }
+
+  #countKept({ channel }: SessionRequest): void {
+    channel.memory.countKept(() => this.#browserLease?.usage?.keptBytes ?? 0);
   }
 
   /**
@@ -233,7 +252,7 @@ export class Session implements McpSession {
     }
     const id = 'id' in message ? message.id : undefined;
     if (id !== undefined && (this.server.isInFlight(id) || this.#earlyMessages?.hasRequest(id) === true)) {
-      throw new Refusal('invalid_message', { detail: `A request with the id ${id} is still in flight.` });
+      throw new Refusal('invalid_message', { detail: `A request with the id ${shownId(id)} is still in flight.` });
     }
   }
 
@@ -268,15 +287,12 @@ export class Session implements McpSession {
     this.#request?.channel.end(ending);
   }
 
-  /** The inspection event of a failed actor: the session is closed. */
-  #failureEvent(logic: SessionLogic): InspectionEvent {
-    const { context } = this.actor.getSnapshot();
-    const snapshot = logic.resolveState({ value: 'closed', context: { ...context, closedBecause: 'setup-failed' } });
-    const { actor } = this;
-    return { type: '@xstate.snapshot', actorRef: actor, rootId: actor.sessionId, event: { type: 'failed' }, snapshot };
+  /** The URL patterns of the server and of its user. */
+  get urls(): UrlRules | undefined {
+    return this.#urls;
   }
 
-  /** Adds the URL patterns of the user to those of the server. Called before the client is announced. */
+  /** Adds the URL patterns of the user to those of the server. Called for a session that is restored. */
   useUrlLists(lists: UrlLists | undefined): void {
     this.#urls = this.#deps.workspace.urls?.with(lists);
   }
@@ -335,17 +351,7 @@ export class Session implements McpSession {
   }
 
   get workspace(): Workspace {
-    const { folders, closed } = this.#deps.workspace;
-    const lease = this.#browserLease;
-    return {
-      folders,
-      closed,
-      urls: this.#urls,
-      // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
-      get own() {
-        return lease?.current?.ownFolder;
-      },
-    };
+    return workspaceOf(this, this.#deps.workspace);
   }
 
   requireBrowserLease(): BrowserLease {
@@ -388,12 +394,6 @@ export class Session implements McpSession {
   requestSettled(request: SettledRequest): void {
     this.actor.send({ type: 'request.settled', request });
   }
-}
-
-const noClient: SessionClient = { issuer: null, user: null, resumable: false };
-
-function clientOf({ principal: { issuer, user }, channel: { resumable, kind } }: SessionRequest): SessionClient {
-  return { issuer, user, resumable, ...(kind === 'handle' && { handshake: 'none' }) };
 }
 
 /** Called with each message received from or sent to the client. Must not throw or keep the message. */

@@ -1,4 +1,5 @@
-import type { InspectionEvent } from 'xstate';
+import type { ActorRefFrom, InspectionEvent } from 'xstate';
+import type { SessionClient } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
@@ -8,7 +9,10 @@ import type { Secrets } from '../mcp/secrets.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { Workspace } from '../tools/workspace.js';
+import type { UrlLists, UrlRules } from '../browser/policy/urlRules.js';
+import type { BrowserLease, LeaseRequest } from '../browser/pool/browserLease.js';
 import type { Channel } from './channel.js';
+import type { UserQuotas } from './userQuotas.js';
 
 /** The session chart with its implementations provided (see actor.ts). */
 export type SessionLogic = typeof sessionMachine;
@@ -24,6 +28,11 @@ export interface SessionDeps {
   readonly workspace: Workspace;
   readonly secrets: Secrets;
   readonly lease: 'eager' | 'lazy';
+  /** Of sessions whose clients choose none. */
+  readonly isolation?: LeaseRequest['isolation'];
+  readonly quotas?: UserQuotas | undefined;
+  /** The URL patterns of a user; undefined without any. */
+  urlListsOf?(principal: Principal): Promise<UrlLists | undefined>;
   /** Whether a session that is opened now gets a browser without queueing. */
   hasFreeBrowser(): boolean;
   /** Messages that a session queues until it is connected; with 0 they are refused as `not_ready`. */
@@ -61,5 +70,39 @@ export interface SessionRequest {
   readonly browserUrl?: string;
   /** What the client chose instead of `--isolation`. */
   readonly isolation?: 'auto' | 'context' | 'process';
+  /** The URL patterns of the user. */
+  readonly urlLists?: UrlLists;
   readonly channel: Channel;
+}
+
+/** The client as the chart knows it; null while the session is warm. */
+export function toSessionClient(request: SessionRequest | null): SessionClient {
+  if (request === null) return { issuer: null, user: null, resumable: false };
+  const { principal, channel } = request;
+  const { issuer, user } = principal;
+  return { issuer, user, resumable: channel.resumable, ...(channel.kind === 'handle' && { handshake: 'none' }) };
+}
+
+/** The folders of a session, with its own. */
+export function workspaceOf(
+  session: { readonly urls: UrlRules | undefined; readonly browserLease: BrowserLease | undefined },
+  { folders, closed }: Workspace,
+): Workspace {
+  const { urls, browserLease } = session;
+  return {
+    folders,
+    closed,
+    urls,
+    // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
+    get own() {
+      return browserLease?.current?.ownFolder;
+    },
+  };
+}
+
+/** The inspection event of a failed actor: the session is closed. */
+export function failureEventOf(actorRef: ActorRefFrom<SessionLogic>, logic: SessionLogic): InspectionEvent {
+  const { context } = actorRef.getSnapshot();
+  const snapshot = logic.resolveState({ value: 'closed', context: { ...context, closedBecause: 'setup-failed' } });
+  return { type: '@xstate.snapshot', actorRef, rootId: actorRef.sessionId, event: { type: 'failed' }, snapshot };
 }

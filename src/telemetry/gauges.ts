@@ -3,7 +3,12 @@ import { Gauge, type Registry } from 'prom-client';
 /** Values read on scrape from their owners, instead of being counted. */
 export interface GaugeSources {
   /** The open sessions of clients. */
-  sessions(): Iterable<{ readonly state: string; readonly transport: string; readonly inFlight: number }>;
+  sessions(): Iterable<{
+    readonly state: string;
+    readonly transport: string;
+    readonly inFlight: number;
+    readonly keptBytes: number;
+  }>;
   /** The number of warm sessions. */
   warm(): number;
   browsers(): BrowserCounts | Promise<BrowserCounts>;
@@ -49,12 +54,22 @@ function sessionGauges(registry: Registry, sources: GaugeSources): Refresh {
   const gauge = gaugeFactory(registry);
   const open = gauge('greenroom_sessions', 'Open sessions by state and transport.', ['state', 'transport']);
   const inFlight = gauge('greenroom_requests_in_flight', 'JSON-RPC requests that are not answered yet.');
+  const kept = gauge(
+    'greenroom_sessions_kept_bytes',
+    'What the server keeps for the clients of all sessions: unread answers, and what is recorded of their pages.',
+  );
+  const largest = gauge(
+    'greenroom_session_kept_bytes_max',
+    'The same for the session for which it is most; at most --session-memory.',
+  );
   const warm = gauge('greenroom_warm_sessions', 'Sessions that are ready and wait for a client; not open sessions.');
   return () => {
     const sessions = [...sources.sessions()];
     for (const transport of transports) for (const state of openStates) open.set({ state, transport }, 0);
     for (const { state, transport } of sessions) open.inc({ state, transport });
     inFlight.set(sessions.reduce((sum, session) => sum + session.inFlight, 0));
+    kept.set(sessions.reduce((sum, session) => sum + session.keptBytes, 0));
+    largest.set(sessions.reduce((most, session) => Math.max(most, session.keptBytes), 0));
     warm.set(sources.warm());
   };
 }

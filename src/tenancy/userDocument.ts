@@ -28,6 +28,8 @@ const userSchema = z.strictObject({
   /** URL patterns of this user's sessions, besides those of the server. */
   allowedUrls: z.array(z.string()).readonly().optional(),
   blockedUrls: z.array(z.string()).readonly().optional(),
+  /** What this user may use, instead of `--user-quota`: `memory=2gb`. */
+  quotas: z.array(z.string()).readonly().optional(),
 });
 
 /** All stored data of users: the content of users.json, or of the shared store. */

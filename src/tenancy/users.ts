@@ -36,7 +36,8 @@ export interface UsersOptions {
 
 type TokenIndex = ReadonlyMap<string, { readonly userId: string; readonly token: StoredToken }>;
 
-export type UserUrlLists = Pick<StoredUser, 'allowedUrls' | 'blockedUrls'>;
+/** What an operator sets for a user. */
+export type UserSettings = Pick<StoredUser, 'allowedUrls' | 'blockedUrls' | 'quotas'>;
 
 export interface IssuedToken {
   /** The token itself. Not stored. */
@@ -107,8 +108,8 @@ export class Users {
     return findUser(await this.#refreshedDocument(), id);
   }
 
-  async create(id: string, lists: UserUrlLists = {}): Promise<StoredUser> {
-    const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [], ...lists };
+  async create(id: string, settings: UserSettings = {}): Promise<StoredUser> {
+    const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [], ...settings };
     return this.#update((document) => {
       if (document.users.some((user) => user.id === id)) {
         throw new Refusal('already_registered', { detail: `A user "${id}" is already registered.` });
@@ -118,10 +119,10 @@ export class Users {
     });
   }
 
-  /** Replaces the given lists of URL patterns; sessions that are opened from now on get them. Throws `not_registered`. */
-  async setUrlLists(id: string, lists: UserUrlLists): Promise<StoredUser> {
+  /** Replaces the given settings. URL patterns are for sessions that are opened from now on. Throws `not_registered`. */
+  async change(id: string, settings: UserSettings): Promise<StoredUser> {
     return this.#updateUser(id, (user) => {
-      const changed = { ...user, ...lists };
+      const changed = { ...user, ...settings };
       return { user: changed, result: changed };
     });
   }
@@ -131,6 +132,11 @@ export class Users {
     const user = (await this.#refreshedDocument()).users.find((known) => known.id === id);
     const { allowedUrls: allowed = [], blockedUrls: blocked = [] } = user ?? {};
     return allowed.length + blocked.length === 0 ? undefined : { allowed, blocked };
+  }
+
+  /** As this process knows them: read with each call of a tool. */
+  async quotasOf(id: string): Promise<readonly string[]> {
+    return (await this.#openedStore()).document.users.find((known) => known.id === id)?.quotas ?? [];
   }
 
   /** Removes a user with all tokens and browsers. Resolves with the removed user. */

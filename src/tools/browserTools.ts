@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import type { Browsers, UserBrowser } from './browsers.js';
+import type { EmulationSettings } from '../browser/page/pageEmulation.js';
+import { ToolError } from '../errors/errors.js';
 import { defineTool, type Tool } from './defineTool.js';
+import { startSettings } from './emulationTools.js';
 
 /** The argument that names a browser. */
 export const browserIdArgument = 'browser_id';
@@ -46,18 +49,31 @@ const openBrowserTool = defineTool({
       .regex(/^[\w,-]{1,200}$/)
       .optional()
       .describe('More tool groups that may be called with it, such as performance,memory'),
+    emulation: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('For each page: arguments of emulate, such as {"viewport":{"width":390,"height":844,"mobile":true}}'),
   }),
   output: z.object({ browser_id: z.string(), idleTimeoutMs: z.int() }),
   annotations: { readOnlyHint: false, destructiveHint: false },
   timeoutMs: 120_000,
-  async handler({ isolation, groups }, { browsers, signal }) {
-    const { id } = await browsers.open({ isolation, groups }, signal);
+  async handler({ isolation, groups, emulation }, { browsers, signal }) {
+    const settings = emulation && readSettings(emulation);
+    const { id } = await browsers.open({ isolation, groups, emulation: settings }, signal);
     return {
       text: `browser_id: ${id}\nReady; ${idleText(browsers)}. Next: new_page or navigate_page with this browser_id.`,
       structured: { browser_id: id, idleTimeoutMs: browsers.idleTimeoutMs },
     };
   },
 });
+
+/** Throws a ToolError that names what is wrong. */
+function readSettings(given: object): EmulationSettings {
+  const { data, error } = startSettings.safeParse(given);
+  if (data !== undefined) return data;
+  const problems = error.issues.map(({ path, message }) => `${['emulation', ...path].join('.')}: ${message}`);
+  throw new ToolError(`${problems.join('; ')}. It takes ${Object.keys(startSettings.shape).join(', ')}.`);
+}
 
 const closeBrowserTool = defineTool({
   name: 'close_browser',

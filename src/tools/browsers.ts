@@ -1,9 +1,13 @@
+import type { EmulationSettings } from '../browser/page/pageEmulation.js';
+
 /** How a browser is opened. */
 export interface BrowserOptions {
   /** Default: that of the server. */
   readonly isolation?: 'auto' | 'context' | 'process' | undefined;
   /** Groups of tools that can be called with it, beside those that the client lists. */
   readonly groups?: string | undefined;
+  /** What each of its pages emulates from its start. */
+  readonly emulation?: EmulationSettings | undefined;
 }
 
 /** A browser of the user that a tool can name. */

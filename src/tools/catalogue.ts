@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { commonSubsetOf } from './commonSchema.js';
 import { browserIdArgument, browserIdHeader, browserTools, takesBrowserId } from './browserTools.js';
 import { toolGroups, type Annotations, type JsonSchema, type Tool, type ToolGroup } from './defineTool.js';
 
@@ -252,36 +253,12 @@ function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Pick<T
  * arguments against the whole zod schema, and names what is wrong.
  */
 function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
-  const override = io === 'input' ? keepCommonSubset : undefined;
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', ...(override && { override }) });
+  const { $schema: _, ...whole } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const rest = io === 'input' ? commonSubsetOf(whole) : whole;
   const lean = JSON.parse(JSON.stringify(rest), (key, value: unknown) =>
     isImplied(key, value) ? undefined : value,
   ) as Record<string, unknown>;
   return { ...lean, type: 'object' };
-}
-
-const simpleValues = ['string', 'number', 'boolean', 'object'].map((type) => ({ type }));
-/** Any JSON value. Lists within lists and null are accepted too, but not listed. */
-const anyValue = { anyOf: [...simpleValues, { type: 'array', items: { anyOf: simpleValues } }] };
-
-/**
- * Keeps one node of a schema in the subset of JSON Schema that the providers of models share. One keyword outside it makes some
- * of them refuse the whole list: `propertyNames`, `exclusiveMinimum`, `exclusiveMaximum`, a value without a type.
- */
-function keepCommonSubset({ zodSchema, jsonSchema }: Parameters<SchemaOverride>[0]): void {
-  delete jsonSchema.propertyNames;
-  delete jsonSchema.exclusiveMinimum;
-  delete jsonSchema.exclusiveMaximum;
-  const { def } = zodSchema._zod;
-  if (isUntyped(def)) Object.assign(jsonSchema, anyValue);
-  const values = def.type === 'object' ? def.catchall : def.type === 'record' ? def.valueType : undefined;
-  if (values !== undefined && isUntyped(values._zod.def)) delete jsonSchema.additionalProperties;
-}
-
-type SchemaOverride = NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>['override']>;
-
-function isUntyped({ type }: { readonly type: string }): boolean {
-  return type === 'unknown' || type === 'any';
 }
 
 const rarelyCrossed = 10_000;

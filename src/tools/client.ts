@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import type { AudioContent, ImageContent, TextContent } from './content.js';
 
 /** Levels of `logging/setLevel` (RFC 5424), least important first. */
 export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
@@ -133,3 +132,34 @@ export interface Client {
    */
   suspend(retryMs: number): void;
 }
+
+/** Content blocks of answers, prompts and messages to the client (2025-11-25, server/tools): text. */
+export interface TextContent {
+  readonly type: 'text';
+  readonly text: string;
+}
+
+export interface ImageContent {
+  readonly type: 'image';
+  /** Base64. */
+  readonly data: string;
+  readonly mimeType: string;
+}
+
+/** Since 2025-03-26; clients with an older revision get a line of text instead. */
+export interface AudioContent {
+  readonly type: 'audio';
+  /** Base64. */
+  readonly data: string;
+  readonly mimeType: string;
+}
+
+/** A resource with its contents, as text or as `blob` in base64. */
+interface EmbeddedResource {
+  readonly type: 'resource';
+  readonly resource: { readonly uri: string; readonly mimeType: string } & (
+    { readonly text: string } | { readonly blob: string }
+  );
+}
+
+export type Content = TextContent | ImageContent | AudioContent | EmbeddedResource;

@@ -2,8 +2,7 @@ import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { Browsers } from './browsers.js';
-import type { Client } from './client.js';
-import type { Content } from './content.js';
+import type { Client, Content } from './client.js';
 import type { Workspace } from './workspace.js';
 
 /** The groups of `--tools`, in the order of the README. */

@@ -1,5 +1,6 @@
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
+import { refusedAddress } from '../browser/policy/addressPolicy.js';
 import { ToolError } from '../errors/errors.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
@@ -38,7 +39,7 @@ async function checkPage({ addresses }: SessionBrowser, page: SessionPage): Prom
   if (refused === undefined) return;
   await page.makeBlank();
   throw new ToolError(
-    `Page ${page.id} showed ${refused}, which a session may not open. The page is blank now. Call navigate_page to continue.`,
+    `Page ${page.id} showed ${refusedAddress(refused)}, which a session may not open. The page is blank now. Call navigate_page to continue.`,
   );
 }
 

@@ -49,15 +49,26 @@ const headers = z
     },
   );
 
+/** What a page can emulate before it is at a site. */
+export const startSettings = z.strictObject({
+  networkConditions: networkConditions.optional(),
+  cpuThrottlingRate: cpuThrottlingRate.optional(),
+  userAgent: z.string().optional().describe('"": the real one'),
+  colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
+  contrast: z.enum(['more', 'less', 'auto']).optional().describe('prefers-contrast'),
+  reducedMotion: z.boolean().optional().describe('prefers-reduced-motion'),
+  forcedColors: z.boolean().optional().describe('High contrast'),
+  viewport: viewport.optional().describe('Its size'),
+  extraHttpHeaders: headers.optional().describe('Sent to every site; {}: none'),
+});
+
 const emulateTool = definePageTool({
   name: 'emulate',
   title: 'Emulate',
   group: 'emulation',
   description: 'Emulate a device, location, network or preferences on a page. What is not named stays as it is',
-  input: z.strictObject({
+  input: startSettings.extend({
     reset: z.boolean().optional().describe('First end all emulation'),
-    networkConditions: networkConditions.optional(),
-    cpuThrottlingRate: cpuThrottlingRate.optional(),
     geolocation: z
       .strictObject({
         latitude: z.number().min(-90).max(90).describe('Degrees'),
@@ -65,13 +76,6 @@ const emulateTool = definePageTool({
       })
       .optional()
       .describe('Location'),
-    userAgent: z.string().optional().describe('"": the real one'),
-    colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
-    contrast: z.enum(['more', 'less', 'auto']).optional().describe('prefers-contrast'),
-    reducedMotion: z.boolean().optional().describe('prefers-reduced-motion'),
-    forcedColors: z.boolean().optional().describe('High contrast'),
-    viewport: viewport.optional().describe('Its size'),
-    extraHttpHeaders: headers.optional().describe('Sent to every site; {}: none'),
   }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },

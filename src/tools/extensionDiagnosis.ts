@@ -177,8 +177,11 @@ export const checkInjectionTool = defineTool({
       const worlds = here?.worlds ?? [];
       return { name: extension.name, injections, worlds, isStale: await isCutOff(scope, worlds) };
     });
-    const running = page && browser.activity.scriptsIn(page.frames.mainId, id);
+    // A page of an extension runs its own scripts, which are no content scripts.
+    const isOwn = url.protocol === 'chrome-extension:';
+    const running = page && (isOwn ? [] : browser.activity.scriptsIn(page.frames.mainId, id));
     const notes = injectionNotes(injections, { running: running ?? [], isInPage: worlds.length > 0, isStale });
+    if (isOwn) notes.push('It is a page of an extension: Chrome puts no content scripts there.');
     const scripts = injections.map((injection) => injectionRowOf(injection, running));
     const lines = scripts.map(describeInjection);
     if (lines.length === 0)

@@ -17,8 +17,17 @@ import { extensionIdInput } from './extensionFields.js';
 import { oneLine } from './pagination.js';
 
 /** How long the listeners have before their effects are read, in ms. */
-export const effectMs = 250;
+const effectMs = 250;
 const maxLogLines = 20;
+
+/** What an extension did; one that seems to have done nothing is asked twice, since Chrome reports late when it is busy. */
+export async function effectsOf(observer: EffectObserver, signal: AbortSignal): Promise<Effects> {
+  await delay(effectMs, undefined, { signal });
+  const effects = await observer.read();
+  if (Object.values(effects).some((list: readonly unknown[]) => list.length > 0)) return effects;
+  await delay(effectMs, undefined, { signal });
+  return observer.read();
+}
 
 /** What an extension did meanwhile, a line each. */
 export function effectLines({ errors, logs, pages }: Effects): string[] {
@@ -63,11 +72,11 @@ export const fireEventTool = defineTool({
         return { text: lines.join('\n'), structured: { effects: [] } };
       }
       const name = event.replace(/^chrome\./, '');
+      await browser.ensureFirstPage(signal);
       const page = browser.page(pageId);
       const observer = await EffectObserver.begin(scope, browser, id);
       const fired = await fireExtensionEvent(scope, extension, { name, subject, args, page });
-      await delay(effectMs, undefined, { signal });
-      const effects = effectLines(await observer.read());
+      const effects = effectLines(await effectsOf(observer, signal));
       const suggestions = fired.suggestions === undefined ? undefined : JSON.stringify(fired.suggestions);
       return {
         text: truncateAnswer(
@@ -101,14 +110,18 @@ async function listEvents(scope: CdpScope, extension: Extension, { browser }: Br
   const lines = [
     ...commands
       .filter(({ name = '' }) => name in declared)
-      .map(({ name = '', shortcut }) => `commands.onCommand ${name} (${shortcut || 'no shortcut'})`),
+      .map(({ name = '', shortcut }) =>
+        name === '_execute_action'
+          ? `_execute_action (${shortcut || 'no shortcut'}) clicks the action: trigger_extension_action`
+          : `commands.onCommand ${name} (${shortcut || 'no shortcut'})`,
+      ),
     ...browser.activity.menus.of(extension.id).map(({ id, title, parentId, contexts = ['page'] }) => {
       const below = parentId === undefined ? '' : `, below ${parentId}`;
       return `contextMenus.onClicked ${id} ("${title ?? ''}", on ${contexts.join(', ')}${below})`;
     }),
     ...alarms.map(({ name, scheduledTime, periodInMinutes }) => {
       const period = periodInMinutes === undefined ? '' : `, every ${periodInMinutes} min`;
-      return `alarms.onAlarm ${name} (next ${new Date(scheduledTime).toISOString()}${period})`;
+      return `alarms.onAlarm ${name || '(no name)'} (next ${new Date(scheduledTime).toISOString()}${period})`;
     }),
     ...notifications.map((id) => `notifications.onClicked ${id}`),
     ...(manifest?.omnibox === undefined ? [] : [`omnibox.onInputEntered (keyword ${manifest.omnibox.keyword ?? ''})`]),

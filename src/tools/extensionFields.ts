@@ -30,35 +30,41 @@ export async function extensionFolder(named: string, workspace: Workspace): Prom
   );
 }
 
-interface ClosedPage {
-  readonly id: number;
-  readonly url: string;
+interface PageChanges {
+  readonly closed: readonly { readonly id: number; readonly url: string }[];
+  readonly opened: readonly SessionPage[];
 }
 
 /** Runs `work`, and returns the extension pages of the session that it closed, and the pages that opened meanwhile. */
 export async function closedPagesDuring<T>(
   browser: SessionBrowser,
   work: () => Promise<T>,
-): Promise<{ value: T; closed: readonly ClosedPage[]; opened: readonly SessionPage[] }> {
+): Promise<{ readonly value: T } & PageChanges> {
   const before = browser.pages().map((page) => ({ id: page.id, url: page.url() }));
-  const value = await work();
+  // No notice tells of them, too.
+  const stop = browser.selected?.watchWindows(() => true);
+  const value = await work().finally(stop);
   const open = new Set(browser.pages().map(({ id }) => id));
   const closed = before.filter(({ id, url }) => url.startsWith('chrome-extension://') && !open.has(id));
   const known = new Set(before.map(({ id }) => id));
   return { value, closed, opened: browser.pages().filter(({ id }) => !known.has(id)) };
 }
 
-/** A line for each closed page, and one for the selected page. */
-export function describeClosedPages(browser: SessionBrowser, closed: readonly ClosedPage[]): string[] {
+/** A line for each page that closed or opened, and one for the selected page, if pages were closed. */
+export function describePages(browser: SessionBrowser, { closed, opened }: PageChanges): string[] {
   const lines = closed.map(({ id, url }) => `Chrome closed page ${id} of the extension: ${shortUrl(url)}`);
-  return [...lines, ...describeSelectionAfter(browser, closed)];
+  return [...lines, ...describeSelectionAfter(browser, { closed, opened })];
 }
 
-/** A line for the selected page, if pages were closed. */
-export function describeSelectionAfter({ selected }: SessionBrowser, closed: readonly ClosedPage[]): string[] {
-  if (closed.length === 0) return [];
-  if (selected === undefined) return ['No page is selected now.'];
-  return [`Page ${selected.id} is selected now: ${shortUrl(selected.url())}`];
+/** The same without the pages that closed. */
+export function describeSelectionAfter({ selected }: SessionBrowser, { closed, opened }: PageChanges): string[] {
+  const lines = opened.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`);
+  if (closed.length === 0) return lines;
+  const now =
+    selected === undefined
+      ? 'No page is selected now.'
+      : `Page ${selected.id} is selected now: ${shortUrl(selected.url())}`;
+  return [...lines, now];
 }
 
 /** What a reload changed, and what still runs the old code. */

@@ -12,10 +12,10 @@ import {
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { requireInnerLinks } from './workspace.js';
+import { requireInnerLinks, requireNoDownload } from './workspace.js';
 import {
   closedPagesDuring,
-  describeClosedPages,
+  describePages,
   describeReload,
   extensionFolder,
   extensionId,
@@ -68,7 +68,7 @@ export const installExtensionTool = defineTool({
     const folder = await folderOf(args, context);
     context.progress(2, 3, 'Loading the extension');
     const { browser, signal } = context;
-    const { value, closed, opened } = await closedPagesDuring(browser, () =>
+    const { value, ...changes } = await closedPagesDuring(browser, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
         const before = await listExtensions(scope);
         const installed = await installExtension(scope, folder);
@@ -85,12 +85,11 @@ export const installExtensionTool = defineTool({
         : `Installed "${name}" ${version} as ${id}.`,
       ...(replaced ? [`It replaces ${replaced.version} from ${replaced.path}, which has the same key.`] : []),
       ...warnings.map((warning) => `Warning: ${warning}`),
-      ...opened.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`),
-      ...describeClosedPages(browser, closed),
+      ...describePages(browser, changes),
     ];
     return {
       text: lines.join('\n'),
-      structured: { id, name, version, warnings: [...warnings], closedPages: closed.map(({ url }) => url) },
+      structured: { id, name, version, warnings: [...warnings], closedPages: changes.closed.map(({ url }) => url) },
     };
   },
 });
@@ -100,7 +99,7 @@ async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToo
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
   if (path !== undefined) {
-    const folder = await extensionFolder(path, context.workspace);
+    const folder = await requireNoDownload(await extensionFolder(path, context.workspace), context.workspace);
     if (context.browser.mode === 'launch') await requireInnerLinks(folder, context.workspace);
     return folder;
   }
@@ -270,7 +269,7 @@ function describeDetails(details: ExtensionDetails): string {
   const { id, name, version, enabled, hosts, runtimeErrors } = details;
   const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : values.join(', '));
   return [
-    `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : `disabled ${list(details.disabledBecause)}`}`,
+    `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : ['disabled', ...details.disabledBecause].join(', ')}`,
     ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
     `Folder: ${details.path} (${details.location})`,
     `Its id is made from ${details.idFromKey ? 'the key in its manifest' : "the folder's path, so it differs elsewhere"}.`,
@@ -307,7 +306,7 @@ export const reloadExtensionTool = defineTool({
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id, reloadPages = false }, { browser, signal }) {
-    const { value, closed: closedPages } = await closedPagesDuring(browser, () =>
+    const { value, ...changes } = await closedPagesDuring(browser, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
         const extension = await findExtension(scope, id);
         return {
@@ -324,7 +323,7 @@ export const reloadExtensionTool = defineTool({
       text: [
         describeReload({ ...reloading, stalePages }, previousVersion),
         ...loaded.map((page) => `Loaded page ${page.id} again: ${shortUrl(page.url())}`),
-        ...describeSelectionAfter(browser, closedPages),
+        ...describeSelectionAfter(browser, changes),
       ].join('\n'),
       structured: {
         extensionId: id,

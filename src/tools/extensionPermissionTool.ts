@@ -140,7 +140,7 @@ function needLines(needs: readonly Need[]): string[] {
   return [
     ...lacking.map(({ api, at, permission, state }) => {
       const why = state === 'optional' ? 'not granted yet' : 'not in the manifest';
-      return `${api} (${at}) is undefined now: it needs "${permission}", which is ${why}.`;
+      return `${api} (${at}) cannot be used now: it needs "${permission}", which is ${why}.`;
     }),
     ...(fine.size === 0 ? [] : [`Its code uses and has: ${[...fine].join(', ')}.`]),
   ];

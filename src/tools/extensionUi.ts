@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { EffectObserver } from '../browser/extensions/extensionEvents.js';
 import { clickAction, closePopups, type ClickResult } from '../browser/extensions/extensionAction.js';
@@ -11,7 +10,7 @@ import {
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput, answerOutcome } from './answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
-import { effectLines, effectMs } from './extensionEventTools.js';
+import { effectLines, effectsOf } from './extensionEventTools.js';
 import { count, extensionIdInput } from './extensionFields.js';
 import { namedPages, type NamedPage } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
@@ -43,10 +42,12 @@ export const triggerExtensionActionTool = defineTool({
       const observer = await EffectObserver.begin(scope, browser, args.extensionId);
       const { extension, clicked } = await clickExtensionAction(args, context, false);
       const { text, structured } = await answerClick(extension, clicked, args, context);
-      await delay(effectMs, undefined, { signal });
       const { popup } = clicked;
-      const { pages, ...effects } = await observer.read();
-      const lines = effectLines({ ...effects, pages: pages.filter((page) => page !== popup) });
+      const { pages, ...effects } = await effectsOf(observer, signal);
+      const lines = effectLines({
+        ...effects,
+        pages: pages.filter((page) => page !== popup && !text.includes(`It opened page ${page.id}:`)),
+      });
       return { text: [text, ...lines].join('\n'), structured };
     });
   },
@@ -165,7 +166,7 @@ export const openExtensionPageTool = defineTool({
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
       // A page that did not load is not kept.
-      await browser.closePage(page.id);
+      if (!page.isClosed) await browser.closePage(page.id);
       throw error;
     }
   },

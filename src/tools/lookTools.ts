@@ -7,7 +7,7 @@ import { describeDialog } from '../browser/page/dialogs.js';
 import { documentsOf, runScript, type ScriptResult } from '../browser/page/runScript.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
-import { takeScreenshot } from '../browser/page/screenshot.js';
+import { takeScreenshot, type Picture, type Screenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import {
@@ -131,8 +131,10 @@ const takeScreenshotTool = definePageTool({
     uid: z.string().optional().describe('Only this element, from a snapshot'),
     fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
     uids: z.boolean().optional().describe('With uids drawn on it'),
+    from: z.int().min(0).optional().describe('y to begin at, in what is long'),
   }),
   output: z.object({
+    /** Of the first picture. */
     width: z.int(),
     height: z.int(),
     /** The area of the page, in CSS pixels. */
@@ -140,21 +142,36 @@ const takeScreenshotTool = definePageTool({
     scaled: z.boolean(),
     mimeType: z.string(),
     bytes: z.int(),
+    /** What each picture shows of a long area, in CSS pixels from its top. */
+    parts: z.array(z.object({ from: z.int(), to: z.int(), width: z.int(), height: z.int() })).optional(),
+    /** Where the next call begins. */
+    next: z.int().optional(),
     marks: z.int().optional(),
   }),
   annotations: { readOnlyHint: true },
-  async handler({ fullPage = false, uid, uids = false, ...rest }, { page, pictures: limits }) {
+  async handler({ fullPage = false, uid, from, uids = false, ...rest }, { page, pictures: limits }) {
     if (fullPage && uid !== undefined) throw new ToolError('Pass either uid or fullPage.');
+    if (from !== undefined && !fullPage && uid === undefined) throw new ToolError('Pass from with fullPage or uid.');
     const marked = uids ? (await takeSnapshot(page, { verbose: false })).targets : [];
-    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, limits, marked });
-    const { data, mimeType, width, height, bytes, area, isScaled, marks } = shot;
-    const of = `${Math.round(area.width)} × ${Math.round(area.height)}`;
-    const scaled = isScaled ? ` Scaled down from ${of}, to what a client takes; for more detail pass a uid.` : '';
-    const drawn = uids ? ` ${marks} uids are drawn on it, of what can be clicked or filled.` : '';
+    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, from, limits, marked });
+    const { mimeType, pictures, area, isScaled } = shot;
+    const [{ width, height, bytes }] = pictures;
+    const end = pictures.at(-1)?.to ?? 0;
+    const next = pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
+    const parts = pictures.map(({ from: top, to, width: wide, height: high }) => ({
+      ...{ from: top, to, width: wide, height: high },
+    }));
     return {
-      text: `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes.${scaled}${drawn}`,
-      structured: { width, height, area, scaled: isScaled, mimeType, bytes, ...(uids && { marks }) },
-      content: [{ type: 'image', data, mimeType }],
+      text:
+        describeScreenshot(shot, next) +
+        (uids ? ` ${shot.marks} uids are drawn on it, of what can be clicked or filled.` : ''),
+      structured: {
+        ...{ width, height, area, scaled: isScaled, mimeType, bytes },
+        ...(parts.length > 1 && { parts }),
+        ...(next !== undefined && { next }),
+        ...(uids && { marks: shot.marks }),
+      },
+      content: pictures.map(({ data }) => ({ type: 'image', data, mimeType })),
     };
   },
 });
@@ -167,6 +184,26 @@ const scriptOutput = z.object({
   /** What the script did to the page, a line each. */
   effects: z.array(z.string()).optional(),
 });
+/** A line for each picture, in their order. */
+function describeScreenshot({ mimeType, pictures, area, isScaled }: Screenshot, next: number | undefined): string {
+  const [first, ...others] = pictures;
+  const sizeOf = ({ width, height, bytes }: Picture): string =>
+    `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes`;
+  const whole = `${Math.round(area.width)} × ${Math.round(area.height)}`;
+  if (others.length === 0) {
+    const shown = `${Math.round(area.width)} × ${first.to - first.from}`;
+    const scaled = isScaled ? ` Scaled down from ${shown}, to what a client takes; for more detail pass a uid.` : '';
+    const place = first.from > 0 ? ` It shows y ${first.from} to ${first.to}, the end.` : '';
+    return `${sizeOf(first)}.${place}${scaled}`;
+  }
+  const rest =
+    next === undefined
+      ? `That is all of ${whole}.`
+      : `It goes on to y ${Math.round(area.height)}: pass from ${next} for the next pictures.`;
+  const pixels = isScaled ? [] : ['pointer with inScreenshot takes a pixel by the y that is told here.'];
+  const lines = pictures.map((picture) => `${sizeOf(picture)}: y ${picture.from} to ${picture.to}`);
+  return [...lines, ...pixels, rest].join('\n');
+}
 
 const evaluateScriptTool = definePageTool({
   name: 'evaluate_script',

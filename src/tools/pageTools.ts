@@ -41,10 +41,15 @@ const listPagesTool = defineTool({
   output: pageList,
   annotations: { readOnlyHint: true, idempotentHint: true },
   async handler(_args, { browser, signal }) {
-    await browser.ensureFirstPage(signal);
+    // An extension that closes tabs makes it fail.
+    await browser.ensureFirstPage(signal).catch(unlessToolError);
     return answerPages(browser);
   },
 });
+
+function unlessToolError(error: unknown): void {
+  if (!(error instanceof ToolError)) throw error;
+}
 
 const selectPageTool = defineTool({
   name: 'select_page',
@@ -85,8 +90,8 @@ const newPageTool = defineTool({
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
-      // A page that did not load is not kept.
-      await browser.closePage(page.id);
+      // A page that did not load is not kept; one that crashed is loaded again.
+      if (!page.isClosed && !page.interruptions.isCrashed) await browser.closePage(page.id);
       throw error;
     }
   },

@@ -2,7 +2,12 @@ import { z } from 'zod';
 import { auditExtension } from '../browser/extensions/audit/auditExtension.js';
 import { findEnabledExtension, type Extension } from '../browser/extensions/installedExtensions.js';
 import type { MessageLog } from '../browser/extensions/messageLog.js';
-import { compareSleep, type SleepDifference, type SleepStep } from '../browser/extensions/workerSleep.js';
+import {
+  compareSleep,
+  declarationsOf,
+  type SleepDifference,
+  type SleepStep,
+} from '../browser/extensions/workerSleep.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { truncateAnswer } from './answers.js';
@@ -18,6 +23,8 @@ const differenceRow = z.object({
   name: z.string(),
   awake: z.string(),
   asleep: z.string(),
+  /** Of a variable: where it is declared. */
+  at: z.string().optional(),
 });
 
 export const checkWorkerSleepTool = defineTool({
@@ -58,16 +65,19 @@ export const checkWorkerSleepTool = defineTool({
         throw new ToolError(
           `No message to the service worker of ${found.name} was recorded. Pass steps, such as ["{\\"type\\":\\"count\\"}", "commands.onCommand go"].`,
         );
+      await browser.ensureFirstPage(signal);
       const compared = await compareSleep(scope, found, { browser, steps: all, page: () => browser.page() });
       return { extension: found, steps: all, differences: compared };
     });
     const suspected = await suspectedVariables(extension, signal);
+    const lost = differences.filter(({ what }) => what === 'variable').map(({ name }) => name);
+    const places = await declarationsOf(extension, lost);
     const names = steps.map(stepName);
-    const shown = differences.map((difference) => ({
-      ...difference,
-      awake: oneLine(difference.awake, 300),
-      asleep: oneLine(difference.asleep, 300),
-    }));
+    const shown = differences.map((difference) => {
+      const at = difference.what === 'variable' ? places.get(difference.name) : undefined;
+      const [awake, asleep] = [oneLine(difference.awake, 300), oneLine(difference.asleep, 300)];
+      return { ...difference, awake, asleep, ...(at !== undefined && { at }) };
+    });
     return {
       text: truncateAnswer(
         [
@@ -123,16 +133,21 @@ function heading({ name }: Extension, steps: readonly SleepStep[], differences: 
     : `${done}: variables were lost, without another difference.`;
 }
 
-function stepLines(step: number, name: string, differences: readonly SleepDifference[]): string[] {
+type Difference = SleepDifference & { readonly at?: string };
+
+function stepLines(step: number, name: string, differences: readonly Difference[]): string[] {
   const own = differences.filter((difference) => difference.step === step);
   if (own.length === 0) return [];
   return [`Step ${step}, ${name}:`, ...own.map(differenceLine)];
 }
 
-function differenceLine({ what, name, awake, asleep }: SleepDifference): string {
+function differenceLine({ what, name, awake, asleep, at }: Difference): string {
   if (what === 'error')
     return asleep === 'nothing' ? `  only awake it threw ${name}` : `  only after sleep it threw ${name}`;
-  const label = what === 'variable' ? `the variable ${name} was lost` : `${what} ${name}`.trim();
+  const label =
+    what === 'variable'
+      ? `the variable ${name}${at === undefined ? '' : ` (${at})`} was lost`
+      : `${what} ${name}`.trim();
   return `  ${label}: awake ${awake}, after sleep ${asleep}`;
 }
 

@@ -76,6 +76,14 @@ export async function requireInnerLinks(folder: string, workspace: Workspace): P
   }
 }
 
+/** The folder. Throws a ToolError for one of downloads: a page can replace them, and so an extension its own manifest. */
+export async function requireNoDownload(folder: string, { own }: Workspace): Promise<string> {
+  if (own === undefined || !contains(join(await realPath(own), 'downloads'), folder)) return folder;
+  throw new ToolError(
+    `${folder} is in the folder of downloads, whose files a page can replace. Pass a zip as archive, its url, or a folder of the workspace.`,
+  );
+}
+
 function outside(path: string, workspace: Workspace): string {
   const folders = foldersOf(workspace);
   const allowed = folders.length === 0 ? 'none' : folders.join(', ');
@@ -105,8 +113,11 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
+const maxChosen = 500;
+
 /** Files, or one folder, of the workspace. Throws a ToolError for what is neither. */
 export async function chosenFiles(filePaths: readonly string[], workspace: Workspace): Promise<ChosenFiles> {
+  if (filePaths.length > maxChosen) throw new ToolError(`Pass at most ${maxChosen} files, or their folder.`);
   const paths = await Promise.all(filePaths.map((path) => requireInsideWorkspace(path, workspace)));
   const [first = ''] = paths;
   if (paths.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory() === true) {

@@ -30,14 +30,21 @@ export function createHostOriginPolicy(
     if (countHosts(rawHeaders) > 1) throw new Refusal('invalid_parameter', { detail: 'Send one Host header.' });
     const host = siteOf(`http://${headers.host ?? ''}`);
     if (!isNamed(hosts, host)) throw forbiddenHost(headers.host);
-    const { origin } = headers;
+    const origin = originOf(headers);
     if (origin === undefined) {
-      if (headers['sec-fetch-site'] === 'cross-site' && couldBeSentByPage(method, headers)) throw crossSite();
+      if (String(headers['sec-fetch-site']).includes('cross-site') && couldBeSentByPage(method, headers))
+        throw crossSite();
       return;
     }
     const site = siteOf(origin);
     if (!isNamed(origins, site) && !(site !== null && origins.has(origin.toLowerCase()))) throw forbiddenOrigin(origin);
   };
+}
+
+/** The Origin of a request. Proxies repeat headers, and Node joins them: one value counts once. */
+function originOf({ origin }: IncomingMessage['headers']): string | undefined {
+  const [first, ...others] = origin?.split(', ') ?? [];
+  return others.every((other) => other === first) ? first : origin;
 }
 
 /**
@@ -92,9 +99,10 @@ const exposedHeaders = 'Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, 
 
 /** Lets the page that sent an allowed request read the answer, whatever it will be. Called after the policy. */
 export function shareWithOrigin({ headers }: IncomingMessage, response: ServerResponse): void {
-  if (headers.origin === undefined) return;
+  const origin = originOf(headers);
+  if (origin === undefined) return;
   response
-    .setHeader('access-control-allow-origin', headers.origin)
+    .setHeader('access-control-allow-origin', origin)
     .setHeader('access-control-expose-headers', exposedHeaders)
     .setHeader('vary', 'Origin');
 }

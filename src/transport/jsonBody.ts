@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Refusal } from '../errors/errors.js';
+import { parseMessageText } from '../mcp/messageText.js';
 import type { BodyShare } from './bodyMemory.js';
 
 const utf8 = new TextDecoder();
@@ -29,7 +30,7 @@ export async function readJsonBytes(request: IncomingMessage, limit: number, sha
 export function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return {};
   try {
-    return JSON.parse(utf8.decode(bytes));
+    return parseMessageText(utf8.decode(bytes));
   } catch {
     throw new Refusal('parse_error');
   }
@@ -37,12 +38,19 @@ export function parseJson(bytes: Uint8Array): unknown {
 
 /** JSON must be UTF-8 (RFC 8259, section 8.1). Compressed bodies are refused: they hide their size. */
 function requireJson(headers: IncomingHttpHeaders): void {
-  const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = headers;
+  const { 'content-type': given = '', 'content-encoding': encoding = '' } = headers;
+  // A proxy may repeat it.
+  const [type = '', ...others] = given.split(', ');
   const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-  if (hasBody && type === 'application/json' && encoding === 'identity') return;
+  const isPlain = encoding === '' || encoding.toLowerCase() === 'identity';
+  if (hasBody && given === 'application/json' && isPlain) return;
+  const isSame = others.every((other) => other === type);
+  if (!hasBody || !isJson(type) || !isSame || !isPlain) throw new Refusal('unsupported_media_type');
+}
+
+function isJson(type: string): boolean {
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(type) ?? [];
-  const isJson = /^\s*application\/json\s*(;|$)/i.test(type) && charset.toLowerCase() === 'utf-8';
-  if (!hasBody || !isJson || encoding.toLowerCase() !== 'identity') throw new Refusal('unsupported_media_type');
+  return /^\s*application\/json\s*(;|$)/i.test(type) && /^utf-?8$/i.test(charset);
 }
 
 /** Bytes past the limit are read and discarded, so that the connection can serve the next request. */

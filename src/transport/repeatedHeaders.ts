@@ -18,6 +18,12 @@ const headerOf = ({ headers }: IncomingMessage, name: string): string | undefine
   return value === undefined ? undefined : String(value).trim();
 };
 
+/** A value that a proxy has repeated, once. */
+function onceOf(value: string): string {
+  const half = value.slice(0, Math.max(0, value.length / 2 - 1));
+  return value === `${half}, ${half}` ? half : value;
+}
+
 /** A header whose values have no comma. Proxies repeat headers, and Node joins them. */
 function tokenOf(request: IncomingMessage, name: string): string | undefined {
   const value = headerOf(request, name);
@@ -43,7 +49,7 @@ export const namesStatelessVersion = (request: IncomingMessage): boolean =>
 
 /** The handle that a request names in its headers; empty without one, or with one that cannot be read. */
 export const browserIdFromHeader = (request: IncomingMessage): string =>
-  decode(headerOf(request, `mcp-param-${browserIdHeader}`) ?? '') ?? '';
+  decode(onceOf(headerOf(request, `mcp-param-${browserIdHeader}`) ?? '')) ?? '';
 
 /** The part of the body that `Mcp-Name` repeats, by method. */
 const namedBy: Readonly<Record<string, string>> = {
@@ -125,7 +131,8 @@ const textOf = (value: unknown): string | undefined =>
 function checkValue(header: string, given: string, value: string | undefined): void {
   const decoded = decode(given);
   if (decoded === undefined) throw mismatch(header, `the header is no base64 of UTF-8: ${given}`);
-  if (value !== undefined && decoded !== value) throw mismatch(header, `the header has ${decoded}, the body ${value}`);
+  if (value !== undefined && decoded !== value && decode(onceOf(given)) !== value)
+    throw mismatch(header, `the header has ${decoded}, the body ${value}`);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -99,7 +99,7 @@ export class ResumableStream {
   send(message: JSONRPCMessage): void {
     const data = textOf(message);
     if (!('method' in message) && !this.#memory.fits(data.length)) {
-      this.#enqueueMessage(message, JSON.stringify(this.#memory.refusal().toJsonRpc(message.id ?? null)));
+      this.#enqueueMessage(message, String(textOf(this.#memory.refusal().toJsonRpc(message.id ?? null))));
       return;
     }
     this.#enqueueMessage(message, data);

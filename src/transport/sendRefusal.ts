@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal, RequestId } from '../errors/errors.js';
+import { textOf } from '../mcp/messageText.js';
 import { refusedEvent, requestIdOf } from './requestContext.js';
 
 /** Bytes of a body that are discarded after a refusal, so that a client that sends before it reads gets the refusal. */
@@ -13,7 +14,7 @@ export function sendRefusal(response: ServerResponse, refusal: Refusal, id: Requ
   const { retryAfterMs, challenge } = refusal.data;
   // The body of `unknown` is the same for a missing session and for one of another user: no request id in it.
   const requestId = refusal.reason === 'unknown' ? undefined : requestIdOf(response);
-  const body = JSON.stringify(refusal.toJsonRpc(id, requestId));
+  const body = String(textOf(refusal.toJsonRpc(id, requestId)));
   if (retryAfterMs !== undefined) response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
   if (challenge !== undefined) response.setHeader('www-authenticate', challenge);
   if (refusal.reason === 'upgrade_required') {

@@ -1,7 +1,7 @@
 import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
 import { isStateless, readEnvelope } from '../mcp/envelope.js';
-import type { JSONRPCMessage, JSONRPCRequest, RequestId } from '../mcp/protocol.js';
+import { shownId, type JSONRPCMessage, type JSONRPCRequest, type RequestId } from '../mcp/protocol.js';
 import { describeRequest } from '../mcp/requests.js';
 import { StatelessRequest } from '../mcp/stateless.js';
 import { isServed, listenMethod, statelessCapabilities } from '../mcp/statelessMethods.js';
@@ -35,7 +35,7 @@ export function serveStatelessOver(deps: StatelessPipeDeps, session: Session, ch
   const serve = async (message: JSONRPCRequest): Promise<void> => {
     const { run, user, envelope } = createRun(deps, session, { message, write: (sent) => channel.deliver(sent) });
     if (running.has(message.id))
-      throw new Refusal('invalid_message', { detail: `The id ${message.id} is still in flight.` });
+      throw new Refusal('invalid_message', { detail: `The id ${shownId(message.id)} is still in flight.` });
     running.set(message.id, run);
     begin();
     const startedAt = deps.clock.now();

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors/errors.js';
-import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+import { shownId, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
 import type { CloseNotice } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
@@ -221,7 +221,7 @@ export class StreamableHttpTransport implements SessionTransport {
   ): Promise<void> {
     const duplicate = requests.find((id) => this.#pendingRequests.has(id));
     if (duplicate !== undefined)
-      throw new Refusal('invalid_message', { detail: `The id ${duplicate} is still in flight.` });
+      throw new Refusal('invalid_message', { detail: `The id ${shownId(duplicate)} is still in flight.` });
     const stream = this.#newStream(this.sessionId ?? '', { answersOnly: writer.answersOnly });
     for (const id of requests) this.#pendingRequests.set(id, stream);
     this.markPresent();

@@ -3,11 +3,20 @@ import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors/errors.js';
-import { asksForSession, replyIdOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import { methods } from '../mcp/methods.js';
+import {
+  asksForSession,
+  isObject,
+  replyIdOf,
+  parseMessage,
+  protocolVersions,
+  type JSONRPCMessage,
+} from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import { toPrincipal } from '../tenancy/auth.js';
+import { cutText } from '../text.js';
 import type { Caller } from '../tenancy/principal.js';
 import { JsonWriter, type StreamWriter } from './streamWriter.js';
 import { isStateless } from '../mcp/envelope.js';
@@ -92,7 +101,7 @@ async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBod
   const { registry, parts } = deps;
   const { request, response, body } = posted;
   const sessionRequest = await resolveSessionRequest(deps, request);
-  if (!asksForSession(body)) throw new Refusal('missing_session');
+  if (!asksForSession(body)) throw refusalWithoutSession(body);
   const message = parseMessage(body);
   const channel = new StreamableHttpTransport({ ...deps, memory: openMemory(deps, sessionRequest) });
   const writer = createWriter(deps, posted, channel.memory);
@@ -108,6 +117,13 @@ async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBod
     dispatch: () => void session.receive(message),
     sendPrimingEvent: needsPrimingEvent(revision),
   });
+}
+
+/** A client that asks for a method of another revision, to learn which one is served, falls back on its code. */
+function refusalWithoutSession(body: unknown): Refusal {
+  const method = isObject(body) && replyIdOf(body) !== null ? body['method'] : undefined;
+  if (typeof method !== 'string' || Object.hasOwn(methods, method)) return new Refusal('missing_session');
+  return new Refusal('unknown_method', { detail: `Method not found: ${cutText(method, 200).toWellFormed()}` });
 }
 
 /** Connects what the transport notices of its client, and its errors, to the session. */

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js';
 import { Refusal } from '../errors/errors.js';
 import type { Change, Changes } from '../mcp/changes.js';
 import { metaKeys } from '../mcp/envelope.js';
+import { textOf } from '../mcp/messageText.js';
 import type { Implementation } from '../mcp/methodContext.js';
 import { tasksNotDeclared, type TaskDetail, type Tasks } from '../mcp/tasks.js';
 import { isObject, type JSONRPCMessage, type JSONRPCRequest, type RequestId } from '../mcp/protocol.js';
@@ -147,7 +148,7 @@ export function responseSink(response: ServerResponse, clock: Clock): ListenSink
       writer.open();
       return writer.state === 'open';
     },
-    send: (message) => writer.write({ event: 'message', data: JSON.stringify(message) }),
+    send: (message) => writer.write({ event: 'message', data: textOf(message) }),
     end: () => writer.end(),
   };
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
 import { parseProfileChoice, UnknownProfileError } from '../mcp/clientProfiles.js';
+import { parseMessageText } from '../mcp/messageText.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
 import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
 import type { Session } from '../session/session.js';
@@ -193,7 +194,7 @@ export async function receiveText(
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseMessageText(text);
   } catch {
     throw new Refusal('parse_error');
   }

@@ -7,6 +7,7 @@ import {
   measureCrowding,
   measureFootprint,
   measureRates,
+  perProcessorSecond,
   profileRate,
   serverNames,
   type BenchOptions,
@@ -14,8 +15,10 @@ import {
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureChart, type ChartCost } from './chart.js';
-import { diagnose, diagnosisTable } from './diagnosis.js';
+import { diagnose, diagnoseExtensions, diagnosisTable } from './diagnosis.js';
+import { erasFigures, measureEras } from './eras.js';
 import { explain } from './explained.js';
+import type { Door } from './load.js';
 import { measureNodes, nodesFigures, nodesTable, type NodesRounds } from './nodes.js';
 import type { Shares } from './profile.js';
 import { chartOf, limitsTableOf, profileTableOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
@@ -23,8 +26,8 @@ import { measureTakeovers, takeoverFigures } from './takeovers.js';
 
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
- * work, in turns; and nodes that share a Redis beside one that does not. `--part servers`, `nodes`, `browsers` or `diagnosis`
- * runs one of the four; the last places planted bugs through the tools.
+ * work, in turns; clients of both kinds of revision at once; and nodes that share a Redis beside one that does not. `--part
+ * servers`, `eras`, `nodes`, `browsers` or `diagnosis` runs one of them; the last places planted bugs through the tools.
  */
 
 const { values } = parseArgs({
@@ -72,6 +75,7 @@ async function run(): Promise<Measured> {
     for (const kind of ['sessions', 'pings'] as const)
       profiles.set(`${kind} ${door}`, await profileRate(kind, door, options));
   }
+  figures.push(costOfStateless(series));
   const { heap, resident } = await measureFootprint('greenroom', options);
   figures.push({ name: 'heap of an idle session', value: heap / kib, wanted: { atMost: 16 }, unit: 'KiB' });
   figures.push({ name: 'resident of an idle session', value: resident / kib, wanted: { atMost: 30 }, unit: 'KiB' });
@@ -79,6 +83,15 @@ async function run(): Promise<Measured> {
   const growth = spreadOf(crowding.map(({ few, many }) => many / few));
   figures.push({ name: `p99 ping, ${options.crowd} : 100 sessions`, ...growth, wanted: { atMost: 1.5 }, unit: '' });
   return { figures, series, profiles, chart: await measureChart(options.sessions) };
+}
+
+/** A request without a session beside one with it, by the processor time of this server. */
+function costOfStateless(series: readonly Series[]): Figure {
+  const ratesAt = (door: Door): readonly number[] =>
+    series.find(({ name, unit }) => name === `pings ${door}` && unit === perProcessorSecond)?.values.greenroom ?? [];
+  const others = ratesAt('streamable');
+  const ratios = ratesAt('stateless').map((rate, round) => rate / (others[round] ?? Number.NaN));
+  return { name: 'pings stateless : streamable', ...spreadOf(ratios), wanted: { atLeast: 1 }, unit: '' };
 }
 
 async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRounds }> {
@@ -89,19 +102,32 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
 const isWanted = (part: string): boolean => values.part === undefined || values.part === part;
 const nothing: Measured = { figures: [], series: [], profiles: new Map(), chart: undefined };
 const { figures: ofServers, series, profiles, chart } = isWanted('servers') ? await run() : nothing;
+const eras = isWanted('eras')
+  ? erasFigures(await measureEras(values.quick === true ? 200 : 1_000, options.report))
+  : [];
 const nodes: NodesRounds = isWanted('nodes') ? await measureNodes(options) : new Map();
 const takeovers = isWanted('nodes') ? takeoverFigures(await measureTakeovers(options)) : [];
 const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
+const inExtensions = isWanted('diagnosis') ? await diagnoseExtensions(options.report) : [];
 const diagnoses = isWanted('diagnosis') ? await diagnose(options.report) : [];
-const figures = [...ofServers, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...takeovers, ...ofBrowsers];
+const figures = [...ofServers, ...eras, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...takeovers, ...ofBrowsers];
 const { folder } = options;
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
   join(folder, 'bench.json'),
   JSON.stringify(
-    { machine, servers: serverNames, figures, series, nodes: [...nodes], browsers: [...browsers], diagnoses },
+    {
+      machine,
+      servers: serverNames,
+      figures,
+      series,
+      nodes: [...nodes],
+      browsers: [...browsers],
+      diagnoses,
+      inExtensions,
+    },
     null,
     2,
   ),
@@ -112,7 +138,7 @@ if (chart !== undefined) write(`\n${limitsTableOf(series, chart)}`);
 if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
 if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
-if (diagnoses.length > 0) write(`\n${diagnosisTable(diagnoses)}`);
+for (const each of [diagnoses, inExtensions]) if (each.length > 0) write(`\n${diagnosisTable(each)}`);
 const explained = explain(figures);
 if (explained !== '') write(`\n${explained}`);
 write(

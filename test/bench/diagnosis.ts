@@ -1,9 +1,11 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { createServer, type Server } from 'node:http';
+import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { bundleApp, lineWith, withMap, type AppFiles } from '../support/bundleApp.js';
 import { connect, installPeers, peersIn, removePeers, startGreenroom, type Call, type Peer } from './browserPeers.js';
+import { extensionBugs, writeBug } from './extensionBugs.js';
 import { alignedOf } from './report.js';
 
 /** What an agent is given to place a bug that is planted in a bundled app: at most this. */
@@ -220,7 +222,8 @@ export async function diagnose(report: (line: string) => void): Promise<Diagnosi
       const address = new URL('/mcp?tools=all', greenroom.url);
       const own = await connect(new StreamableHTTPClientTransport(address));
       const open = call('new_page', { url });
-      const placing = await place(own, bug, { open, calls: bug.calls }).finally(() => own.close());
+      await textOf(own, open);
+      const placing = await place(own, bug, { files, calls: bug.calls }).finally(() => own.close());
       const result = { bug: bug.name, ...placing, peers: await placeByPeers(peers, bug, url) };
       report(`${bug.name}: ${placingText(result)}`);
       results.push(result);
@@ -234,25 +237,57 @@ export async function diagnose(report: (line: string) => void): Promise<Diagnosi
   }
 }
 
+/** The same for bugs that are planted in extensions, of which each has its own, by our tools alone. */
+export async function diagnoseExtensions(report: (line: string) => void): Promise<Diagnosis[]> {
+  const { server, url } = await serveApp();
+  const greenroom = await startGreenroom();
+  try {
+    const results: Diagnosis[] = [];
+    for (const bug of extensionBugs) {
+      const folder = await writeBug(bug);
+      const own = await connect(new StreamableHTTPClientTransport(new URL('/mcp', greenroom.url)));
+      const names = new Map([
+        ['FOLDER', folder],
+        ['SITE', url],
+      ]);
+      const placing = await place(own, bug, { files: bug.files, calls: bug.calls, names }).finally(() => own.close());
+      await rm(folder, { recursive: true });
+      report(`${bug.name}: ${placingText(placing)}`);
+      results.push({ bug: bug.name, ...placing, peers: {} });
+    }
+    return results;
+  } finally {
+    await greenroom.orchestrator.close();
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
 async function placeByPeers(peers: readonly Peer[], bug: Bug, url: string): Promise<Record<string, Placing>> {
   const placings: Record<string, Placing> = {};
   for (const { name, connect: start, calls } of peers) {
     const wanted = bug.peers[name];
     if (wanted === undefined) continue;
     const client = await start();
-    const open = calls.navigate(url);
-    placings[name] = await place(client, bug, { open, calls: wanted }).finally(() => client.close());
+    await textOf(client, calls.navigate(url));
+    placings[name] = await place(client, bug, { files, calls: wanted }).finally(() => client.close());
   }
   return placings;
 }
 
+interface Work {
+  readonly files: AppFiles;
+  readonly calls: readonly Call[];
+  /** What stands for another text in the calls. */
+  readonly names?: Map<string, string>;
+}
+
 async function place(
   client: Client,
-  bug: Bug,
-  { open, calls }: { readonly open: Call; readonly calls: readonly Call[] },
+  { file, line }: Pick<Bug, 'file' | 'line'>,
+  { files: planted, calls, names = new Map() }: Work,
 ): Promise<Placing> {
-  await textOf(client, open);
-  const wanted = lineWith(files, bug.file, bug.line);
+  const wanted = lineWith(planted, file, line);
   const isTold = new RegExp(`${wanted.replaceAll('.', '\\.')}(?!\\d)`);
   let bytes = 0;
   let found: string | undefined;
@@ -260,7 +295,11 @@ async function place(
   for (const { name, arguments: args } of calls) {
     // The one element that a call names is found in the snapshot before it.
     const uid = /uid=(\S+) button "save"/.exec(last)?.[1];
-    last = await textOf(client, { name, arguments: 'uid' in args ? { ...args, uid } : args });
+    const written = JSON.stringify('uid' in args ? { ...args, uid } : args);
+    const meant = [...names].reduce((text, [word, value]) => text.replaceAll(word, value), written);
+    last = await textOf(client, { name, arguments: JSON.parse(meant) as Call['arguments'] });
+    const id = /^Installed .* as ([a-p]{32})/m.exec(last)?.[1];
+    if (id !== undefined) names.set('EXTENSION', id);
     bytes += Buffer.byteLength(last);
     if (isTold.test(last)) found ??= wanted;
   }

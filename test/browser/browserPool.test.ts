@@ -115,13 +115,16 @@ describe('a pool that launches browsers', () => {
     expect(() => session.page(2)).toThrow(/no page 2.*1 about:blank, 3 about:blank/);
   });
 
-  it('reloads a crashed page under its id and says so', async () => {
+  it('reloads a crashed page under its id and says so, also to the call that it crashed under', async () => {
     const session = await withFirstPage(lease('context'));
     const { page, cdp } = session.page();
     await page.goto(`${url}/crash`);
     const loaded = new Promise((resolve) => page.once('load', resolve));
-    await cdp.send('Page.crash').catch(() => undefined);
+    const unanswered = session.page().runExclusive(new AbortController().signal, () => new Promise(() => undefined));
+    cdp.send('Page.crash').catch(() => undefined);
+    await expect(unanswered).rejects.toThrow(/Page 1 .*\/crash\) crashed and is being loaded again/);
     await loaded;
+    expect(session.page().interruptions.current).toBeUndefined();
     expect(session.takeNotices()).toEqual([expect.stringMatching(/Page 1 .*\/crash\) crashed and was reloaded/)]);
     expect(await session.page(1).title()).toBe('/crash');
   });

@@ -93,7 +93,24 @@ describe('an archive', () => {
     ['with backslashes that do', zip([manifest(), { name: '..\\..\\escaped', content: 'x' }]), /invalid relative path/],
     ['with an absolute path', zip([manifest(), { name: '/tmp/escaped', content: 'x' }]), /absolute path/],
     ['with a symbolic link', zip([manifest(), link, { name: 'link/x', content: '' }]), /has a link, "link"/],
-    ['with the same file twice', zip([manifest(), manifest()]), /EEXIST/],
+    ['with the same file twice', zip([manifest(), manifest()]), /has "manifest.json" twice/],
+    [
+      'with a file that is a folder, too',
+      zip([manifest(), { name: 'a', content: '' }, { name: 'a/b', content: '' }]),
+      /has "a\/b" twice, or as a file and as a folder/,
+    ],
+    [
+      'with contents that are not what it says',
+      zip([manifest(), { name: 'a.js', content: 'x', checksum: 1 }]),
+      /damaged: "a.js" has another checksum/,
+    ],
+    ['that is encrypted', zip([manifest(), { name: 'a.js', content: 'x', isEncrypted: true }]), /is encrypted/],
+    ['with a name that no disk takes', zip([manifest(), { name: 'n'.repeat(300), content: '' }]), /ENAMETOOLONG/],
+    [
+      'in a crx whose header ends behind it',
+      Buffer.from('Cr24\x03\0\0\0\xff\xff\xff\xff\0\0\0\0', 'latin1'),
+      /cannot be unpacked/,
+    ],
     [
       'that is bigger than it says',
       zip([manifest(), { name: 'bomb', content: 'x'.repeat(1e6), claimedLength: 10 }]),

@@ -182,6 +182,17 @@ test('reports wait for the binding, 500 of them', () => {
   expect(reports()).toEqual([]);
 });
 
+test('of one second 1,000 reports are sent, and the next tells of the rest', () => {
+  const { runtime, context, reports } = openExtension();
+  let now = 5_000;
+  Reflect.set(context, 'Date', { now: () => now });
+  for (let sent = 0; sent < 700; sent += 1) void runtime.sendMessage(sent);
+  expect(reports()).toHaveLength(1_000);
+  now += 1_000;
+  void runtime.sendMessage('next');
+  expect(reports()[0]).toMatchObject({ api: 'left out', value: '400 reports beyond 1000 of one second' });
+});
+
 test('a context without an extension stays as it is', () => {
   for (const globals of [{}, { chrome: {} }, { chrome: { runtime: { sendMessage: 1 } } }]) {
     const { context, call } = openContext(globals);

@@ -46,6 +46,18 @@ test('a line a node: structure that says nothing of its own is folded, text is n
   );
 });
 
+test('what names a group, a table or a figure is told with it alone', async () => {
+  const parts = [
+    '<fieldset><legend>Size</legend><input type=radio aria-label=S></fieldset>',
+    '<table><caption>Prices</caption><tr><th>Tea<td>2</table>',
+    '<fieldset><legend><button>Pick</button></legend></fieldset>',
+  ];
+  await open(`data:text/html,${encodeURIComponent(parts.join(''))}`);
+  expect(withoutUids(await snapshot())).toMatch(
+    /^RootWebArea[^\n]*\n group "Size"\n {2}radio "S"[^\n]*\n table "Prices"\n {2}row\n[^]* group "Pick"\n[^]*button "Pick"/,
+  );
+});
+
 test('verbose keeps structure and tells urls', async () => {
   await open('/look.html');
   const verbose = await snapshot({ verbose: true });

@@ -9,6 +9,8 @@ export interface RealClient {
   /** Its own package first, at the version that the table shows. */
   readonly packages: readonly string[];
   readonly over: string;
+  /** Dependencies of it that are left out, with all that are optional: a client needs none of them. */
+  readonly without?: readonly string[];
   /** The file in `drivers/` that uses it, and what that file is to do. */
   readonly driver: string;
   readonly way: string;
@@ -63,6 +65,11 @@ export const clients: readonly RealClient[] = [
   library(['@openai/agents@0.20.0'], 'openaiAgents', http),
   library(['@openai/agents@0.20.0'], 'openaiAgents', 'SSE'),
   library(['@mastra/mcp@2.0.0'], 'mastra', http, true),
+  // The last version with a client: its command line, its inspector and another JavaScript engine take half a gigabyte.
+  {
+    ...library(['mcp-use@1.34.6'], 'mcpUse', http),
+    without: ['@mcp-use/cli', '@mcp-use/inspector', 'posthog-js'],
+  },
   bridge('mcp-remote@0.15.1', http, 'mcp-remote'),
   // It passes on no notification of a server.
   bridge('supergateway@4.0.0', http, 'supergateway-http', ['progress']),

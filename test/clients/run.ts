@@ -45,15 +45,15 @@ function runProgram(
 
 const installing = new Map<string, Promise<string>>();
 
-/** The folder in which the packages are installed, now or in an earlier run. */
-function install(...packages: readonly string[]): Promise<string> {
+/** The folder in which the packages are installed, now or in an earlier run, without some of their dependencies. */
+function install(packages: readonly string[], without: readonly string[] = []): Promise<string> {
   const folder = join(cache, packages.join('+').replaceAll(/[^\w.+-]/g, '_'));
-  const installation = installing.get(folder) ?? installInto(folder, packages);
+  const installation = installing.get(folder) ?? installInto(folder, packages, without);
   installing.set(folder, installation);
   return installation;
 }
 
-async function installInto(folder: string, packages: readonly string[]): Promise<string> {
+async function installInto(folder: string, packages: readonly string[], without: readonly string[]): Promise<string> {
   if (
     await access(folder).then(
       () => true,
@@ -63,10 +63,15 @@ async function installInto(folder: string, packages: readonly string[]): Promise
     return folder;
   await mkdir(cache, { recursive: true });
   const unfinished = await mkdtemp(join(cache, 'unfinished-'));
-  await writeFile(join(unfinished, 'package.json'), '{ "private": true }');
+  const nothing = 'file:./nothing';
+  const overrides = Object.fromEntries(without.map((name) => [name, nothing]));
+  await mkdir(join(unfinished, 'nothing'));
+  await writeFile(join(unfinished, 'nothing/package.json'), '{ "name": "nothing", "version": "1.0.0" }');
+  await writeFile(join(unfinished, 'package.json'), JSON.stringify({ private: true, overrides }));
   const args = [
     'install',
     '--ignore-scripts',
+    ...(without.length > 0 ? ['--legacy-peer-deps', '--omit=optional'] : []),
     '--no-audit',
     '--no-fund',
     '--loglevel=error',
@@ -87,12 +92,12 @@ const reported = z.object({ results: z.record(z.string(), z.string()) });
 type Results = Readonly<Record<string, string>>;
 
 async function runClient(
-  { driver, way, packages, needsNode22, cannot = [] }: RealClient,
+  { driver, way, packages, without, needsNode22, cannot = [] }: RealClient,
   url: string,
 ): Promise<Results> {
-  const folder = await install(...packages);
+  const folder = await install(packages, without);
   const node = needsNode22
-    ? join(await install(node22), 'node_modules', node22.split('@')[0] ?? '', 'bin/node')
+    ? join(await install([node22]), 'node_modules', node22.split('@')[0] ?? '', 'bin/node')
     : process.execPath;
   // Modules are looked up beside the file that imports them.
   for (const file of ['checks.mjs', `${driver}.mjs`]) await copyFile(join(drivers, file), join(folder, file));

@@ -5,6 +5,7 @@ import { top } from '../../src/cli/top.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
+import { StatelessClient } from '../support/statelessClient.js';
 import type { TestServer } from '../support/testServer.js';
 import { serveNode, useClusterNodes } from './clusterNodes.js';
 
@@ -50,6 +51,9 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
         expect.arrayContaining(['one', 'other'].map((name) => ({ node: name, total: 1, active: 0, warm: 0 }))),
       );
     }
+    const browsersOf = (user: string) => new StatelessClient(one.url, `/mcp?userId=${user}`).text('list_browsers');
+    expect(await browsersOf('bert')).toContain(bert.sessionId);
+    expect(await browsersOf('anna')).not.toContain(bert.sessionId);
     await watching.when(() => rowOf(frames, bert)?.state === 'connected');
     expect([rowOf(frames, anna)?.node, rowOf(frames, bert)?.node]).toEqual(['one', 'other']);
     // At whichever node one looks: the chart and the timeline are those of the session's own.

@@ -257,9 +257,11 @@ test('malformed bodies: not JSON, too large, not application/json, compressed, a
       const type = `application/json; charset=${charset}`;
       expectRefusal(await post({ 'content-type': type }, body), 'unsupported_media_type', null);
     }
-    for (const charset of ['utf-8', '"UTF-8"']) {
-      expect((await post({ 'content-type': `application/json; charset=${charset}` }, body)).status).toBe(202);
-    }
+    const json = 'application/json';
+    const types = [`${json}; charset=utf-8`, `${json}; charset="UTF-8"`, `${json};charset=utf8`, `${json}, ${json}`];
+    for (const type of types) expect((await post({ 'content-type': type }, body)).status).toBe(202);
+    expect((await post({ 'content-encoding': '' }, body)).status).toBe(202);
+    expectRefusal(await post({ 'content-type': `${json}, text/plain` }, body), 'unsupported_media_type', null);
   }));
 
 test('[S3] invalid_message: JSON that is no JSON-RPC message echoes its id where it has one', () =>

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { auditFolder } from '../../src/browser/extensions/audit/auditFolder.js';
 import type { Finding } from '../../src/browser/extensions/audit/findings.js';
 import type { Files } from './support/extensionParts.js';
+import { plantedCode } from './support/plantedCode.js';
 import { plantedExtensions } from './support/plantedExtensions.js';
 import { soundExtensions } from './support/soundExtensions.js';
 
@@ -31,10 +32,13 @@ async function audit(folder: string): Promise<readonly Finding[]> {
 const lines = (findings: readonly Finding[]): string[] =>
   findings.map(({ severity, at, problem }) => `${severity} ${at}: ${problem}`);
 
-test.each(Object.entries(plantedExtensions))('finds %s', async (_name, [[manifest, files], expected]) => {
-  const found = lines(await audit(await write(manifest, files)));
-  expect(found).toContainEqual(expect.stringContaining(expected));
-});
+test.each(Object.entries({ ...plantedExtensions, ...plantedCode }))(
+  'finds %s',
+  async (_name, [[manifest, files], expected]) => {
+    const found = lines(await audit(await write(manifest, files)));
+    expect(found).toContainEqual(expect.stringContaining(expected));
+  },
+);
 
 test.each(Object.entries(soundExtensions))('says nothing against %s', async (_name, [[manifest, files], word]) => {
   const found = lines(await audit(await write(manifest, files)));

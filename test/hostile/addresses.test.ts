@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -169,7 +169,7 @@ describe('with an extension of its own, in a process of its own', () => {
     house = await openHouse({ isolation: 'process' });
     attacker = await house.tenant('attacker');
     await house.write('extension/page.html', '<p>Page</p>');
-    const manifest = { manifest_version: 3, name: 'hostile', version: '1', permissions: ['tabs'] };
+    const manifest = { manifest_version: 3, name: 'hostile', version: '1', permissions: ['tabs', 'debugger'] };
     await house.write('extension/manifest.json', JSON.stringify(manifest));
     const path = join(house.workspace, 'extension');
     extensionId = String((await attacker.data('install_extension', { path }))['id']);
@@ -196,6 +196,83 @@ describe('with an extension of its own, in a process of its own', () => {
     const allowed = new RegExp(`^(https?:|about:|chrome-error:|chrome-extension://${extensionId}/)`);
     for (const { url } of await attacker.pages()) expect(url).toMatch(allowed);
     expect(await attacker.evaluate('() => 1', { pageId })).toBe(1);
+  });
+
+  test('it finds the address of Chrome’s page about extensions, and no code of the tenant runs there', async () => {
+    const { pageId } = await attacker.data('new_page', { url: `${house.web}/lure` });
+    const change = `chrome.developerPrivate.updateExtensionConfiguration({ extensionId: '${extensionId}', fileAccess: true })`;
+    await attacker.data('add_init_script', {
+      pageId,
+      script: `'use strict'; if (location.protocol === 'chrome:') ${change};`,
+    });
+    await attacker.attempt('set_breakpoint', { pageId, file: 'extensions.js', line: 1, condition: change });
+    await attacker.data('open_extension_page', { extensionId, page: 'page.html' });
+    const [{ id: own } = { id: 0 }] = (await attacker.pages()).slice(-1);
+    const lured = await attacker.evaluate(
+      `async () => {
+        const { url } = (await chrome.debugger.getTargets()).find((target) => target.url.startsWith('chrome://extensions'));
+        const [{ id }] = await chrome.tabs.query({ url: '*://*/lure' });
+        const left = new Promise((done) => chrome.tabs.onUpdated.addListener((tab, { url }) => tab === id && url === 'about:blank' && done()));
+        await chrome.tabs.update(id, { url });
+        await left;
+        return url;
+      }`,
+      { pageId: own },
+    );
+    expect(lured).toMatch(/^chrome:.*opener/);
+    expect(await attacker.data('get_extension_details', { extensionId })).toMatchObject({ fileAccess: false });
+    const source = `() => fetch(${JSON.stringify(file)}).then((response) => response.text()).catch(String)`;
+    expect(await attacker.attempt('evaluate_script', { pageId: own, function: source })).not.toContain(outsideSecret);
+    expect(await attacker.attempt('list_pages')).not.toContain(String(lured).split('opener=')[1]);
+    // Elsewhere the script runs, in its own mode.
+    await attacker.data('add_init_script', {
+      pageId,
+      script: '"use strict"; window.isStrict = (function () { return !this; })();',
+    });
+    await attacker.data('navigate_page', { pageId, url: house.web });
+    expect(await attacker.evaluate('() => window.isStrict', { pageId })).toBe(true);
+  });
+
+  test.each([
+    ['in its manifest', ['proxy']],
+    ['in another word', ['storage', 'vpnProvider']],
+  ])(
+    'an extension that would choose how Chrome connects, %s, is not loaded, also after a change',
+    async (_where, permissions) => {
+      const manifest = { manifest_version: 3, name: 'Detour', version: '1' };
+      await house.write('detour/manifest.json', JSON.stringify({ ...manifest, permissions }));
+      const path = join(house.workspace, 'detour');
+      expect(await attacker.attempt('install_extension', { path })).toMatch(
+        /permission \w+, with which it could reach/,
+      );
+      await house.write('detour/manifest.json', JSON.stringify({ ...manifest, optional_permissions: permissions }));
+      const { id } = await attacker.data('install_extension', { path });
+      for (const [tool, args] of [
+        ['set_extension_permissions', { grant: permissions }],
+        ['reload_extension', {}],
+      ] as const) {
+        if (tool === 'reload_extension')
+          await house.write('detour/manifest.json', JSON.stringify({ ...manifest, permissions }));
+        expect(await attacker.call(tool, { extensionId: id, ...args })).toMatchObject({ isError: true });
+        const granted = await attacker.attempt('evaluate_in_extension', {
+          extensionId: id,
+          expression: 'chrome.proxy?.settings',
+        });
+        expect(granted).not.toContain('ChromeSetting');
+      }
+      await attacker.attempt('uninstall_extension', { extensionId: id });
+    },
+  );
+
+  test('no extension is installed from what pages downloaded', async () => {
+    const { workspace } = await attacker.data('get_session_info');
+    const path = join((workspace as string[]).at(-1) ?? '', 'downloads');
+    await mkdir(path, { recursive: true });
+    await writeFile(
+      join(path, 'manifest.json'),
+      JSON.stringify({ manifest_version: 3, name: 'Downloaded', version: '1' }),
+    );
+    expect(await attacker.attempt('install_extension', { path })).toContain('whose files a page can replace');
   });
 
   test('its own pages and the list of its errors are there', async () => {

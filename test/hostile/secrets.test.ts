@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openHouse, type House, type Tenant } from './support/house.js';
@@ -56,6 +56,59 @@ test.each(['fill', 'fill_form', 'type_text'])('%s types a secret by its name, an
   expect(leaks).toEqual([]);
   expect(answers.join('\n')).toContain('<secret>LOGIN</secret>');
 });
+
+test('nor do sources, errors, files of evidence, resources and the list of processes', async () => {
+  await tenant.evaluate(fieldSource);
+  const { snapshot } = await tenant.data('take_snapshot');
+  const uid = /uid=(\S+) textbox/.exec(JSON.stringify(snapshot))?.[1] ?? '';
+  await tenant.data('fill', { uid, value: 'LOGIN' });
+  await tenant.evaluate(`() => {
+    const value = document.querySelector('#field').value;
+    (0, eval)('function leak() { return "' + value + '"; }\\n//# sourceURL=leak-' + value + '.js');
+    void fetch('/posted', { method: 'POST', body: value, headers: { cookie2: value } });
+    new WebSocket('ws://127.0.0.1:9/' + value);
+    document.body.insertAdjacentHTML('beforeend', '<a href="/' + value + '" aria-label="' + value + '">' + value + '</a>');
+  }`);
+  const attempts: [string, object][] = [
+    ['list_sources', {}],
+    ['search_sources', { text: 'planted' }],
+    ['get_source', { file: 'leak' }],
+    ['export_har', {}],
+    ['export_script', {}],
+    ['list_websocket_frames', {}],
+    ['get_element_styles', { uid }],
+    ['list_event_listeners', { uid }],
+    ['audit_accessibility', {}],
+    ['find_in_snapshot', { text: 'planted' }],
+    ['wait_for', { text: value, timeout: 100 }],
+    ['evaluate_script', { function: "() => { throw new Error(document.querySelector('#field').value); }" }],
+    ['evaluate_script', { function: "() => Promise.reject(document.querySelector('#field').value)" }],
+    ['navigate_page', { url: `http://127.0.0.1:9/${value}` }],
+    ['set_page_storage', { action: 'save' }],
+  ];
+  const seen: Record<string, string> = {};
+  for (const [tool, args] of attempts) seen[tool] = `${seen[tool] ?? ''}${await tenant.attempt(tool, { ...args })}`;
+  seen['resources'] = await tenant.resources();
+  seen['processes'] = await processesBelow(process.pid);
+  for (const [way, text] of Object.entries(seen))
+    expect({ way, shows: text.includes(value) || text.includes('Wrong arguments') }).toEqual({ way, shows: false });
+  expect(seen['search_sources']).toContain('<secret>LOGIN</secret>');
+  expect(seen['resources']).toContain('<secret>LOGIN</secret>');
+  expect(seen['processes']).toContain('--remote-debugging-pipe');
+});
+
+/** Arguments and environments of the processes that a process has started, as any program of this user sees them. */
+async function processesBelow(parent: number): Promise<string> {
+  const read = (pid: string, name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const parents = new Map<number, number>();
+  for (const pid of pids) parents.set(Number(pid), Number(/^PPid:\s*(\d+)/m.exec(await read(pid, 'status'))?.[1]));
+  const isBelow = (pid: number | undefined): boolean =>
+    pid !== undefined && pid > 1 && (pid === parent || isBelow(parents.get(pid)));
+  const below = pids.filter((pid) => isBelow(parents.get(Number(pid))));
+  const texts = await Promise.all(below.flatMap((pid) => [read(pid, 'cmdline'), read(pid, 'environ')]));
+  return texts.join('\n');
+}
 
 test('no tool shows the credentials of an address', async () => {
   const at = (rest: string): string => `${house.web.replace('://', `://anna:${password}@`)}${rest}`;

@@ -1,7 +1,11 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { UrlRules } from '../../src/browser/policy/urlRules.js';
-import { networkFlags } from '../../src/browser/policy/networkFlags.js';
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import { allTools } from '../../src/tools/allTools.js';
+import type { Tool } from '../../src/tools/defineTool.js';
 import { zip } from '../support/zipWriter.js';
 import { openHouse, type House, type Tenant } from './support/house.js';
 
@@ -23,6 +27,8 @@ class InnerServer {
       this.requests.push(url);
       socket.destroy();
     });
+    // Whatever else is said to it.
+    this.#server.on('connection', () => this.requests.push('a connection'));
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
     return (this.#server.address() as AddressInfo).port;
   }
@@ -60,6 +66,24 @@ const scripts = {
   'a form':
     'Object.assign(document.body.appendChild(document.createElement("form")), { action: TO, target: "_blank" }).submit()',
   'a script that navigates': 'location.href = TO',
+  'a page that is loaded in advance':
+    'await loaded("script", { type: "speculationrules", textContent: JSON.stringify({ prefetch: [{ urls: [TO], eagerness: "immediate" }], prerender: [{ urls: [TO], eagerness: "immediate" }] }) })',
+  'a ping': 'Object.assign(document.body.appendChild(document.createElement("a")), { href: "#", ping: TO }).click()',
+  'a shared worker': 'await inShared("await fetch(TO, { mode: \'no-cors\' })")',
+  'a request that outlives its page':
+    'void fetch(TO, { keepalive: true, mode: "no-cors", method: "POST", body: "x" }); location.reload()',
+  'a style':
+    'document.body.insertAdjacentHTML("beforeend", "<style>@import url(" + TO + ");body{background:url(" + TO + ")}</style>")',
+  'a frame of data': 'await loaded("iframe", { src: "data:text/html,<img src=" + TO + ">" })',
+  'a frame of a text': 'await loaded("iframe", { srcdoc: "<img src=" + TO + ">" })',
+  'a report of a policy':
+    'await loaded("iframe", { srcdoc: "<meta http-equiv=Content-Security-Policy content=\\"img-src none; report-uri " + TO + "\\"><img src=/x>" })',
+  'a connection in advance': 'await loaded("link", { rel: "preconnect", href: TO })',
+  'a WebSocket to a host':
+    'if (!TO.includes("private")) await new Promise((done) => { new WebSocket(TO.replace("http", "ws")).onerror = done; })',
+  WebTransport: 'await new WebTransport(TO.replace("http:", "https:")).ready',
+  WebRTC:
+    'const peer = new RTCPeerConnection({ iceServers: [{ urls: "turn:" + new URL(TO).host + "?transport=tcp", username: "a", credential: "b" }] }); peer.createDataChannel("x"); const gathered = new Promise((done) => { peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done(); }); await peer.setLocalDescription(await peer.createOffer()); await gathered',
 } as const;
 
 const prelude = `
@@ -71,7 +95,61 @@ const prelude = `
   const inWorker = (code) => new Promise((done) => {
     const source = "const TO = " + JSON.stringify(TO) + "; (async () => { " + code + " })().catch(() => 0).finally(() => postMessage(1))";
     new Worker(URL.createObjectURL(new Blob([source]))).onmessage = done;
+  });
+  const inShared = (code) => new Promise((done) => {
+    const source = "const TO = " + JSON.stringify(TO) + "; onconnect = ({ ports: [port] }) => { (async () => { " + code + " })().catch(() => 0).finally(() => port.postMessage(1)) }";
+    const { port } = new SharedWorker(URL.createObjectURL(new Blob([source])));
+    port.onmessage = done;
   });`;
+
+interface ArgumentSchema {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
+  readonly items?: ArgumentSchema;
+  readonly properties?: Readonly<Record<string, ArgumentSchema>>;
+  readonly required?: readonly string[];
+  readonly anyOf?: readonly ArgumentSchema[];
+}
+
+const schemaOf = ({ input }: Tool): ArgumentSchema =>
+  z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' }) as ArgumentSchema;
+
+/** Arguments that name an address or a path, by their names: a new tool joins by itself. */
+function addressArguments(tool: Tool): string[] {
+  const texts = ({ type, items, enum: choices }: ArgumentSchema): boolean =>
+    (type === 'string' && choices === undefined) || (type === 'array' && items?.type === 'string');
+  return Object.entries(schemaOf(tool).properties ?? {})
+    .filter(([name, schema]) => texts(schema) && /ur[li]|path|file|folder|archive|origin|address|^page$/i.test(name))
+    .map(([name]) => name);
+}
+
+const setAt = (tool: Tool, name: string, value: string): object => ({
+  [name]: schemaOf(tool).properties?.[name]?.type === 'array' ? [value] : value,
+});
+
+/** Any value for each required argument, and the least for each that makes a call wait. */
+function requiredArguments(tool: Tool): object {
+  const { properties = {}, required = [] } = schemaOf(tool);
+  const names = Object.keys(properties).filter((name) => required.includes(name) || /timeout/i.test(name));
+  return Object.fromEntries(names.map((name) => [name, valueFor(properties[name] ?? {})]));
+}
+
+function valueFor({
+  type,
+  enum: choices,
+  minimum = 1,
+  items,
+  properties = {},
+  required = [],
+  anyOf,
+}: ArgumentSchema): unknown {
+  if (choices !== undefined) return choices[0];
+  if (anyOf !== undefined) return valueFor(anyOf[0] ?? {});
+  if (type === 'array') return [valueFor(items ?? {})];
+  if (type === 'object') return Object.fromEntries(required.map((name) => [name, valueFor(properties[name] ?? {})]));
+  return { number: minimum, integer: minimum, boolean: false }[type ?? ''] ?? 'x';
+}
 
 const settled = '() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))';
 
@@ -159,67 +237,49 @@ describe.each([
       const answer = await tenant.attempt('evaluate_in_extension', { extensionId: id, expression: source });
       expect(answer).not.toContain(secret);
     });
+
+    test('no tool takes it, or a file from outside, in any argument for an address or a path', async () => {
+      const file = join(house.outside, 'secret.txt');
+      await writeFile(file, secret);
+      await symlink(house.outside, join(house.workspace, 'link'));
+      const targets = [
+        ...[
+          `${blocked}/x`,
+          `${blocked}/x.zip`,
+          `ws${blocked.slice(4)}/`,
+          `blob:${blocked}/x`,
+          `javascript:fetch("${blocked}")`,
+        ],
+        ...[file, pathToFileURL(file).href, `view-source:${pathToFileURL(file).href}`, house.outside],
+        ...[
+          '../outside/secret.txt',
+          'link/secret.txt',
+          '/etc/passwd',
+          '/proc/self/environ',
+          '/proc/self/root/etc/passwd',
+        ],
+        ...['chrome://version', 'devtools://devtools/bundled/inspector.html', 'greenroom://resources/x/secret.txt'],
+      ];
+      const attempts = allTools.flatMap((tool) => addressArguments(tool).map((name) => [tool, name] as const));
+      expect(attempts.length).toBeGreaterThan(20);
+      await tenant.attempt('navigate_page', { url: house.web });
+      for (const [tool, name] of attempts) {
+        const answers = await Promise.all(
+          targets.map((target) =>
+            tenant.attempt(tool.name, { ...requiredArguments(tool), ...setAt(tool, name, target) }),
+          ),
+        );
+        const text = answers.join('\n');
+        for (const shown of [secret, 'root:', 'PATH='])
+          expect({ tool: tool.name, name, shows: text.includes(shown) && shown }).toEqual({
+            tool: tool.name,
+            name,
+            shows: false,
+          });
+      }
+      expect(await readdir(house.outside)).toEqual(['secret.txt']);
+      expect(await readFile(file, 'utf8')).toBe(secret);
+      expect(await tenant.everything()).not.toContain(secret);
+    });
   }
-});
-
-test.each([
-  ['example.com', 'https://example.com/x', true],
-  ['example.com', 'https://www.example.com/x', true],
-  ['example.com', 'wss://example.com/', true],
-  ['example.com', 'https://notexample.com/', false],
-  ['example.com', 'https://example.com.evil.test/', false],
-  ['*.example.com:8080', 'http://a.example.com:8080/', true],
-  ['*.example.com:8080', 'http://a.example.com/', false],
-  ['https://example.com/docs/*', 'https://example.com/docs/a?b', true],
-  ['https://example.com/docs/*', 'http://example.com/docs/a', false],
-  ['https://example.com/docs/*', 'https://www.example.com/docs/a', false],
-  ['10.0.0.0/8', 'http://10.1.2.3:99/', true],
-  ['10.0.0.0/8', 'http://[::ffff:10.1.2.3]/', true],
-  ['10.0.0.0/8', 'http://11.1.2.3/', false],
-  ['127.0.0.1', 'http://2130706433/', true],
-  ['*', 'https://anything.test/', true],
-  ['*secret*', 'https://x.test/?secret=1', true],
-  ['*://x.test/*', 'blob:https://x.test/0', true],
-])('the pattern %s and %s: %s', (pattern, address, matches) => {
-  const rules = (lists: object) => new UrlRules([{ allowed: [], blocked: [], ...lists }], { blocksMetadata: false });
-  const url = new URL(address);
-  expect(rules({ blocked: [pattern] }).refusalOf(url) !== undefined).toBe(matches);
-  expect(rules({ allowed: [pattern] }).refusalOf(url) === undefined).toBe(matches);
-});
-
-test.each([
-  'http://169.254.169.254/latest/meta-data/',
-  'http://2852039166/',
-  'http://0xa9fea9fe/',
-  'http://0251.0376.0251.0376/',
-  'http://169.254.43518/',
-  'http://[::ffff:169.254.169.254]/',
-  'http://[::ffff:a9fe:a9fe]/',
-  'http://[::169.254.169.254]/',
-  'http://[64:ff9b::169.254.169.254]/',
-  'http://[64:ff9b:1::a9fe:a9fe]/',
-  'http://[2002:a9fe:a9fe::1]/',
-  'http://[fe80::1]/',
-  'http://[fd00:ec2::254]/',
-  'http://100.100.100.200/',
-  'http://[::ffff:100.100.100.200]/',
-  'http://168.63.129.16/',
-  'http://metadata.google.internal/',
-  'http://METADATA.google.internal./',
-  'ws://169.254.169.254/',
-  'blob:http://169.254.169.254/1',
-])('with authentication %s is not reached', (address) => {
-  const blocks = (blocksMetadata: boolean) => new UrlRules([], { blocksMetadata }).refusalOf(new URL(address));
-  expect(blocks(true)).toMatch(/link-local address or a cloud metadata service.*--auth/);
-  expect(blocks(false)).toBeUndefined();
-});
-
-test('a name that resolves to a forbidden address is refused, whatever it resolved to before', async () => {
-  const rules = new UrlRules([{ allowed: [], blocked: ['127.0.0.0/8', '::1/128'] }], { blocksMetadata: true });
-  await expect(rules.check(new URL('http://localhost:1/'))).rejects.toThrow('--blocked-urls');
-  expect(rules.refusalOfAddress('evil.test', '169.254.169.254')).toContain('evil.test (169.254.169.254)');
-  const flags = networkFlags(rules).join(' ');
-  expect(flags).toContain('--host-resolver-rules=MAP 169.254.* ~NOTFOUND');
-  expect(flags).toContain('--proxy-pac-url=data:');
-  expect(networkFlags(new UrlRules([], { blocksMetadata: false }))).toEqual([]);
 });

@@ -14,7 +14,7 @@ afterEach(async () => {
   await served.close();
 });
 
-test.each(['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'])(
+test.each(['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'])(
   'a client that asks for %s gets it',
   async (version) => {
     expect(await stream.initialize(version)).toMatchObject({
@@ -54,7 +54,7 @@ test('an unknown tool, and parameters of the wrong shape, are -32602 and say wha
   };
   expect(await errorOf(1, { name: 'nothing' })).toEqual([-32602, 'Unknown tool: nothing']);
   expect(await errorOf(2, {})).toEqual([-32602, '"name" is the name of a tool.']);
-  expect(await errorOf(3, { name: 'echo', arguments: [] })).toEqual([-32602, '"arguments" is an object.']);
+  expect(await errorOf(3, { name: 'echo', arguments: [1] })).toEqual([-32602, '"arguments" is an object.']);
   const level = await stream.call(4, 'logging/setLevel', { level: 'loud' });
   expect(level).toMatchObject({ error: { code: -32602, message: expect.stringContaining('emergency') } });
   const cursor = await stream.call(5, 'tools/list', { cursor: 'x' });
@@ -68,7 +68,7 @@ test('[C-TOOL-ERROR] wrong arguments are a result that names each of them and th
     expect(answer).toMatchObject({ result: { isError: true } });
     return JSON.stringify(answer);
   };
-  const wrong = await textOf(1, { value: 7, colour: 'red' });
+  const wrong = await textOf(1, { value: {}, colour: 'red' });
   expect(wrong).toContain('\\"value\\": ');
   expect(wrong).toContain('unknown argument \\"colour\\"');
   expect(wrong).toContain('Its arguments: value.');
@@ -168,8 +168,10 @@ test('a session without structured answers gets everything once, as text; null c
     id: 2,
     result: { content: [{ type: 'text', text: 'a\ufffd\\u202eb' }] },
   });
+  await client.post({ jsonrpc: '2.0', id: 3, method: 'tools/call', params: { name: 'echo', arguments: [] } });
+  expect(await client.answer(3)).toMatchObject({ result: { content: [{ text: expect.stringContaining('missing') }] } });
   const { text } = await send(`${served.url}/metrics`);
-  expect(text).toContain('greenroom_tolerated_requests_total{client="unknown",kind="null"} 1');
+  expect(text).toContain('greenroom_tolerated_requests_total{client="unknown",kind="null"} 2');
   expect(text).toContain('greenroom_tolerated_requests_total{client="unknown",kind="extra_key"} 1');
   await client.disconnect();
 });

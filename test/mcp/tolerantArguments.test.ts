@@ -24,6 +24,21 @@ const tool = defineTextTool({
   handler: () => 'done',
 });
 
+test('what is wrong is named up to a bound, however much of it there is', () => {
+  const many = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`${'k'.repeat(200)}${index}`, index]));
+  const message = JSON.stringify(read(many));
+  expect(message).toContain('and 49980 more');
+  expect(message.length).toBeLessThan(5_000);
+  const deep = JSON.stringify(read({ elements: Array.from({ length: 5_000 }, () => ({ uid: 1 })) }));
+  expect(deep).toMatch(/and \d+ more\. Its arguments:/);
+  expect(deep.length).toBeLessThan(5_000);
+});
+
+test('so many wrong values are not looked at one by one, which would take minutes', () => {
+  const elements = Array.from({ length: 20_000 }, () => ({ uid: null, value: null }));
+  expect(read({ elements })).toContain('Its arguments:');
+});
+
 const read = (args: unknown, of: Tool = tool) => {
   const reading = readArguments(of, args, true);
   return 'error' in reading ? describeArguments(of, reading.error, reading.args) : reading.args;
@@ -50,6 +65,10 @@ test.each<[string, object, object]>([
     {},
   ],
   ['one of two types that a text can be', { count: '3' }, { count: 3 }],
+  ['a number for a text', { uid: 7 }, { uid: '7' }],
+  ['1 for a truth value', { fullPage: 1 }, { fullPage: true }],
+  ['all below one key', { toolCallId: 'x', input: { pageId: '2' } }, { pageId: 2 }],
+  ['all as text below one key', { kwargs: '{"uid":"e1"}' }, { uid: 'e1' }],
 ])('%s is read as what it means', (_what, args, expected) => {
   expect(read(args)).toEqual({ format: 'png', ...expected });
 });
@@ -61,6 +80,8 @@ test.each<[string, object, string]>([
   ['a text that is no number', { pageId: 'two' }, '"pageId": '],
   ['a number too large to be exact', { pageId: '12345678901234567890' }, '"pageId": '],
   ['an unknown item', { types: ['errors'] }, '"types.0": '],
+  ['1 for what may be a text or a truth value', { value: 1 }, '"value": '],
+  ['a key of a framework beside others', { args: { pageId: 1 }, uid: 'e1' }, 'unknown argument "args"'],
   ['half a list', { types: '["error"' }, '"types": '],
 ])('%s is named', (_what, args, expected) => {
   expect(read(args)).toContain(expected);
@@ -100,6 +121,8 @@ test.each<[string, object, object]>([
   ['list_console_messages', { types: '["error"]' }, { types: ['error'] }],
   ['fill_form', { elements: '[{"uid":"e1","value":"x"}]' }, { elements: [{ uid: 'e1', value: 'x' }] }],
   ['evaluate_script', { function: '() => 1', args: '[1]' }, { args: [1] }],
+  ['fill', { uid: 'e1', value: true }, { value: 'true' }],
+  ['fill_form', { elements: [{ uid: 'e1', value: 42 }] }, { elements: [{ uid: 'e1', value: '42' }] }],
   ['emulate', { viewport: '{"width":400,"height":300}' }, { viewport: { width: 400, height: 300 } }],
   ['navigate_page', { type: 'url', url: 'about:blank' }, { url: 'about:blank' }],
   ['navigate_page', { type: 'reload' }, { reload: true }],

@@ -40,15 +40,26 @@ export type Setup = SessionContext['setup'];
 /** One thing that can happen to a session in the world, as the chart's event. */
 export type Move = AnyEventObject;
 
-export const inputOf = (lease: Lease, queueLimit: number, setup?: Setup) => ({
+/** How the client of a session reaches it: over a connection that it opens with, or by its handle alone. */
+export type Reached = 'over a connection' | 'by its handle';
+
+export const inputOf = (lease: Lease, queueLimit: number, setup?: Setup, reached: Reached = 'over a connection') => ({
   id: 'session',
   issuer: 'local',
   user: 'anna',
   lease,
-  resumable: false,
+  resumable: reached === 'by its handle',
   queueLimit,
+  ...(reached === 'by its handle' && { handshake: 'none' as const }),
   ...(setup && { setup }),
 });
+
+/** How far the clock has to go for a move that is a delay of the chart. */
+export function delayOf(type: string): number {
+  const delay = Object.entries(delays).find(([name]) => type.startsWith(`xstate.after.${name}.`));
+  if (!delay) throw new Error(`No way to make ${type} happen.`);
+  return delay[1];
+}
 
 /** What a test can see of a snapshot: the chart's and the server's must be the same after each step. */
 export function comparable({ value, context }: ChartSnapshot) {
@@ -100,14 +111,25 @@ const served: typeof chart = Object.assign(Object.create(chart) as typeof chart,
   transition: (before: ChartSnapshot, move: Move) => take(before, move).after,
 });
 
-/** Everything that the world can do to a session in this state, over SSE. */
+const clientLeaves = { because: 'client-closed' } as const;
+
+/** What the client of a session can do: over SSE, or with a handle, behind which there is no connection to lose. */
+function clientMovesIn({ context: { handshake, inFlight } }: ChartSnapshot): Move[] {
+  const hasHandle = handshake === 'none';
+  const requests = hasHandle ? ['request'] : ['request', 'initialize'];
+  const kinds = [...(hasHandle ? [] : ['notification', 'response']), ...(inFlight < 2 ? requests : [])];
+  return [
+    ...kinds.map((kind) => ({ type: 'message.received', kind })),
+    { type: hasHandle ? 'session.close' : 'transport.detached', ...clientLeaves },
+  ];
+}
+
+/** Everything that the world can do to a session in this state. */
 export function movesIn(snapshot: ChartSnapshot): Move[] {
   if (snapshot.status !== 'active') return [];
   const { browser, inFlight } = snapshot.context;
-  const kinds = ['notification', 'response', ...(inFlight < 2 ? ['request', 'initialize'] : [])];
   return [
-    ...kinds.map((kind) => ({ type: 'message.received', kind })),
-    { type: 'transport.detached', because: 'client-closed' },
+    ...clientMovesIn(snapshot),
     { type: 'session.close', because: 'operator-closed' },
     { type: 'session.drain' },
     ...(inFlight > 0 && !snapshot.hasTag('early') ? [{ type: 'request.settled', request: requestSettled }] : []),
@@ -149,15 +171,19 @@ export const withoutSetup: readonly Scenario[] = [
   { name: 'browser.leased', lease: 'eager', queueLimit: 0, setup: 'none', moves: [{ type: 'browser.leased' }] },
 ];
 
+/** By its handle a session is driven through each state once, not through each number of calls in it. */
+const toldOfHandle = ({ value }: ChartSnapshot): unknown => value;
+
 /** Every move from every state, each behind a shortest path to it; a scenario that begins another is left out. */
-export function scenariosOf(lease: Lease, queueLimit = 0): Scenario[] {
-  const [initial] = initialTransition(chart, inputOf(lease, queueLimit));
+export function scenariosOf(lease: Lease, queueLimit = 0, reached?: Reached): Scenario[] {
+  const [initial] = initialTransition(chart, inputOf(lease, queueLimit, undefined, reached));
   const [attached] = transition(chart, initial, { type: 'transport.attached' });
+  const told = reached === 'by its handle' ? toldOfHandle : comparable;
   const options = {
     fromState: attached,
     // The type lacks XState's own events, for what was invoked and for delays.
     events: (snapshot: ChartSnapshot) => movesIn(snapshot) as never,
-    serializeState: (snapshot: ChartSnapshot) => JSON.stringify(comparable(snapshot)),
+    serializeState: (snapshot: ChartSnapshot) => JSON.stringify(told(snapshot)),
   };
   // A traversal runs nothing: it asks the chart for the next state of each move.
   const states = Object.keys(getAdjacencyMap(served, options));
@@ -174,8 +200,14 @@ export function scenariosOf(lease: Lease, queueLimit = 0): Scenario[] {
   return named.filter(({ name }) => !named.some((other) => other.name.startsWith(`${name}, `)));
 }
 
-export const nameOf = ({ type, kind }: Move): string =>
-  [type.replace(/^xstate\.|\bactor\.\d+\./g, ''), kind].filter(Boolean).join(' ');
+export const nameOf = ({ type, kind, because }: Move): string =>
+  [
+    type.replace(/^xstate\.|\bactor\.\d+\./g, ''),
+    kind,
+    type === 'session.close' && because === 'client-closed' ? because : '',
+  ]
+    .filter(Boolean)
+    .join(' ');
 
 export const edgeName = ({ source, eventType, target, guard }: AnyTransitionDefinition): string => {
   const event = eventType === '' ? 'always' : String(eventType).replace(/^xstate\.(\w+)\..*$/, '$1');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { resumeOverHttp, useWarmSession, ChartCoverage } from './otherTransports.js';
 import { initialTransition, transition, type StateValue } from 'xstate';
 import { chart, edgeName, inputOf, inventoryOf, scenariosOf, withoutSetup, type Scenario } from './plan.js';
+import { HandleWorld } from './handleWorld.js';
 import { World } from './world.js';
 
 const takenEdges = new Set<string>();
@@ -57,6 +58,22 @@ test.each(scenariosOf('eager'))('[S1][S2][S3][S5][S7][S8][S9] eager: $name', run
 test.each(scenariosOf('eager', 1))('[S1][S2][S3][S5][S7][S8][S9][S10] eager, one early message is held: $name', run);
 
 test.each(scenariosOf('lazy'))('[S1][S2][S3][S5][S7][S8][S9] lazy: $name', run);
+
+async function runByHandle({ moves, ...setting }: Scenario, hasEarlier: boolean): Promise<void> {
+  const world = await HandleWorld.start(setting, hasEarlier);
+  for (const move of moves) await world.perform(move);
+  await world.finish();
+  for (const edge of world.edges) takenEdges.add(edgeName(edge));
+}
+
+const callsIn = ({ moves }: Scenario): number => moves.filter(({ kind }) => kind === 'request').length;
+
+const shared = scenariosOf('lazy', 0, 'by its handle').filter((scenario) => callsIn(scenario) > 0);
+const byHandle = [...scenariosOf('eager', 0, 'by its handle'), ...shared];
+
+test.each(byHandle)('[S1][S2][S3][S5][S6][S7][S8][S9] a browser by its handle, $lease: $name', (scenario) =>
+  runByHandle(scenario, shared.includes(scenario) || callsIn(scenario) > 1),
+);
 
 test.each(withoutSetup)('[S1][S2][S9] $lease, nothing to set up: $name', run);
 

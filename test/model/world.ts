@@ -11,6 +11,7 @@ import { TestGates } from './gates.js';
 import {
   browserFailure,
   chart,
+  delayOf,
   delays,
   inputOf,
   take,
@@ -166,7 +167,7 @@ export class World {
     const { type } = move;
     const isLost = this.#session.facts().browserState === 'lost';
     if (type === 'message.received') return this.#message(String(move['kind']));
-    if (type.startsWith('xstate.after.')) this.#gates.clock.advance(this.#delayOf(type));
+    if (type.startsWith('xstate.after.')) this.#gates.clock.advance(delayOf(type));
     else if (type === 'request.settled') this.#gates.tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
     else if (type === 'transport.detached') await this.#stream.disconnect();
     else if (type === 'session.close') await send(`${url}/api/sessions/${id}`, { method: 'DELETE' });
@@ -189,12 +190,6 @@ export class World {
     const { pool } = this.#served;
     if (pool.waiting.length === 0) pool.failBrowser(this.#session.id, browserFailure);
     else pool.failLeases('browser_unreachable', browserFailure.message);
-  }
-
-  #delayOf(type: string): number {
-    const delay = Object.entries(delays).find(([name]) => type.startsWith(`xstate.after.${name}.`));
-    if (!delay) throw new Error(`No way to make ${type} happen.`);
-    return delay[1];
   }
 
   #message(kind: string): Promise<Reply | undefined> {

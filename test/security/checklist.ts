@@ -107,6 +107,40 @@ export const checklist: readonly Threat[] = [
     ],
   },
   {
+    threat:
+      "A tenant's own extension or page that reaches Chrome's own pages, the disk, or chooses how Chrome connects",
+    heldBy: [
+      ['hostile/addresses', 'no tool opens'],
+      ['hostile/addresses', 'no page gets there by'],
+      ['hostile/addresses', 'no code of the tenant runs there'],
+      ['hostile/addresses', 'would choose how Chrome connects'],
+      ['hostile/addresses', 'from what pages downloaded'],
+      ['hostile/extensionFiles', 'reads no file'],
+    ],
+  },
+  {
+    threat: 'Addresses of the network that a session may not reach, however they are written, asked for or resolved',
+    heldBy: [
+      ['hostile/urls', 'says which flag is in the way'],
+      ['hostile/urls', 'in any argument for an address or a path'],
+      ['hostile/urlRules', 'only contains what the pattern'],
+      ['hostile/urlRules', 'is not reached'],
+      ['hostile/urlRules', 'is refused: %s'],
+      ['hostile/urlRules', 'a name that resolves to a forbidden address'],
+    ],
+  },
+  {
+    threat: 'A user or a page that takes memory, processes, time or disk from others',
+    heldBy: [
+      ['hostile/kept', 'the recordings of fifty pages'],
+      ['hostile/kept', 'are one number, below one limit'],
+      ['hostile/unread', 'unread bytes are bounded'],
+      ['session/userQuotas', 'each quota is refused by its name'],
+      ['session/userQuotas', 'do not pass a quota together'],
+      ['session/userQuotas', 'ends its session at twice the quota'],
+    ],
+  },
+  {
     threat: 'Errors that tell of the inside',
     heldBy: [
       ['server/app', '"internal" without details'],

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import { send, sendBytes } from '../support/http.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 
@@ -10,7 +11,7 @@ afterAll(() => served.close());
 const reasonOf = (json: unknown): unknown =>
   (json as { error?: { data?: { reason?: unknown } } } | undefined)?.error?.data?.reason;
 
-const ask = async (headers: Record<string, string>) => {
+const ask = async (headers: OutgoingHttpHeaders) => {
   const { status, json } = await send(`${served.url}/health`, { headers });
   return [status, reasonOf(json)];
 };
@@ -86,6 +87,12 @@ test('an Origin that is allowed by its full name is let in, another of the same 
   expect(await from('chrome-extension://abcdefghijklmnopabcdefghijklmnop')).toBe(200);
   expect(await from('chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')).toBe(403);
   await own.close();
+});
+
+test('an Origin that a proxy repeated counts once, and what else it repeats does not open the door', async () => {
+  expect(await ask({ origin: 'http://localhost:3000, http://localhost:3000' })).toEqual([200, undefined]);
+  expect(await ask({ origin: 'http://localhost:3000, http://evil.example' })).toEqual([403, 'forbidden_origin']);
+  expect(await ask({ 'sec-fetch-site': ['cross-site', 'cross-site'] })).toEqual([403, 'forbidden_origin']);
 });
 
 test('the doors are in front of every route, also of those that do not exist', async () => {

@@ -1,4 +1,4 @@
-import { parseNodeListing } from '../../src/server/nodeListings.js';
+import { browsersIn, parseNodeListing } from '../../src/server/nodeListings.js';
 
 const session = {
   ...{ id: 'a', user: 'anna', transport: 'sse', state: 'active', client: null, protocolVersion: null },
@@ -8,6 +8,20 @@ const listing = { node: 'one', sessions: [session], warm: 0, rows: [] };
 
 test('a listing of another node is read', () => {
   expect(parseNodeListing(JSON.stringify(listing))?.sessions).toEqual([session]);
+});
+
+test('a user is told of the browsers that are theirs, and a listing of an older server tells of none', () => {
+  const browsers = [{ id: 'a', owner: 'local anna', pages: ['https://example.com/'] }];
+  const listings = [listing, { ...listing, browsers }].flatMap((each) => parseNodeListing(JSON.stringify(each)) ?? []);
+  const anna = { issuer: 'local', user: 'anna' };
+  const expected = [{ id: 'a', state: 'active', pages: ['https://example.com/'], toolCalls: 0, isOwn: false }];
+  expect(browsersIn(listings, anna)).toMatchObject(expected);
+  expect(browsersIn(listings, 'anyone')).toMatchObject(expected);
+  for (const other of [
+    { ...anna, user: 'bert' },
+    { ...anna, issuer: 'https://issuer.example' },
+  ])
+    expect(browsersIn(listings, other)).toEqual([]);
 });
 
 test.each([

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineTool } from '../../src/index.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { RawMcp } from '../support/rawMcp.js';
+import { RawSse } from '../support/rawSse.js';
 import { StatelessClient } from '../support/statelessClient.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 
@@ -84,6 +85,16 @@ test('[S1][S2] open_browser answers when the session is connected and not before
   expect(stateOf(id)).toBeUndefined();
 });
 
+test('a browser whose session awaits its own client is not ready yet', async () => {
+  const stream = await new RawSse(served.url).whenAnnounced();
+  expect(await client.text('whose', { browser_id: stream.sessionId })).toBe(
+    'ERROR This browser is not ready yet (its client has not initialized it). Call again in a moment.',
+  );
+  await stream.initialize();
+  expect(await client.text('whose', { browser_id: stream.sessionId })).toBe(stream.sessionId);
+  await stream.disconnect();
+});
+
 test('[S8] a browser that cannot be opened is a failure of the call with its cause, and leaves nothing behind', async () => {
   served.pool.holdLeases();
   const opening = client.text('open_browser');
@@ -91,6 +102,17 @@ test('[S8] a browser that cannot be opened is a failure of the call with its cau
   served.pool.failLeases('browser_unreachable', 'Nothing listens there.');
   expect(await opening).toBe('ERROR Nothing listens there.');
   served.pool.releaseLeases();
+  expect(served.orchestrator.registry.list()).toEqual([]);
+});
+
+test('what a browser shall emulate is checked before it is opened, and what cannot be emulated leaves none', async () => {
+  expect(await client.text('open_browser', { emulation: { colour: 'dark', viewport: { width: 0 } } })).toMatch(
+    /^ERROR .*emulation\.viewport\.width: .*"colour".* It takes networkConditions, .*, viewport, extraHttpHeaders\.$/,
+  );
+  // The browser of these tests has no pages.
+  expect(await client.text('open_browser', { emulation: { colorScheme: 'dark' } })).toMatch(
+    /^ERROR The emulation failed: /,
+  );
   expect(served.orchestrator.registry.list()).toEqual([]);
 });
 

@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import { parseMessageText } from '../../src/mcp/messageText.js';
 import { parseMessage, type JSONRPCMessage, type RequestId } from '../../src/mcp/protocol.js';
 import { send, type Reply } from './http.js';
 import { initialized, ping } from './messages.js';
@@ -125,7 +126,7 @@ export class RawMcp {
 
   #receive({ event, data }: SseEvent): void {
     if (event !== 'message') return;
-    this.messages.push(parseMessage(JSON.parse(data)));
+    this.messages.push(parseMessage(parseMessageText(data)));
     for (const watcher of [...this.#watchers]) watcher();
   }
 

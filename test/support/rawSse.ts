@@ -1,4 +1,5 @@
 import { request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { parseMessageText } from '../../src/mcp/messageText.js';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { postJson, postText, type Reply } from './http.js';
 
@@ -75,7 +76,9 @@ export class RawSse {
   }
 
   get messages(): JSONRPCMessage[] {
-    return this.events.filter(({ event }) => event === 'message').map(({ data }) => parseMessage(JSON.parse(data)));
+    return this.events
+      .filter(({ event }) => event === 'message')
+      .map(({ data }) => parseMessage(parseMessageText(data)));
   }
 
   /** Answers to the request `id`: exactly one is right. */

@@ -1,4 +1,5 @@
 import { PassThrough, type Readable, type Writable } from 'node:stream';
+import { parseMessageText } from '../../src/mcp/messageText.js';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 
 /** The client's end of a pair of streams that carry a message a line. It sees every byte. */
@@ -27,7 +28,7 @@ export class RawStdio {
 
   get values(): unknown[] {
     const lines = this.text.slice(0, this.text.lastIndexOf('\n') + 1).split('\n');
-    return lines.filter(Boolean).map((line) => JSON.parse(line) as unknown);
+    return lines.filter(Boolean).map((line) => parseMessageText(line));
   }
 
   write(bytes: string | Buffer): void {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { WebSocket, type ClientOptions } from 'ws';
+import { parseMessageText } from '../../src/mcp/messageText.js';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import type { Reply } from './http.js';
 import { initialize } from './messages.js';
@@ -75,7 +76,7 @@ export class RawWebSocket {
   }
 
   get messages(): JSONRPCMessage[] {
-    return this.frames.map((frame) => parseMessage(JSON.parse(frame)));
+    return this.frames.map((frame) => parseMessage(parseMessageText(frame)));
   }
 
   send(message: unknown): void {

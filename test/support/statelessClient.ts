@@ -52,10 +52,10 @@ export class StatelessClient {
 
   /** The text of a call's answer, with `ERROR ` before a failure. */
   async text(name: string, args: Record<string, unknown> = {}, sent: Sent = {}): Promise<string> {
-    const { response } = await this.call(name, args, sent);
-    if (response.error !== undefined) throw new Error(`${response.error.code} ${response.error.message}`);
-    const content = response.result?.['content'] as { text: string }[];
-    return `${response.result?.['isError'] === true ? 'ERROR ' : ''}${content.map(({ text }) => text).join('\n')}`;
+    const answer = await this.call(name, args, sent);
+    const { error } = answer.response;
+    if (error !== undefined) throw new Error(`${error.code} ${error.message}`);
+    return textOfCall(answer);
   }
 
   /** The handle of a new browser. */
@@ -99,6 +99,25 @@ export class StatelessClient {
       body: JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...params, _meta: changed ?? envelope() } }),
     };
   }
+}
+
+/** The text of a call's answer, with `ERROR ` before a failure. */
+export function textOfCall({
+  response: { result, error },
+}: {
+  readonly response: Partial<Answer['response']>;
+}): string {
+  if (error !== undefined) return `ERROR ${error.message}`;
+  const content = result?.['content'] as { text: string }[];
+  return `${result?.['isError'] === true ? 'ERROR ' : ''}${content.map(({ text }) => text).join('\n')}`;
+}
+
+/** Reads what a stream was answered with to its end. */
+export async function readAnswer(response: IncomingMessage): Promise<Answer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString('utf8');
+  return read({ status: response.statusCode ?? 0, headers: response.headers, text, json: undefined });
 }
 
 /** The messages of an event stream, one after the other. */

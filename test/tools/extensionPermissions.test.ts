@@ -46,7 +46,7 @@ it('tells what is granted, what may be asked for, and which calls of the code la
     ],
   });
   expect(text).toContain(
-    'chrome.bookmarks.getTree (w.js:2) is undefined now: it needs "bookmarks", which is not granted',
+    'chrome.bookmarks.getTree (w.js:2) cannot be used now: it needs "bookmarks", which is not granted',
   );
 });
 

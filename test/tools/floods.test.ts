@@ -55,4 +55,14 @@ describe('[S10] what a worker throws at a session', () => {
     expect(text).toContain(`${droppedAtSource} lines were dropped: the first`);
     await tools.run('get_extension_logs', { extensionId, keepAlive: false });
   });
+
+  test('an extension that closes tabs: the call that opens one says so', async () => {
+    const code = 'chrome.tabs.onCreated.addListener(({ id }) => chrome.tabs.remove(id));';
+    const extensionId = await tools.install('Closing', { background: { service_worker: 'w.js' } }, { 'w.js': code });
+    await expect(tools.browser.newPage()).rejects.toThrow(
+      'was closed or crashed as it opened. Does an extension do that to tabs?',
+    );
+    await tools.run('uninstall_extension', { extensionId });
+    await tools.browser.closePage((await tools.browser.newPage()).id);
+  });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { ImageContent } from '../../src/tools/content.js';
+import type { ImageContent } from '../../src/tools/client.js';
 import type { Answer } from '../../src/tools/defineTool.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { lookTools } from '../../src/tools/lookTools.js';
@@ -172,15 +172,40 @@ describe('take_screenshot', () => {
   });
 
   test('a picture larger than a client takes is scaled down, and the real size is told', async () => {
-    await evaluate('() => { document.body.style.cssText = "height: 20000px; background: linear-gradient(red, blue)" }');
+    await evaluate('() => { document.body.style.cssText = "width: 9000px; background: linear-gradient(red, blue)" }');
     const { content, structured, text } = await harness.run('take_screenshot', { fullPage: true });
     const [width, height] = sizeOfPng(pictureOf(content).data);
-    expect(height).toBeLessThanOrEqual(8_000);
-    expect(height).toBeGreaterThan(7_900);
+    expect(width).toBeLessThanOrEqual(8_000);
+    expect(width).toBeGreaterThan(7_900);
     expect(structured).toMatchObject({ width, height, scaled: true });
-    expect((structured['area'] as { height: number }).height).toBeGreaterThan(20_000);
+    expect((structured['area'] as { width: number }).width).toBeGreaterThan(8_900);
     expect(text).toContain(`${width} × ${height} pixels`);
     expect(text).toContain('Scaled down from');
+  });
+
+  test('a long page is shown in parts that can be read, and the answer says how to go on', async () => {
+    await evaluate('() => { document.body.style.cssText = "height: 9500px; background: linear-gradient(red, blue)" }');
+    const limits = { pictures: { bytes: 3_900_000, pixels: 1_000 } };
+    const first = await harness.run('take_screenshot', { fullPage: true, format: 'jpeg', quality: 20 }, limits);
+    const [wide, high] = [first.structured['width'], first.structured['height']] as [number, number];
+    expect(first.content).toHaveLength(5);
+    expect(Math.max(wide, high)).toBeLessThanOrEqual(1_000);
+    const { parts, next } = first.structured as { parts: { from: number; to: number }[]; next: number };
+    for (const [index, part] of parts.slice(1).entries()) expect(part.from).toBe((parts[index]?.to ?? 0) - 40);
+    expect(first.text.trimEnd().split('\n').length).toBeGreaterThanOrEqual(6);
+    expect(first.text).toContain(`${wide} × ${high} pixels, image/jpeg`);
+    expect(first.text).toContain(`pass from ${next} for the next pictures`);
+    const rest = await harness.run(
+      'take_screenshot',
+      { fullPage: true, from: next, format: 'jpeg', quality: 20 },
+      limits,
+    );
+    expect(rest.structured).toMatchObject({ parts: expect.arrayContaining([expect.objectContaining({ from: next })]) });
+    expect(rest.text).toMatch(/That is all of \d+ × 9\d{3}\.$/);
+    const end = await harness.text('take_screenshot', { fullPage: true, from: 9_000, format: 'jpeg' }, limits);
+    expect(end).toMatch(/It shows y 9000 to 9\d{3}, the end\./);
+    const tooFar = harness.run('take_screenshot', { fullPage: true, from: 20_000 }, limits);
+    await expect(tooFar).rejects.toThrow(/beyond the end/);
   });
 
   test('draws the uids of what is seen and can be clicked or filled, and the page does not change', async () => {

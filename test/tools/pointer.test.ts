@@ -145,11 +145,20 @@ describe('pointer', () => {
   });
 
   test('takes pixels of a screenshot that is scaled down and shows more than the window', async () => {
-    await show(canvas(3000));
+    await show(canvas(2000));
     const pictures = { bytes: 3_900_000, pixels: 1_000 };
     const { structured } = await harness.run('take_screenshot', { fullPage: true }, { pictures });
     expect(structured).toMatchObject({ scaled: true, height: 1000 });
     await harness.run('pointer', { action: 'click', x: 100, y: 900, inScreenshot: true });
+    expect((await happened()).at(-1)).toBe('click 200 1800');
+  });
+
+  test('takes the y that a screenshot in parts tells', async () => {
+    await show(canvas(3000));
+    const pictures = { bytes: 3_900_000, pixels: 1_000 };
+    const { content, text } = await harness.run('take_screenshot', { fullPage: true }, { pictures });
+    expect([content?.length, text]).toEqual([4, expect.stringContaining('pointer with inScreenshot takes a pixel')]);
+    await harness.run('pointer', { action: 'click', x: 300, y: 2700, inScreenshot: true });
     expect((await happened()).at(-1)).toBe('click 300 2700');
   });
 

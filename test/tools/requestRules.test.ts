@@ -57,7 +57,7 @@ it('lists the rules of files and of code, how often each acted, which are off, a
   const { structured, text } = await tools.run('list_request_rules', { extensionId });
   const rows = structured['rules'] as Record<string, unknown>[];
   const find = (ruleset: string, id: number) => rows.find((row) => row['ruleset'] === ruleset && row['id'] === id);
-  expect(find('on', 1)).toMatchObject({ at: 'on.json [0]', enabled: true, action: 'block', matches: 2 });
+  expect(find('on', 1)).toMatchObject({ at: 'on.json:1 [0]', enabled: true, action: 'block', matches: 2 });
   expect(find('on', 4)).toMatchObject({ action: 'set response header x-made: here', matches: 1 });
   expect(find('on', 5)).toMatchObject({ enabled: false });
   expect(find('off', 1)).toMatchObject({ enabled: false, matches: 0 });
@@ -65,12 +65,12 @@ it('lists the rules of files and of code, how often each acted, which are off, a
   expect(structured['problems']).toEqual([
     expect.stringMatching(/"Ruling": on\.json: Rule with id 2 couldn't be parsed/),
   ]);
-  expect(text).toContain('on #1 (on.json [0]): block {"urlFilter":"/blocked"');
+  expect(text).toContain('on #1 (on.json:1 [0]): block {"urlFilter":"/blocked"');
   expect((await tools.run('list_request_rules', { text: 'moved' })).structured).toMatchObject({ total: 1 });
 });
 
 it.each([
-  [{ url: 'https://a.example/blocked' }, 'As script, xmlhttprequest: rule 1 of ruleset on (on.json [0])'],
+  [{ url: 'https://a.example/blocked' }, 'As script, xmlhttprequest: rule 1 of ruleset on (on.json:1 [0])'],
   [{ url: 'https://a.example/moved', type: 'main_frame' }, /rule 3 .*: redirect to "https:\/\/elsewhere\.example\/"/],
   [{ url: 'https://a.example/blocked/not', type: 'script' }, /rule 9 of ruleset _session of .*: allow/],
   [{ url: 'https://a.example/sleeping' }, 'No rule acts on https://a.example/sleeping'],

@@ -35,7 +35,9 @@ it('tells which answers, storage, errors and variables a sleep changes, and leav
   const { structured, text } = await tools.run('check_worker_sleep', { extensionId, steps });
   const differences = structured['differences'] as object[];
   expect(differences).toContainEqual({ step: 2, what: 'answer', name: '', awake: '1', asleep: '0' });
-  expect(differences).toContainEqual({ step: 2, what: 'variable', name: 'count', awake: '1', asleep: '0' });
+  expect(differences).toContainEqual({
+    ...{ step: 2, what: 'variable', name: 'count', at: 'w.js:2', awake: '1', asleep: '0' },
+  });
   expect(differences).toContainEqual(expect.objectContaining({ step: 2, name: 'seen', awake: '[["count",true]]' }));
   expect(differences).toContainEqual(expect.objectContaining({ step: 3, what: 'error', awake: 'nothing' }));
   expect(differences).not.toContainEqual(expect.objectContaining({ what: 'answer', step: 1 }));

@@ -16,7 +16,9 @@ const refusedFor = (reason: string, limit: string) => ({
 const until = (stream: RawSse) => stream.when(({ endpoint, isClosed }) => endpoint !== undefined || isClosed);
 
 test('[C-ADMISSION][S5] of a burst of 500 connects against a cap of 100, 100 are let in and 400 told why not', async () => {
-  const served = await startTestServer({ options: { maxSessions: 100, maxSessionsPerUser: 100 } });
+  const served = await startTestServer({
+    options: { maxSessions: 100, maxSessionsPerUser: 100, initializeTimeout: '1h' },
+  });
   const streams = Array.from({ length: 500 }, () => new RawSse(served.url));
   await Promise.all(streams.map(until));
   const open = streams.filter(({ endpoint }) => endpoint !== undefined);

@@ -221,6 +221,7 @@ test.each([
   ['as it is', { region: 'west' }, { 'mcp-param-region': 'west' }],
   ['in base64', { region: 'wést' }, { 'mcp-param-region': `=?base64?${Buffer.from('wést').toString('base64')}?=` }],
   ['as another form of the number', { rows: 42 }, { 'mcp-param-rows': '42.0' }],
+  ['twice', { region: 'a, b' }, { 'mcp-param-region': 'a, b, a, b', 'mcp-name': 'region, region' }],
   ['though the argument is left out', {}, { 'mcp-param-region': 'ignored' }],
 ])('the header of an argument may have its value %s', async (_how, args, headers) => {
   expect(await client.text('region', args, { headers })).toBe('served');

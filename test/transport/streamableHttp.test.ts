@@ -47,6 +47,9 @@ test('[S3] a request without a session id, of an unknown one, and of somebody el
     expectRefusal(await client.post(ping('mine'), bare), 'missing_session', 'mine');
     expectRefusal(await client.get(bare), 'missing_session');
     expectRefusal(await client.delete(bare), 'missing_session');
+    // A client that looks for a newer revision falls back on this code.
+    const probe = { jsonrpc: '2.0', id: 'probe', method: 'server/discover', params: {} };
+    expectRefusal(await client.post(probe, { ...bare, 'mcp-protocol-version': '' }), 'unknown_method', 'probe');
     const invented = { 'mcp-session-id': 'A'.repeat(22) };
     const unknown = await client.post(ping('mine'), invented);
     expectRefusal(unknown, 'unknown', 'mine');

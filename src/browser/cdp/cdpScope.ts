@@ -7,6 +7,18 @@ const scopeRoots = new WeakSet<CDPSession>();
 /** Whether a session is that of a scope, which attaches to targets that other sessions follow already. */
 export const isScopeRoot = (session: CDPSession): boolean => scopeRoots.has(session);
 
+/** The pages that the server opened for itself, by browser. */
+const ownPages = new WeakMap<Browser, Set<string>>();
+
+/** Whether the server opened a page for itself: a session has no part in it. */
+export const isOwnPage = (browser: Browser, targetId: string): boolean => ownPages.get(browser)?.has(targetId) === true;
+
+/** To be called before the page shows anything. */
+export function markOwnPage(browser: Browser, targetId: string): void {
+  const known = ownPages.get(browser) ?? new Set();
+  ownPages.set(browser, known.add(targetId));
+}
+
 /**
  * A CDP session on the browser for one call. What is attached or opened through it ends with it, so that a call that
  * fails or is cancelled leaves nothing behind (S5). Opened and closed by `withCdpScope`.
@@ -65,6 +77,7 @@ export class CdpScope {
     const page = this.#createPage(url);
     this.#pages.push(page);
     const { targetId } = await this.untilAborted(page);
+    markOwnPage(this.owner, targetId);
     const session = await this.attach(targetId);
     if (url !== blank) await this.untilAborted(untilOpened(session));
     return session;
@@ -85,6 +98,7 @@ export class CdpScope {
       page.status === 'fulfilled' ? [page.value.targetId] : [],
     );
     await Promise.allSettled(pages.map((targetId) => this.#closePage(targetId)));
+    for (const targetId of pages) ownPages.get(this.owner)?.delete(targetId);
     // A child session can only be detached through its parent.
     const sessions = this.#sessions.map((session) =>
       this.#root.send('Target.detachFromTarget', { sessionId: session.id() }),

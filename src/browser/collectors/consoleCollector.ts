@@ -13,7 +13,7 @@ import {
   type ScriptKeyOf,
 } from './consoleMessage.js';
 import { noop } from '../../async.js';
-import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from './ringBuffer.js';
 import { describeIssue } from './issues.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
@@ -50,7 +50,7 @@ const violations = [
 export class ConsoleCollector {
   /** Resolves when recording has started. Never rejects. */
   readonly ready: Promise<void>;
-  readonly #ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
+  readonly #ring: RingBuffer<ConsoleMessage>;
   readonly #onCall: () => void;
   readonly #keyOf: ScriptKeyOf;
   readonly #followed: FollowedSessions;
@@ -66,7 +66,8 @@ export class ConsoleCollector {
   #navigation = { page: '', navigation: 0 };
 
   /** `onCall` is called for each console call. */
-  constructor(cdp: CDPSession, onCall: () => void = noop, keyOf: ScriptKeyOf = noKey) {
+  constructor(cdp: CDPSession, onCall: () => void = noop, keyOf: ScriptKeyOf = noKey, kept?: KeptPart) {
+    this.#ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf, kept });
     this.#onCall = onCall;
     this.#keyOf = keyOf;
     this.#followed = followSessions(cdp, {

@@ -15,7 +15,7 @@ import {
   type NetworkRequest,
   type PostData,
 } from './requestRecord.js';
-import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from './ringBuffer.js';
 import {
   followSessions,
   unlessGone,
@@ -59,6 +59,7 @@ interface NetworkSources {
   /** Other sessions of the page, which have what arrived of open responses. */
   readonly plainSessions?: () => Iterable<CDPSession>;
   readonly keyOf?: ScriptKeyOf;
+  readonly kept?: KeptPart;
 }
 
 /**
@@ -74,29 +75,40 @@ export class NetworkCollector {
   readonly #cdp: CDPSession;
   readonly #plainSessions: () => Iterable<CDPSession>;
   readonly #keyOf: ScriptKeyOf;
-  readonly #ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
+  readonly #ring: RingBuffer<NetworkRequest>;
   readonly #chains = new LRUCache<string, RedirectChain>({ max: maxEntries });
   /** Cache, so that reading a body in parts fetches it once. */
   readonly #bodies = new LRUCache<number, ResponseBody>({
     maxSize: bodyBuffers.maxResourceBufferSize,
     sizeCalculation: ({ content }) => content.length + 1,
   });
+  readonly #kept: KeptPart | undefined;
   readonly #followed: FollowedSessions;
 
   constructor(
     cdp: CDPSession,
     credentials: Credentials,
-    { plainSessions = () => [], keyOf = noKey }: NetworkSources = {},
+    { plainSessions = () => [], keyOf = noKey, kept }: NetworkSources = {},
   ) {
+    this.#kept = kept;
+    this.#ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest, kept });
     this.#cdp = cdp;
     this.#plainSessions = plainSessions;
     this.#keyOf = keyOf;
-    this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId));
+    this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId), kept);
     this.mocks = new NetworkMocks(
       () => this.#followed.sessions().map(({ session }) => session),
       (cdpId, rule) => this.#markMocked(cdpId, rule),
       credentials,
     );
+    kept?.held.add(this.mocks);
+    const bodies = this.#bodies;
+    kept?.recordings.add({
+      get bytes() {
+        return bodies.calculatedSize;
+      },
+      shrink: () => void bodies.pop(),
+    });
     this.#followed = followSessions(cdp, {
       handlers: (source) => ({
         ...this.#lifecycleHandlers(source),
@@ -135,7 +147,10 @@ export class NetworkCollector {
     if (request.state === 'pending') return this.#arrivedBody(request, chain);
     const body = (await readBody(request, chain?.session ?? this.#cdp)) ?? chain?.arrived;
     if (body === undefined) throw new ToolError(missingBody(request));
-    if (body.isPartial !== true) this.#bodies.set(id, body);
+    if (body.isPartial !== true) {
+      this.#bodies.set(id, body);
+      this.#kept?.grew(body.content.length);
+    }
     return body;
   }
 

@@ -5,6 +5,112 @@ export interface RingBufferOptions<T> {
   readonly maxBytes: number;
   /** Bytes that a value counts for; asked again after each change. */
   sizeOf(value: T): number;
+  /** Bounds the ring together with all that its session keeps. */
+  readonly kept?: KeptPart | undefined;
+}
+
+/** Something that a session keeps. */
+interface Kept {
+  readonly bytes: number;
+}
+
+/** Something recorded, of which parts can be dropped. */
+interface Recording extends Kept {
+  /** Drops the oldest part. */
+  shrink(): void;
+}
+
+/** Parts of `--session-memory`: for what a client asks to keep, and for this with all recordings. */
+const heldShare = 1 / 2;
+const keptShare = 3 / 4;
+/** Recordings are compared with the bound when they have grown by this part of it. */
+const uncheckedShare = 1 / 64;
+
+/**
+ * The bytes that one session keeps of its pages and extensions: recordings, of which the largest loses its oldest part at
+ * the bound, and what its client asked to keep, which is refused there (S10). Outlives the browser.
+ */
+export class KeptBytes {
+  readonly #limit: number;
+  readonly #parts = new Set<KeptPart>();
+  #unchecked = 0;
+
+  /** `limit`: `--session-memory`. Default: none. */
+  constructor(limit = Number.POSITIVE_INFINITY) {
+    this.#limit = limit;
+  }
+
+  get bytes(): number {
+    return this.#sum((part) => [...part.recordings, ...part.held]);
+  }
+
+  /** A part of it, for what ends together. */
+  open(): KeptPart {
+    const part = new KeptPart(this, () => this.#parts.delete(part));
+    this.#parts.add(part);
+    return part;
+  }
+
+  /** A recording has grown. */
+  grew(bytes: number): void {
+    this.#unchecked += bytes;
+    if (this.#unchecked > this.#limit * uncheckedShare) this.trim();
+  }
+
+  /** Throws a ToolError if a client asks to keep more bytes than fit. */
+  checkRoom(bytes: number): void {
+    const sum = this.#sum(({ held }) => held) + bytes;
+    const room = this.#limit * heldShare;
+    if (sum <= room) return;
+    throw new ToolError(
+      `Mock rules, init scripts, breakpoints, headers and credentials of this session would take ${sum} bytes; the ` +
+        `maximum is ${room}, half of --session-memory. Remove some of them first.`,
+    );
+  }
+
+  trim(): void {
+    this.#unchecked = 0;
+    let excess = this.bytes - this.#limit * keptShare;
+    while (excess > 0) {
+      const recordings = [...this.#parts].flatMap((part) => [...part.recordings]);
+      const largest = recordings.reduce((a, b) => (b.bytes > a.bytes ? b : a), nothing);
+      const { bytes } = largest;
+      largest.shrink();
+      if (largest.bytes === bytes) return;
+      excess -= bytes - largest.bytes;
+    }
+  }
+
+  #sum(itemsOf: (part: KeptPart) => Iterable<Kept>): number {
+    let sum = 0;
+    for (const part of this.#parts) for (const { bytes } of itemsOf(part)) sum += bytes;
+    return sum;
+  }
+}
+
+const nothing: Recording = { bytes: 0, shrink: () => undefined };
+
+/** What is kept of one page, or of the extensions. Its owner closes it: from then on it does not count. */
+export class KeptPart {
+  readonly recordings = new Set<Recording>();
+  /** What a client asked to keep. */
+  readonly held = new Set<Kept>();
+  readonly #whole: KeptBytes;
+  readonly close: () => void;
+
+  constructor(whole: KeptBytes, close: () => void) {
+    this.#whole = whole;
+    this.close = close;
+  }
+
+  grew(bytes: number): void {
+    this.#whole.grew(bytes);
+  }
+
+  /** Throws a ToolError if a client asks to keep more bytes than fit. */
+  checkRoom(bytes: number): void {
+    this.#whole.checkRoom(bytes);
+  }
 }
 
 /** A value with its number, which is never given to another value of the same ring. */
@@ -36,7 +142,7 @@ const cursorPattern = /^(\d{1,15})-(\d{1,15})$/;
  * The newest values of a stream, bounded by count and bytes (S10): at the bound the oldest go, and a reader is told how
  * many. Values are numbered from 1 in the order of arrival. A value larger than `maxBytes` is not kept.
  */
-export class RingBuffer<T> {
+export class RingBuffer<T> implements Recording {
   readonly #options: RingBufferOptions<T>;
   /** The value `id` sits at `id % maxEntries`; ids without gaps make that unique among the kept ones. */
   readonly #slots: (Slot<T> | undefined)[] = [];
@@ -47,6 +153,12 @@ export class RingBuffer<T> {
 
   constructor(options: RingBufferOptions<T>) {
     this.#options = options;
+    options.kept?.recordings.add(this);
+  }
+
+  shrink(): void {
+    const target = this.#bytes - Math.max(1, this.#bytes / 8);
+    while (this.size > 0 && this.#bytes > target) this.#dropOldest();
   }
 
   get size(): number {
@@ -64,6 +176,7 @@ export class RingBuffer<T> {
     this.#slots[this.#indexOf(slot.id)] = slot;
     this.#bytes += slot.bytes;
     this.#dropExcess();
+    this.#options.kept?.grew(slot.bytes);
     return slot.id;
   }
 
@@ -93,6 +206,7 @@ export class RingBuffer<T> {
     slot.bytes = this.#options.sizeOf(slot.value);
     this.#bytes += slot.bytes;
     this.#dropExcess();
+    this.#options.kept?.grew(slot.bytes);
     return true;
   }
 

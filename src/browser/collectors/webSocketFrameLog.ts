@@ -1,6 +1,6 @@
 import type { Protocol } from 'puppeteer-core';
 import { truncateText } from './remoteObject.js';
-import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from './ringBuffer.js';
 import type { CdpHandlers } from '../cdp/cdpSessions.js';
 
 export type FrameKind = 'open' | 'text' | 'binary' | 'ping' | 'pong' | 'continuation' | 'close' | 'error' | 'event';
@@ -45,14 +45,16 @@ interface FrameContent {
  * the newest 2,000 within 2 MiB. Owned by the network collector, which adds its handlers.
  */
 export class WebSocketFrameLog {
-  readonly #ring = new RingBuffer<WebSocketFrame>({
-    maxEntries: 2_000,
-    maxBytes: 2 * 1024 ** 2,
-    sizeOf: ({ url, payload }) => 200 + 2 * (url.length + payload.length),
-  });
+  readonly #ring: RingBuffer<WebSocketFrame>;
   readonly #lookup: ConnectionLookup;
 
-  constructor(connections: ConnectionLookup) {
+  constructor(connections: ConnectionLookup, kept?: KeptPart) {
+    this.#ring = new RingBuffer<WebSocketFrame>({
+      maxEntries: 2_000,
+      maxBytes: 2 * 1024 ** 2,
+      sizeOf: ({ url, payload }) => 200 + 2 * (url.length + payload.length),
+      kept,
+    });
     this.#lookup = connections;
   }
 

@@ -1,3 +1,4 @@
+import type { KeptPart } from '../collectors/ringBuffer.js';
 import { ToolError } from '../../errors/errors.js';
 
 /** What stops the code, or makes a logpoint log. Lines and columns count from 1. */
@@ -45,6 +46,16 @@ const maxBreakpoints = 100;
 export class BreakpointList {
   #lastId = 0;
   readonly #breakpoints = new Map<number, Breakpoint>();
+  readonly #kept: KeptPart | undefined;
+
+  constructor(kept?: KeptPart) {
+    this.#kept = kept;
+    kept?.held.add(this);
+  }
+
+  get bytes(): number {
+    return this.list().reduce((sum, breakpoint) => sum + bytesOf(breakpoint), 0);
+  }
 
   /** Oldest first. */
   list(): readonly Breakpoint[] {
@@ -60,6 +71,7 @@ export class BreakpointList {
     if (this.#breakpoints.size >= maxBreakpoints) {
       throw new ToolError(`A session may have ${maxBreakpoints} breakpoints. remove_breakpoint makes room.`);
     }
+    this.#kept?.checkRoom(bytesOf(options));
     const breakpoint = { ...options, id: (this.#lastId += 1), pauses: 0 };
     this.#breakpoints.set(breakpoint.id, breakpoint);
     return breakpoint;
@@ -77,6 +89,8 @@ export class BreakpointList {
     return breakpoint;
   }
 }
+
+const bytesOf = (breakpoint: BreakpointOptions): number => 2 * JSON.stringify(breakpoint).length;
 
 function isSame(one: Trigger, other: Trigger): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
@@ -98,12 +112,16 @@ export function describeTrigger(trigger: Trigger): string {
   }
 }
 
+/** Whether a script is Chrome's own, in whose pages no code of a client may run. */
+export const isBrowserScript = (url: string): boolean => /^(?:chrome|chrome-untrusted|devtools):/.test(url);
+
 /** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path. */
 export function addressPattern(file: string): string {
   const hasScheme = /^[a-z][\w+.-]*:/i.test(file);
   const escaped = (hasScheme ? file : file.replace(/^(?:\.?\/)+/, '')).replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const rest = /[?#]/.test(file) ? '' : '(?:[?#].*)?';
-  return hasScheme ? `^${escaped}${rest}$` : `^(?:.*/)?${escaped}${rest}$`;
+  const notOfChrome = '(?!chrome:|chrome-untrusted:|devtools:)';
+  return hasScheme ? `^${notOfChrome}${escaped}${rest}$` : `^${notOfChrome}(?:.*/)?${escaped}${rest}$`;
 }
 
 /** Why there is no such pause, and how to come to one. */

@@ -2,7 +2,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
-import { addressPattern, type Breakpoint } from './breakpoints.js';
+import { addressPattern, isBrowserScript, type Breakpoint } from './breakpoints.js';
 import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
 import { causesOf, domTypes, isCausedBy, watchNode, type CodePlace, type PauseCause } from './pause.js';
 import type { StopPlace } from './sourcePlaces.js';
@@ -374,6 +374,7 @@ export class DebuggedTarget {
         if (!causes.some((cause) => isCausedBy(cause, breakpoint))) return false;
         const expression = pausedExpression(breakpoint);
         const [top] = callFrames;
+        if (callFrames.some(({ location }) => isBrowserScript(this.placeOf(location).url))) return false;
         if (expression === undefined || top === undefined) return true;
         const answer = await unlessGone(this.evaluate(top.callFrameId, expression, 2_000));
         return answer?.result.value !== undefined

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ReportingContext } from './messageLog.js';
 import type { ActivityReport } from '../injected/contract.js';
 
@@ -34,9 +34,13 @@ const maxPendingCalls = 500;
  * Records the `chrome.*` calls of traced extensions: the newest 2,000 within 2 MiB. They stay readable after the trace.
  */
 export class CallLog {
-  readonly #ring = new RingBuffer<ApiCall>({ ...limits, sizeOf });
+  readonly #ring: RingBuffer<ApiCall>;
   readonly #pending = new Map<string, number>();
   readonly #traces = new Map<string, CallTrace>();
+
+  constructor(kept?: KeptPart) {
+    this.#ring = new RingBuffer<ApiCall>({ ...limits, sizeOf, kept });
+  }
 
   trace(extensionId: string): CallTrace | undefined {
     return this.#traces.get(extensionId);

@@ -7,6 +7,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { crc32 } from 'node:zlib';
 import type { Entry } from 'yauzl';
 import type { UrlRules } from '../policy/urlRules.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
@@ -78,9 +79,36 @@ async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise
     requirePlainFile(entry);
     if (entry.fileName.endsWith('/')) continue;
     const path = join(folder, entry.fileName);
-    await mkdir(dirname(path), { recursive: true });
-    await pipeline(await file.openReadStreamPromise(entry), createWriteStream(path, { flags: 'wx' }), { signal });
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      const contents = await file.openReadStreamPromise(entry);
+      await pipeline(contents, checkSum(entry), createWriteStream(path, { flags: 'wx' }), { signal });
+    } catch (error) {
+      throw writeProblem(error, entry);
+    }
   }
+}
+
+/** Passes the contents of a file on, and fails if they are not what the archive says. */
+function checkSum({ fileName, crc32: expected }: Entry) {
+  return async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let sum = 0;
+    for await (const chunk of chunks) {
+      sum = crc32(chunk, sum);
+      yield chunk;
+    }
+    if (sum === expected) return;
+    throw new ToolError(`The archive is damaged: ${JSON.stringify(fileName)} has another checksum. Pack it again.`);
+  };
+}
+
+/** An error of the file system, without the server's path. */
+function writeProblem(error: unknown, { fileName }: Entry): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const quoted = JSON.stringify(fileName);
+  if (['EEXIST', 'ENOTDIR', 'EISDIR'].includes(code))
+    return new ToolError(`The archive has ${quoted} twice, or as a file and as a folder.`, { cause: error });
+  return code.startsWith('E') ? new ToolError(`${quoted} cannot be unpacked: ${code}.`, { cause: error }) : error;
 }
 
 function requirePlainFile(entry: Entry): void {

@@ -50,14 +50,14 @@ export async function fireExtensionEvent(
 ): Promise<FiredEvent> {
   const { name, subject } = event;
   if (name === 'alarms.onAlarm' && event.args === undefined) {
-    if (subject === undefined) throw new ToolError('Pass the name of the alarm as subject.');
     const document = await ExtensionDocument.open(scope, extension);
-    const { state } = await document.call(fireAlarm, [subject, alarmTimeoutMs], resultSchema);
-    if (state === 'fired') return { by: 'chrome', args: [{ name: subject }] };
+    const alarm = subject ?? (await onlyAlarm(document));
+    const { state } = await document.call(fireAlarm, [alarm, alarmTimeoutMs], resultSchema);
+    if (state === 'fired') return { by: 'chrome', args: [{ name: alarm }] };
     throw new ToolError(
       state === 'unheard'
-        ? `Chrome did not fire the alarm ${JSON.stringify(subject)} within ${alarmTimeoutMs / 1000} s.`
-        : `${extension.name} has no alarm ${JSON.stringify(subject)}. Call fire_extension_event without event for those it has.`,
+        ? `Chrome did not fire the alarm ${JSON.stringify(alarm)} within ${alarmTimeoutMs / 1000} s.`
+        : `${extension.name} has no alarm ${JSON.stringify(alarm)}. Call fire_extension_event without event for those it has.`,
     );
   }
   await wakeWorker(scope, extension);
@@ -96,6 +96,15 @@ const firableSchema = z.object({
   notifications: z.array(z.string()),
 }) satisfies z.ZodType<FirableEvents>;
 
+/** The name of the alarm where there is one alone; often it has none. */
+async function onlyAlarm(document: ExtensionDocument): Promise<string> {
+  const { alarms } = await document.call(readFirableEvents, [], firableSchema);
+  const [only, ...others] = alarms;
+  if (only !== undefined && others.length === 0) return only.name;
+  const names = alarms.map(({ name }) => JSON.stringify(name)).join(', ');
+  throw new ToolError(names === '' ? 'It has no alarm now.' : `Pass the name of the alarm as subject: ${names}.`);
+}
+
 /** What the events of an extension can be about now, without waking its worker. */
 export async function firableEvents(scope: CdpScope, extension: Extension): Promise<FirableEvents> {
   const document = await ExtensionDocument.open(scope, extension);
@@ -118,6 +127,7 @@ export class EffectObserver {
   readonly #cursor: string;
   readonly #counts: ReadonlyMap<string, number>;
   readonly #pages: ReadonlySet<SessionPage>;
+  readonly #stopWatching: (() => void) | undefined;
 
   private constructor(
     { scope, browser, extensionId }: { scope: CdpScope; browser: SessionBrowser; extensionId: string },
@@ -131,6 +141,9 @@ export class EffectObserver {
     this.#cursor = browser.activity.logs.read().cursor;
     this.#counts = new Map(errors.map((error) => [errorKey(error), error.count]));
     this.#pages = new Set(browser.pages());
+    // No notice tells of the windows that it tells of.
+    this.#stopWatching = browser.selected?.watchWindows(() => true);
+    scope.signal.addEventListener('abort', () => this.#stopWatching?.(), { once: true });
   }
 
   static async begin(scope: CdpScope, browser: SessionBrowser, extensionId: string): Promise<EffectObserver> {
@@ -145,6 +158,7 @@ export class EffectObserver {
     const info = await this.#page.info(this.#extensionId);
     const errors = runtimeErrors(info, activity.logs.errors(this.#extensionId));
     const { entries } = activity.logs.read(this.#cursor);
+    this.#stopWatching?.();
     return {
       errors: errors.filter((error) => error.count > (this.#counts.get(errorKey(error)) ?? 0)),
       logs: entries

@@ -32,7 +32,9 @@ export function flowOf(activity: ExtensionRecorder, extensionId: string, max: nu
 }
 
 function messageEvents(message: ExtensionMessage): FlowEvent[] {
-  const { at, api, from, to, payload, reply, error, replyMs = 0 } = message;
+  const { at, api, from, payload, reply, error, replyMs = 0 } = message;
+  // Who answered may be closed, or too busy, before it could report.
+  const to = message.to.length === 0 && reply !== undefined ? ['an unseen context'] : message.to;
   const sent: FlowEvent = {
     ...{ at, kind: 'message', from, to },
     label: `${api} ${payload}`,

@@ -7,7 +7,7 @@ import {
   type ConsoleMessageBody,
   type StackFrame,
 } from '../collectors/consoleMessage.js';
-import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
@@ -46,13 +46,17 @@ const maxStackLines = 100;
  * MiB.
  */
 export class ExtensionLog {
-  readonly #ring = new RingBuffer<ExtensionLogEntry>({ ...limits, sizeOf });
+  readonly #ring: RingBuffer<ExtensionLogEntry>;
   /** The time of the newest entry of each worker, by target. */
   readonly #newestTimes = new Map<string, number>();
   /** Entries of each extension in the current second, and its total of dropped ones. */
   readonly #rates = new Map<string, { second: number; lines: number; dropped: number }>();
   /** The newest entry at the time the errors of an extension were cleared. */
   readonly #clearedIds = new Map<string, number>();
+
+  constructor(kept?: KeptPart) {
+    this.#ring = new RingBuffer<ExtensionLogEntry>({ ...limits, sizeOf, kept });
+  }
 
   read(since?: string): RingBufferReading<ExtensionLogEntry> {
     return this.#ring.read(since);
@@ -246,7 +250,8 @@ function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
     }));
   // Of an error in an event's listener Chrome has the stack only as a part of the message.
   const text = withoutInstrument(problem.message);
-  const stack = noted.length > 0 ? noted : parseStackFrames(text);
+  // Code without a name was evaluated by a tool, as that which calls listeners.
+  const stack = (noted.length > 0 ? noted : parseStackFrames(text)).filter(({ url }) => url !== '<anonymous>');
   const [top] = stack;
   return {
     message: noted.length > 0 ? text : withoutStack(text),

@@ -9,6 +9,7 @@ import { instrumentExpression, instrumentWorker, removeBinding, takeWorkerReport
 import { originOf } from './installedExtensions.js';
 import { ExtensionLog } from './extensionLog.js';
 import { MessageLog } from './messageLog.js';
+import type { KeptPart } from '../collectors/ringBuffer.js';
 import { WorkerMonitor, type WorkerState, WorkerEndObserver } from './serviceWorkers.js';
 import { StorageChangeLog } from './storageChangeLog.js';
 
@@ -48,9 +49,9 @@ const captureMs = 2_000;
  * and detaches; the worker keeps its reports until they are taken. Owned by a placement, which closes it.
  */
 export class ExtensionRecorder {
-  readonly messages = new MessageLog();
-  readonly calls = new CallLog();
-  readonly logs = new ExtensionLog();
+  readonly messages: MessageLog;
+  readonly calls: CallLog;
+  readonly logs: ExtensionLog;
   readonly menus = new MenuEntries();
   readonly prompts = new PermissionPrompts();
   readonly storage: StorageChangeLog;
@@ -66,9 +67,15 @@ export class ExtensionRecorder {
   #root: Promise<CDPSession> | undefined;
   #closed = false;
 
-  constructor(browser: Browser) {
+  readonly #kept: KeptPart | undefined;
+
+  constructor(browser: Browser, kept?: KeptPart) {
     this.#browser = browser;
-    this.storage = new StorageChangeLog(browser);
+    this.#kept = kept;
+    this.messages = new MessageLog(kept);
+    this.calls = new CallLog(kept);
+    this.logs = new ExtensionLog(kept);
+    this.storage = new StorageChangeLog(browser, kept);
     this.#workerEnds = new WorkerEndObserver(browser);
   }
 
@@ -210,6 +217,7 @@ export class ExtensionRecorder {
   /** Detaches all CDP sessions. The records stay readable. Idempotent; never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#kept?.close();
     await Promise.all([this.storage.close(), this.#workerEnds.close()]);
     const root = await this.#root?.catch(() => undefined);
     for (const follower of this.#followers.values()) follower.stop();

@@ -6,7 +6,7 @@ import { timeLimit } from '../../clock.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { readManifest } from './manifest.js';
+import { readManifest, stringsIn } from './manifest.js';
 import {
   ExtensionsPage,
   listExtensions,
@@ -20,12 +20,29 @@ import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
 /** Limit on the wait for the first start of a worker. */
 const startTimeoutMs = 5_000;
 
-/** Browsers in which no extension may read files, each with a folder for placeholders. */
-const closed = new WeakMap<Browser, string>();
+/** What no extension of a browser may do. */
+export interface ExtensionLimits {
+  /** Placeholders are created there: no extension may read files. */
+  readonly folder: string;
+  /** APIs that change how Chrome reaches the network, which its flags and preferences bind to the URL rules. */
+  readonly refusedApis: readonly string[];
+}
 
-/** From now on no extension of this browser gets access to files. Placeholders are created in `folder`. */
-export function closeFiles(browser: Browser, folder: string): void {
-  closed.set(browser, folder);
+const limits = new WeakMap<Browser, ExtensionLimits>();
+
+/** From now on the extensions of this browser are limited. */
+export function limitExtensions(browser: Browser, limitsOfBrowser: ExtensionLimits): void {
+  limits.set(browser, limitsOfBrowser);
+}
+
+/** Undefined if an extension may use all of these APIs. */
+function refusalOf(apis: readonly string[], refusedApis: readonly string[]): ToolError | undefined {
+  const refused = apis.filter((api) => refusedApis.includes(api));
+  if (refused.length === 0) return undefined;
+  return new ToolError(
+    `The extension has the permission ${refused.join(', ')}, with which it could reach addresses that sessions of this ` +
+      'server may not reach (--auth, --allowed-urls, --blocked-urls). Remove it from the manifest.',
+  );
 }
 
 /**
@@ -35,11 +52,14 @@ export function closeFiles(browser: Browser, folder: string): void {
  * extension ever runs with the access.
  */
 export async function loadWithoutFiles(scope: CdpScope, path: string, page?: ExtensionsPage): Promise<Extension> {
-  const folder = closed.get(scope.owner);
-  // A theme has no scripts.
-  if (folder === undefined || (await readManifest({ path }))?.theme !== undefined) return loadExtension(scope, path);
-  const extensionsPage = page ?? (await ExtensionsPage.open(scope));
+  const limit = limits.get(scope.owner);
   const manifest = await readManifest({ path });
+  // A theme has no scripts.
+  if (limit === undefined || manifest?.theme !== undefined) return loadExtension(scope, path);
+  const { folder, refusedApis } = limit;
+  const refusal = refusalOf(stringsIn(manifest?.permissions), refusedApis);
+  if (refusal !== undefined) throw refusal;
+  const extensionsPage = page ?? (await ExtensionsPage.open(scope));
   const key = manifest?.key ?? Buffer.from(path).toString('base64');
   const known = (await listExtensions(scope)).some(({ id }) => id === idOf(key));
   if (known) return load(scope, extensionsPage, path);
@@ -63,10 +83,11 @@ export async function loadWithoutFiles(scope: CdpScope, path: string, page?: Ext
 /** Removes an extension that still has access because its manifest was replaced while it was loaded. */
 async function load(scope: CdpScope, page: ExtensionsPage, path: string): Promise<Extension> {
   const extension = await loadExtension(scope, path);
-  const { fileAccess } = await page.info(extension.id);
-  if (!fileAccess.isActive) return extension;
+  const [{ fileAccess }, apis] = await Promise.all([page.info(extension.id), page.apis(extension.id)]);
+  const refusal = refusalOf(apis, limits.get(scope.owner)?.refusedApis ?? []);
+  if (!fileAccess.isActive && refusal === undefined) return extension;
   await uninstallExtension(scope, extension);
-  throw new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
+  throw refusal ?? new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
 }
 
 async function installPlaceholder(

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { untilAborted } from '../../async.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { extensionsPages } from '../policy/launchPreferences.js';
-import { CdpScope } from '../cdp/cdpScope.js';
+import { CdpScope, markOwnPage } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import { readManifest } from './manifest.js';
 
@@ -143,6 +143,8 @@ const infoSchema = z.object({
   runtimeErrors: z.array(problemSchema),
 });
 
+const apisSchema = z.object({ permissions: z.array(z.string()) });
+
 /** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
 export type ExtensionInfo = z.infer<typeof infoSchema>;
 
@@ -203,6 +205,11 @@ export class ExtensionsPage {
   /** Switches an extension on or off, as its switch on chrome://extensions does (`chrome.management.setEnabled`). */
   async setEnabled(extensionId: string, enabled: boolean): Promise<void> {
     await this.#call('management.setEnabled', extensionId, enabled);
+  }
+
+  /** The APIs that an extension may use now, whatever its folder says. */
+  async apis(extensionId: string): Promise<readonly string[]> {
+    return apisSchema.parse(await this.#call('management.get', extensionId)).permissions;
   }
 
   /** Takes its access to files from an extension, which Chrome then loads again. */
@@ -270,6 +277,7 @@ async function openHidden(browser: Browser): Promise<KeptPage> {
   const scope = new CdpScope(browser, await openBrowserCdpSession(browser), new AbortController().signal);
   try {
     const { targetId } = await scope.browser.send('Target.createTarget', { url: 'about:blank', hidden: true });
+    markOwnPage(browser, targetId);
     const session = await scope.attach(targetId);
     await showExtensions(session);
     return { targetId, session };

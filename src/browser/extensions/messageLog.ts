@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ownDocumentUrl } from './installedExtensions.js';
-import { RingBuffer, type RingBufferEntry, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferEntry, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ActivityReport, DeliveryOutcome } from '../injected/contract.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */
@@ -51,10 +51,14 @@ const maxPendingMessages = 500;
  * within 2 MiB.
  */
 export class MessageLog {
-  readonly #ring = new RingBuffer<ExtensionMessage>({ ...limits, sizeOf });
+  readonly #ring: RingBuffer<ExtensionMessage>;
   /** Ring buffer ids of messages whose reply is pending. */
   readonly #pending = new Map<string, number>();
   readonly #clearedIds = new Map<string, number>();
+
+  constructor(kept?: KeptPart) {
+    this.#ring = new RingBuffer<ExtensionMessage>({ ...limits, sizeOf, kept });
+  }
 
   read(since?: string): RingBufferReading<ExtensionMessage> {
     return this.#ring.read(since);
@@ -225,8 +229,10 @@ const kindOf = (context: string): string | undefined => (context.startsWith('/')
 function senderOf(json: string | undefined, extensionId: string): string {
   const { url, tab, documentId } = parseSender(json);
   if (url === ownDocumentUrl(extensionId)) return ownSender;
-  if (url === undefined || (tab === undefined && documentId === undefined)) return 'service_worker';
+  if (url === undefined || !URL.canParse(url)) return 'service_worker';
   const { protocol, host, pathname } = new URL(url);
+  // Of a popup that opens a port Chrome names no document.
+  if (tab === undefined && documentId === undefined && !/\.html?$/i.test(pathname)) return 'service_worker';
   if (protocol !== 'chrome-extension:') return tab === undefined ? url : `content_script ${url}`;
   return host === extensionId ? pathname : `extension ${host}`;
 }

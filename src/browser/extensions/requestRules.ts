@@ -69,6 +69,8 @@ const stateSchema = z
   .nullable() satisfies z.ZodType<RuleState | null>;
 
 const maxRuleFileBytes = 32 * 1024 ** 2;
+/** Of longer files the lines are not told. */
+const maxPlacedBytes = 1024 ** 2;
 
 /** Every rule of the extensions that have some; of one extension, if that is named. */
 export async function readRequestRules(scope: CdpScope, only?: string): Promise<ExtensionRules[]> {
@@ -104,9 +106,10 @@ async function rulesOfFiles(
     if (typeof id !== 'string' || typeof path !== 'string') continue;
     const file = localPath(path);
     try {
-      for (const [index, rule] of (await readRuleFile(join(extension.path, file))).entries()) {
+      const { rules: found, lineOf } = await readRuleFile(join(extension.path, file));
+      for (const [index, rule] of found.entries()) {
         const isEnabled = enabled.includes(id) && disabled[id]?.includes(Number(rule['id'])) !== true;
-        rules.push(toRule(extension, rule, { ruleset: id, isEnabled, at: `${file} [${index}]` }));
+        rules.push(toRule(extension, rule, { ruleset: id, isEnabled, at: `${file}${lineOf(index)} [${index}]` }));
       }
     } catch (error) {
       problems.push(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}.`);
@@ -115,15 +118,29 @@ async function rulesOfFiles(
   return rules;
 }
 
-async function readRuleFile(path: string): Promise<Record<string, unknown>[]> {
+interface RuleFile {
+  readonly rules: Record<string, unknown>[];
+  /** As `:3`; empty in a long file. */
+  lineOf(index: number): string;
+}
+
+async function readRuleFile(path: string): Promise<RuleFile> {
   const { size } = await stat(path);
   if (size > maxRuleFileBytes) throw new Error(`it has ${size} bytes, and at most ${maxRuleFileBytes} are read`);
   const text = await readFile(path, 'utf8');
+  // Chrome's own way of reading is slower.
+  const placed = size > maxPlacedBytes ? undefined : parseChromeJson(text);
+  return {
+    rules: rulesIn(placed === undefined ? parseLong(text) : placed.value),
+    lineOf: (index) => (placed === undefined ? '' : `:${placed.lineOf(`[${index}]`)}`),
+  };
+}
+
+function parseLong(text: string): unknown {
   try {
-    // Lists are long, and Chrome's own way of reading is slower.
-    return rulesIn(JSON.parse(text));
+    return JSON.parse(text) as unknown;
   } catch {
-    return rulesIn(parseChromeJson(text).value);
+    return parseChromeJson(text).value;
   }
 }
 

@@ -2,7 +2,7 @@ import type { Browser, CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
-import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { StorageChangeReport } from '../injected/contract.js';
 import { untilAborted } from '../../async.js';
 import { callExpression, listenToStorage } from '../cdp/injectedFunctions.js';
@@ -50,12 +50,13 @@ const listenScript = callExpression(listenToStorage, bindingName);
  */
 export class StorageChangeLog {
   readonly #browser: Browser;
-  readonly #ring = new RingBuffer<StorageChange>({ ...limits, sizeOf });
+  readonly #ring: RingBuffer<StorageChange>;
   readonly #storageListeners = new Map<string, Promise<StorageListener>>();
   readonly #closed = new AbortController();
 
-  constructor(browser: Browser) {
+  constructor(browser: Browser, kept?: KeptPart) {
     this.#browser = browser;
+    this.#ring = new RingBuffer<StorageChange>({ ...limits, sizeOf, kept });
   }
 
   read(since?: string): RingBufferReading<StorageChange> {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
@@ -5,10 +6,13 @@ import { readVariables } from '../cdp/injectedFunctions.js';
 import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
+import { positionIn } from './chromeJson.js';
 import { ExtensionStorage, type StorageArea } from './chromeStorage.js';
 import { EffectObserver, fireExtensionEvent } from './extensionEvents.js';
+import { listFolder, localPath, readBeginning } from './extensionFiles.js';
 import { sendMessage } from './extensionMessage.js';
 import type { Extension } from './installedExtensions.js';
+import { readManifest } from './manifest.js';
 import { wakeWorker, WorkerMonitor } from './serviceWorkers.js';
 import { callWithVariables } from './workerStatus.js';
 
@@ -188,4 +192,36 @@ async function variablesOf(scope: CdpScope, { id }: Extension): Promise<Readonly
   if (targetId === undefined) return {};
   const worker = await scope.attach(targetId);
   return variablesSchema.parse(await scope.untilAborted(callWithVariables(worker, readVariables)));
+}
+
+const maxScripts = 500;
+const maxScriptBytes = 1024 ** 2;
+
+/** Where the scripts of an extension declare variables, as `worker.js:3`; only those that are found. */
+export async function declarationsOf(
+  { path }: Extension,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const places = new Map<string, string>();
+  if (names.length === 0) return places;
+  const { paths } = await listFolder(path, maxScripts).catch(() => ({ paths: new Set<string>() }));
+  const worker = localPath((await readManifest({ path }))?.background?.service_worker ?? '');
+  const others = [...paths].filter((each) => /\.m?js$/.test(each) && each !== worker);
+  for (const file of [worker, ...others].filter((each) => paths.has(each))) {
+    const text = (await readBeginning(join(path, file), maxScriptBytes).catch(() => '')).toString();
+    for (const name of names) {
+      const index = places.has(name) ? -1 : declarationIn(text, name);
+      if (index !== -1) places.set(name, `${file}:${positionIn(text, index).line}`);
+    }
+  }
+  return places;
+}
+
+function declarationIn(text: string, name: string): number {
+  const starts = ['let', 'var', 'const'].flatMap((word) => {
+    const index = text.indexOf(`${word} ${name}`);
+    const next = text[index + word.length + 1 + name.length] ?? '';
+    return index === -1 || /[\w$]/.test(next) ? [] : [index];
+  });
+  return starts.length === 0 ? -1 : Math.min(...starts);
 }

@@ -4,6 +4,8 @@ import { shortenText } from '../../text.js';
 
 const maxChars = 4_000;
 const maxPending = 500;
+/** Of one context: more would hold the browser's connection. */
+const maxPerSecond = 1_000;
 
 type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome'>;
 
@@ -17,6 +19,9 @@ export class Reporter {
   readonly #bindingName: string;
   readonly #pending: string[] = [];
   #lastId = 0;
+  #second = 0;
+  #sent = 0;
+  #leftOut = 0;
 
   constructor(bindingName: string) {
     this.#bindingName = bindingName;
@@ -44,10 +49,25 @@ export class Reporter {
   }
 
   #send(report: Omit<ActivityReport, 'at'>): void {
-    const text = JSON.stringify({ ...report, at: Date.now() } satisfies ActivityReport);
+    const at = Date.now();
+    if (at - this.#second >= 1_000) this.#beginSecond(at, report.kind);
+    this.#sent += 1;
+    if (this.#sent > maxPerSecond) {
+      this.#leftOut += 1;
+      return;
+    }
+    const text = JSON.stringify({ ...report, at } satisfies ActivityReport);
     const binding = findBinding(this.#bindingName);
     if (binding !== undefined) binding(text);
     else if (this.#pending.push(text) > maxPending) this.#pending.shift();
+  }
+
+  #beginSecond(at: number, kind: ActivityReport['kind']): void {
+    const leftOut = this.#leftOut;
+    this.#second = at;
+    this.#sent = 0;
+    this.#leftOut = 0;
+    if (leftOut > 0) this.note(kind, 'left out', { value: `${leftOut} reports beyond ${maxPerSecond} of one second` });
   }
 }
 

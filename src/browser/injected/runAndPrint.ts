@@ -1,13 +1,16 @@
 import type { PrintedValue } from './contract.js';
 import { isFunction } from './values.js';
 
+/** More than any answer shows: the rest would cost its server the time to read it. */
+const maxChars = 1_000_000;
+
 /**
  * In a page's own world or in a worker: calls `code` if it is a function, awaits what it returns, and prints that as
  * JSON, with a text in the place of every value that JSON lacks.
  */
 export async function runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue> {
   const value: unknown = await (isFunction(code) ? code(...values) : code);
-  return { json: printJson(value), kind: typeof value };
+  return { json: printJson(value)?.slice(0, maxChars), kind: typeof value };
 }
 
 function printJson(value: unknown): string | undefined {

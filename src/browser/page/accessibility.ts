@@ -293,6 +293,13 @@ function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   return joined;
 }
 
+/** The text of a node that has nothing but text. */
+const textIn = ({ name, children }: DraftNode): string =>
+  children.every(({ role }) => role === 'text') ? children.map((child) => child.name).join(' ') || name : '';
+
+/** What gives its parent a name: a line of its own says nothing more. */
+const naming = new Set(['Legend', 'caption', 'Figcaption']);
+
 /** Whether a text only repeats its parent's name or value, or the name of the field that it labels. */
 function isRedundantText(
   child: DraftNode,
@@ -300,6 +307,7 @@ function isRedundantText(
   before: DraftNode | undefined,
   after: DraftNode | undefined,
 ): boolean {
+  if (naming.has(child.role)) return !child.isActionable && parent.name !== '' && textIn(child) === parent.name;
   if (child.role !== 'text') return false;
   if (before?.name === child.name || after?.name === child.name) return true;
   if (parent.name === '' || parent.role === 'RootWebArea') return false;

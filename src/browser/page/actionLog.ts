@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { locateElement } from '../cdp/injectedFunctions.js';
-import { RingBuffer } from '../collectors/ringBuffer.js';
+import { RingBuffer, type KeptPart } from '../collectors/ringBuffer.js';
 import type { ElementLocator } from '../injected/contract.js';
 import { findElement, releaseElements } from './element.js';
 import type { SessionPage } from './sessionPage.js';
@@ -30,12 +30,18 @@ const locatorSchema = z
 export class ActionLog {
   /** Made at the first action: many sessions have none. */
   #ring: RingBuffer<RecordedAction> | undefined;
+  readonly #kept: KeptPart | undefined;
+
+  constructor(kept?: KeptPart) {
+    this.#kept = kept;
+  }
 
   add(action: RecordedAction): void {
     this.#ring ??= new RingBuffer({
       maxEntries: 500,
       maxBytes: 512 * 1024,
       sizeOf: ({ args, targets }) => 100 + 2 * JSON.stringify([args, targets]).length,
+      kept: this.#kept,
     });
     this.#ring.push(action);
   }

@@ -1,14 +1,14 @@
 import { ToolError } from '../../errors/errors.js';
 
-/** What blocks a page's main thread until a tool ends it: a dialog, or a pause of the debugger. */
+/** What keeps a page from answering: a dialog or a pause, which a tool ends, or a crash, which the next load ends. */
 export interface Interruption {
-  readonly kind: 'dialog' | 'pause';
+  readonly kind: 'dialog' | 'pause' | 'crash';
   /** Says what it is, and which tool ends it. */
   describe(): string;
 }
 
 /**
- * The interruptions of one page, which its dialogs and the debugger report. While there is one the page does not answer,
+ * The interruptions of one page, which its dialogs, the debugger and its page set report. While there is one the page does not answer,
  * so the tools that meet it say so at once. Owned by its page.
  */
 export class Interruptions {
@@ -30,9 +30,13 @@ export class Interruptions {
     };
   }
 
-  /** Throws a ToolError while the page is interrupted. */
-  throwIfOpen(): void {
-    if (this.current) throw new ToolError(this.current.describe());
+  get isCrashed(): boolean {
+    return this.current?.kind === 'crash';
+  }
+
+  /** Throws a ToolError while the page is interrupted. A crashed page can still load a document. */
+  throwIfOpen(navigates: boolean): void {
+    if (this.current && !(navigates && this.isCrashed)) throw new ToolError(this.current.describe());
   }
 
   /**

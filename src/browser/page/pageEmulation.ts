@@ -1,3 +1,4 @@
+import type { KeptPart } from '../collectors/ringBuffer.js';
 import type { CDPSession, NetworkConditions, Page } from 'puppeteer-core';
 
 /** The names and values of DevTools. */
@@ -41,9 +42,19 @@ export class Emulation {
   readonly #cdp: CDPSession;
   #applied: MutableSettings = {};
 
-  constructor(page: Page, cdp: CDPSession) {
+  readonly #kept: KeptPart | undefined;
+
+  constructor(page: Page, cdp: CDPSession, kept?: KeptPart) {
     this.#page = page;
     this.#cdp = cdp;
+    this.#kept = kept;
+    kept?.held.add(this);
+  }
+
+  /** Of the texts that a client chose. */
+  get bytes(): number {
+    const { extraHttpHeaders, userAgent = '' } = this.#applied;
+    return extraHttpHeaders === undefined ? 2 * userAgent.length : bytesOf(extraHttpHeaders, userAgent);
   }
 
   /** The settings in effect that differ from the browser's own. */
@@ -56,13 +67,14 @@ export class Emulation {
    * reloads the page.
    */
   async apply(settings: EmulationSettings): Promise<void> {
-    const { networkConditions, cpuThrottlingRate, geolocation, userAgent } = settings;
+    const { networkConditions, cpuThrottlingRate, geolocation, userAgent = '', extraHttpHeaders = {} } = settings;
+    this.#kept?.checkRoom(bytesOf(extraHttpHeaders, userAgent));
     if (networkConditions !== undefined) await this.#setNetwork(networkConditions);
     if (cpuThrottlingRate !== undefined) await this.#setCpu(cpuThrottlingRate);
     if (geolocation !== undefined) await this.#setGeolocation(geolocation);
-    if (userAgent !== undefined) await this.#setUserAgent(userAgent);
+    if (settings.userAgent !== undefined) await this.#setUserAgent(userAgent);
     await this.#setMedia(settings);
-    if (settings.extraHttpHeaders !== undefined) await this.#setHeaders(settings.extraHttpHeaders);
+    if (settings.extraHttpHeaders !== undefined) await this.#setHeaders(extraHttpHeaders);
     if (settings.viewport !== undefined) await this.#setViewport(settings.viewport);
   }
 
@@ -152,3 +164,6 @@ async function networkConditionsOf(preset: NetworkPreset): Promise<NetworkCondit
 export async function allowGeolocation(page: Page, origin: string): Promise<void> {
   await page.browserContext().setPermission(origin, { permission: { name: 'geolocation' }, state: 'granted' });
 }
+
+const bytesOf = (headers: Readonly<Record<string, string>>, text: string): number =>
+  2 * Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, text.length);

@@ -72,7 +72,7 @@ async function loadAndSettle(
     return outcome;
   } catch (error) {
     // Also a load that the browser has not reported yet.
-    await page.cdp.send('Page.stopLoading').catch(noop);
+    if (!page.interruptions.isCrashed) await page.cdp.send('Page.stopLoading').catch(noop);
     navigations.takeStopped();
     throw error;
   }

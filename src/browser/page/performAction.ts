@@ -1,5 +1,6 @@
 import { timeLimit } from '../../clock.js';
 import { noop, untilAborted } from '../../async.js';
+import { ToolError } from '../../errors/errors.js';
 import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { OpenDialog } from './dialogs.js';
 import type { Interruption } from './interruptions.js';
@@ -106,7 +107,10 @@ export async function performAction<T>(
   try {
     const end = await page.interruptions.runUntilInterrupted(
       () => untilAborted(steps(), signal),
-      (interruption) => outcome({ settled: false, interruption }),
+      (interruption) => {
+        if (interruption.kind === 'crash') throw new ToolError(interruption.describe());
+        return outcome({ settled: false, interruption });
+      },
     );
     return { value, outcome: end };
   } finally {

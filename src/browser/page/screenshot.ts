@@ -16,19 +16,29 @@ export interface ScreenshotOptions {
   readonly fullPage: boolean;
   /** Uids to draw at the elements that are seen. */
   readonly marked?: readonly string[];
+  /** Where to begin in a long document or element, in CSS pixels from its top. */
+  readonly from?: number | undefined;
   /** A larger picture is scaled down: bytes before base64, and real pixels of the longer side. */
   readonly limits: { readonly bytes: number; readonly pixels: number };
 }
 
-export interface Screenshot {
+export interface Picture {
   /** Base64. */
   readonly data: string;
-  readonly mimeType: string;
-  /** Real pixels of the picture. */
+  /** Real pixels. */
   readonly width: number;
   readonly height: number;
   readonly bytes: number;
-  /** The captured area, in CSS pixels. */
+  /** What it shows of the area, in CSS pixels from its top. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Screenshot {
+  readonly mimeType: string;
+  /** One, or the parts of a long area in their order. */
+  readonly pictures: readonly [Picture, ...Picture[]];
+  /** The page or element, in CSS pixels. */
   readonly area: { readonly width: number; readonly height: number };
   readonly isScaled: boolean;
   /** How many uids are drawn. */
@@ -40,43 +50,110 @@ const maxTries = 6;
 /** Beyond it the boxes hide the page. */
 const maxMarks = 300;
 
+/** Models see no more pixels of the longer side of a picture: a larger one is scaled down on its way to them. */
+const seenPixels = 2_000;
+/** Pictures in one answer: together no more bytes than one may have. */
+const maxPictures = 5;
+/** Shown twice, in CSS pixels, so that no line of text is cut in both pictures. */
+const overlap = 40;
+
 /**
- * CDP Page.captureScreenshot, after bringing the page to the front. Scales down what is larger than the limits. Throws a
- * ToolError if nothing is small enough.
+ * CDP Page.captureScreenshot, after bringing the page to the front. Scales down what is larger than the limits, and divides
+ * what would be too small to read then. Throws a ToolError if nothing is small enough.
  */
 export async function takeScreenshot(page: SessionPage, options: ScreenshotOptions): Promise<Screenshot> {
-  const { limits } = options;
+  const { limits, fullPage, uid } = options;
   const clip = await clipOf(page, options);
+  const rest = restOf(clip, options.from);
   // A background tab may never paint the frame that the screenshot waits for.
   await page.cdp.send('Page.bringToFront');
   // A clip is captured without the emulated factor.
   const factor = page.emulation.applied.viewport?.deviceScaleFactor ?? 1;
-  let scale = Math.min(factor, limits.pixels / Math.max(clip.width, clip.height));
-  const boxes = await boxesIn(page, clip, options.marked ?? []);
-  for (let tries = 0; tries < maxTries; tries++) {
-    const plain = await capture(page, options, { ...clip, scale });
-    const image = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
-    const { width, height } = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
-    const excess = Math.max(Math.max(width, height) / limits.pixels, Math.sqrt(image.length / limits.bytes));
-    if (excess <= 1) {
-      page.lastScreenshot = { ...clip, scale };
-      return {
-        data: image.toString('base64'),
-        mimeType: `image/${options.format}`,
-        ...{ width, height, bytes: image.length },
-        area: { width: clip.width, height: clip.height },
-        isScaled: scale < factor,
-        marks: boxes.length,
-      };
-    }
-    // A smaller picture compresses worse: a margin saves a further try.
-    scale /= image.length > limits.bytes ? excess * 1.1 : excess;
+  const partHeight = Math.min(limits.pixels, seenPixels);
+  const isDivided = (fullPage || uid !== undefined) && rest.height > 2 * partHeight;
+  const largest = isDivided ? 1 : factor;
+  const parts = isDivided ? partsOf(rest, partHeight) : [rest];
+  const pictures: Picture[] = [];
+  let [scale, bytesLeft, marks] = [largest, limits.bytes, 0];
+  for (const part of parts.slice(0, maxPictures)) {
+    const taken = await captureWithin(
+      page,
+      options,
+      { ...part, scale },
+      { ...limits, bytes: bytesLeft, isFirst: pictures.length === 0 },
+    );
+    if (taken === null) break;
+    const { image, width, height } = taken;
+    ({ scale } = taken);
+    marks += taken.marks;
+    bytesLeft -= image.length;
+    const top = Math.round(part.y - clip.y);
+    const to = top + Math.round(part.height);
+    pictures.push({ ...{ width, height, from: top, to }, data: image.toString('base64'), bytes: image.length });
   }
-  throw new ToolError(
-    `The picture does not fit ${limits.bytes} bytes, the most that this client takes. ` +
+  const [first, ...others] = pictures;
+  if (first === undefined) throw tooLarge(limits.bytes);
+  page.lastScreenshot = isDivided && scale !== 1 ? undefined : { ...(isDivided ? clip : rest), scale };
+  return {
+    mimeType: `image/${options.format}`,
+    pictures: [first, ...others],
+    area: { width: clip.width, height: clip.height },
+    isScaled: scale < factor,
+    marks,
+  };
+}
+
+function restOf(clip: Clip, from = 0): Clip {
+  if (from > 0 && from >= clip.height)
+    throw new ToolError(`from ${from} is beyond the end: it is ${Math.round(clip.height)} pixels high.`);
+  return { ...clip, y: clip.y + from, height: clip.height - from };
+}
+
+/** Parts of the same height, from the top to the bottom. */
+function partsOf(area: Clip, maxHeight: number): Clip[] {
+  const count = Math.ceil((area.height - overlap) / (maxHeight - overlap));
+  const step = Math.ceil((area.height - overlap) / count);
+  return Array.from({ length: count }, (_, index) => {
+    const top = index * step;
+    return { ...area, y: area.y + top, height: Math.min(step + overlap, area.height - top) };
+  });
+}
+
+type Clip = Omit<Protocol.Page.Viewport, 'scale'>;
+
+interface Room {
+  readonly bytes: number;
+  readonly pixels: number;
+  /** Scaled down until it fits; a further one waits for the next call. */
+  readonly isFirst: boolean;
+}
+
+/** Null: there is no room for it. */
+async function captureWithin(
+  page: SessionPage,
+  options: ScreenshotOptions,
+  clip: Protocol.Page.Viewport,
+  room: Room,
+): Promise<(ImageSize & { readonly image: Buffer; readonly scale: number; readonly marks: number }) | null> {
+  let scale = Math.min(clip.scale, room.pixels / Math.max(clip.width, clip.height));
+  for (let tries = 0; tries < (room.isFirst ? maxTries : 1); tries++) {
+    const plain = await capture(page, options, { ...clip, scale });
+    const boxes = await boxesIn(page, { ...clip, scale }, options.marked ?? []);
+    const image = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
+    const size = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
+    const excess = Math.max(Math.max(size.width, size.height) / room.pixels, Math.sqrt(image.length / room.bytes));
+    if (excess <= 1) return { ...size, image, scale, marks: boxes.length };
+    // A smaller picture compresses worse: a margin saves a further try.
+    scale /= image.length > room.bytes ? excess * 1.1 : excess;
+  }
+  return null;
+}
+
+const tooLarge = (bytes: number): ToolError =>
+  new ToolError(
+    `The picture does not fit ${bytes} bytes, the most that this client takes. ` +
       'Use format jpeg with quality 60, a uid, or omit fullPage.',
   );
-}
 
 async function capture(
   page: SessionPage,
@@ -132,13 +209,13 @@ async function withMarks(
 }
 
 /** The captured area, in CSS pixels of the document. */
-async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): Promise<Protocol.Page.Viewport> {
+async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): Promise<Clip> {
   const box = uid === undefined ? undefined : await boxOf(page, uid).finally(() => releaseElements(page));
   const { cssContentSize, cssVisualViewport } = await page.cdp.send('Page.getLayoutMetrics');
   const { pageX, pageY, clientWidth, clientHeight } = cssVisualViewport;
-  if (box) return { ...box, x: box.x + pageX, y: box.y + pageY, scale: 1 };
-  if (fullPage) return { x: 0, y: 0, width: cssContentSize.width, height: cssContentSize.height, scale: 1 };
-  return { x: pageX, y: pageY, width: clientWidth, height: clientHeight, scale: 1 };
+  if (box) return { ...box, x: box.x + pageX, y: box.y + pageY };
+  if (fullPage) return { x: 0, y: 0, width: cssContentSize.width, height: cssContentSize.height };
+  return { x: pageX, y: pageY, width: clientWidth, height: clientHeight };
 }
 
 /** The element's box in CSS pixels of the viewport, after scrolling it into view. */

@@ -8,6 +8,7 @@ import { Frames, type FrameSession } from './frames.js';
 import { Interruptions } from './interruptions.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { InitScripts } from './initScripts.js';
+import type { KeptPart } from '../collectors/ringBuffer.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
 import { ScriptRegistry } from '../sources/scriptRegistry.js';
@@ -29,6 +30,8 @@ export interface SessionPageOptions {
   readonly hasUser?: boolean;
   /** Default: none. */
   readonly credentials?: Credentials;
+  /** Counts what is kept of the page; the page closes it. */
+  readonly kept?: KeptPart;
   /** Called for each window that a page of the session opens, until the returned function is called. */
   readonly watchWindows?: WatchWindows;
 }
@@ -67,7 +70,7 @@ export class SessionPage {
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
   readonly scripts: ScriptRegistry;
-  /** A dialog or a pause, during which the page does not answer. */
+  /** A dialog, a pause or a crash, during which the page does not answer. */
   readonly interruptions = new Interruptions();
   readonly dialogs: Dialogs;
   readonly prompts: UserPrompts;
@@ -88,6 +91,7 @@ export class SessionPage {
   /** The last snapshot of the present document that was shown whole. */
   shownLines: readonly string[] | undefined;
   readonly watchWindows: WatchWindows;
+  readonly #kept: KeptPart | undefined;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
   readonly #closed = new AbortController();
@@ -95,7 +99,8 @@ export class SessionPage {
   #focusEmulation: Promise<void> | undefined;
 
   constructor({ id, page, cdp, ...session }: SessionPageOptions & { readonly cdp: CDPSession }) {
-    const { credentials = new Credentials(), watchWindows = () => noop } = session;
+    const { credentials = new Credentials(), watchWindows = () => noop, kept } = session;
+    this.#kept = kept;
     this.watchWindows = watchWindows;
     this.id = id;
     this.page = page;
@@ -105,12 +110,13 @@ export class SessionPage {
     const keyOf = (session: CDPSession, scriptId: string): number | undefined =>
       this.scripts.find(session, scriptId)?.key;
     this.scripts = new ScriptRegistry(cdp);
-    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf);
-    this.network = new NetworkCollector(cdp, credentials, { plainSessions: () => puppeteerSessionsOf(page), keyOf });
+    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf, kept);
+    const plainSessions = () => puppeteerSessionsOf(page);
+    this.network = new NetworkCollector(cdp, credentials, { plainSessions, keyOf, ...(kept && { kept }) });
     this.dialogs = new Dialogs(cdp, this.interruptions);
     this.prompts = new UserPrompts({ page, cdp, hasUser: session.hasUser ?? false });
-    this.emulation = new Emulation(page, cdp);
-    this.initScripts = new InitScripts(page, cdp);
+    this.emulation = new Emulation(page, cdp, kept);
+    this.initScripts = new InitScripts(page, cdp, kept);
     this.tracing = new PageTracing(page);
     this.coverage = new PageCoverage(page, cdp, () => this.scripts.sessions());
     this.recording = new ScreenRecording(page);
@@ -151,6 +157,14 @@ export class SessionPage {
     return this.page.frames().some((frame) => Reflect.get(frame, '_id') === frameId);
   }
 
+  /** Its renderer process has ended: it answers nothing until it has loaded a document. */
+  markCrashed(description: string): void {
+    // None of them is ever reported as ended.
+    this.navigations.dispose();
+    this.#focusEmulation = undefined;
+    this.cdp.once('Page.frameNavigated', this.interruptions.begin({ kind: 'crash', describe: () => description }));
+  }
+
   /** Navigates to about:blank. Resolves when that is committed. */
   async makeBlank(): Promise<void> {
     await this.cdp.send('Page.navigate', { url: 'about:blank' });
@@ -172,13 +186,17 @@ export class SessionPage {
   runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
     const { navigates = false, onWanted } = options;
     const work = (): Promise<T> => {
-      this.interruptions.throwIfOpen();
+      this.interruptions.throwIfOpen(navigates);
       const runFocused = async (): Promise<T> => {
         try {
           if (navigates) await this.navigations.stop();
           await untilAborted(this.navigations.ended(), signal);
           await untilAborted(this.#emulateFocus(), signal);
           return await run();
+        } catch (error) {
+          if (error instanceof ToolError || signal.aborted || !this.isClosed) throw error;
+          const problem = `Page ${this.id} was closed while the tool used it: the page did that, or an extension.`;
+          throw new ToolError(`${problem} list_pages shows what is open.`, { cause: error });
         } finally {
           if (signal.aborted) await this.navigations.stop();
         }
@@ -235,6 +253,7 @@ export class SessionPage {
   /** Stops the collectors and detaches the CDP session. The tab stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     this.#markClosed();
+    this.#kept?.close();
     this.page.browser().off('disconnected', this.#markClosed);
     this.#floodGuard.dispose();
     this.console.dispose();

@@ -13,6 +13,9 @@ const openSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'data:', 'b
 /** Chrome's own replacement documents, which have no content of other origins. */
 const emptySchemes: ReadonlySet<string> = new Set(['about:', 'chrome-error:']);
 
+/** An address for messages: the query of a page of Chrome may be what opens it. */
+export const refusedAddress = (url: string): string => (/^chrome:/i.test(url) ? url.replace(/\?.*/s, '') : url);
+
 /** A host without a scheme: `example.com/x`, `127.0.0.1:8080`, `localhost`. */
 const bareHost = /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+)(:\d+)?([/?#]|$)/i;
 

@@ -1,3 +1,5 @@
+import type { KeptPart } from '../collectors/ringBuffer.js';
+
 const userInfo = /^([a-z][a-z\d+.-]*:\/\/)[^/?#@]*@/i;
 
 /** The address without the user name and password in it: they are never shown. */
@@ -22,6 +24,16 @@ export class Credentials {
   /** The header Authorization by origin. */
   readonly #headers = new Map<string, string>();
   readonly #watchers = new Set<() => Promise<unknown>>();
+  readonly #kept: KeptPart | undefined;
+
+  constructor(kept?: KeptPart) {
+    this.#kept = kept;
+    kept?.held.add(this);
+  }
+
+  get bytes(): number {
+    return [...this.#headers].reduce((sum, [origin, header]) => sum + origin.length + header.length, 0);
+  }
 
   /** The origins that have some. */
   get origins(): readonly string[] {
@@ -32,6 +44,7 @@ export class Credentials {
   async set(origin: string, login: { readonly username: string; readonly password: string } | undefined) {
     if (login === undefined) this.#headers.delete(origin);
     else {
+      this.#kept?.checkRoom(2 * (login.username.length + login.password.length) + origin.length);
       const token = Buffer.from(`${login.username}:${login.password}`).toString('base64');
       this.#headers.set(origin, `Basic ${token}`);
     }

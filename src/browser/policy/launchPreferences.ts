@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, realpath, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { UrlRules } from './urlRules.js';
 
 const opener = `?opener=${randomUUID()}`;
 
@@ -37,6 +38,7 @@ export interface LaunchRules {
   readonly headless: boolean;
   /** The folders whose files may be opened. */
   readonly folders: readonly string[];
+  readonly rules?: UrlRules | undefined;
 }
 
 /**
@@ -44,12 +46,14 @@ export interface LaunchRules {
  * which Chrome checks before every navigation of every frame. Without a window nobody can answer a prompt for a password,
  * for which a request would wait without an end: pages get the 401 instead, and `set_credentials` sends credentials.
  */
-export async function writePreferences(profile: string, { headless, folders }: LaunchRules): Promise<void> {
+export async function writePreferences(profile: string, { headless, folders, rules }: LaunchRules): Promise<void> {
   const blocked = headless ? [...blockedEverywhere, 'devtools://*'] : blockedEverywhere;
   const files = await Promise.all(folders.map(filesBelow));
   const policy = { url_blocklist: blocked, url_allowlist: [...extensionsPages, ...browserUi, ...files.flat()] };
   await mkdir(join(profile, 'Default'), { recursive: true, mode: 0o700 });
-  const preferences = headless ? { policy, ...withoutChoices } : { policy };
+  // Pages are not loaded in advance: such requests cannot be checked before they are sent.
+  const net = rules?.hasPatterns === true ? { network_prediction_options: 2 } : {};
+  const preferences = { policy, net, ...(headless && withoutChoices) };
   await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
   if (headless) await writeFile(join(profile, 'Local State'), JSON.stringify({ auth: { schemes: 'ntlm,negotiate' } }));
 }

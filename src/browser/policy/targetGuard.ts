@@ -1,6 +1,8 @@
 import type { Browser, BrowserContext, CDPSession, Connection, Page, Protocol } from 'puppeteer-core';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { withBrowserCdpSession, openCdpSession, unlessGone } from '../cdp/cdpSessions.js';
-import { isScopeRoot } from '../cdp/cdpScope.js';
+import { isOwnPage, isScopeRoot } from '../cdp/cdpScope.js';
 import type { AddressPolicy } from './addressPolicy.js';
 import { isExtensionsPage } from './launchPreferences.js';
 
@@ -136,16 +138,19 @@ export class TargetGuard {
 
   async #onTarget(target: TargetInfo): Promise<void> {
     const { type, url } = target;
-    if (type !== 'page' || isExtensionsPage(url) || url.startsWith('devtools:')) return;
+    if (type !== 'page' || url.startsWith('devtools:')) return;
+    // An extension with the permission `debugger` can learn the address, and send a tab there.
+    if (isExtensionsPage(url) && isOwnPage(this.#browser, target.targetId)) return;
     const guarded = this.#ownerOf(target);
     if (guarded === undefined || (await guarded.policy.allowsPage(url))) return;
     guarded.onRefused(url);
-    await this.#makeBlank(target);
+    await this.#makeBlank(target, guarded.policy);
   }
 
-  async #makeBlank(target: TargetInfo): Promise<void> {
+  async #makeBlank(target: TargetInfo, policy: AddressPolicy): Promise<void> {
     const session = await unlessGone(this.#connection.createSession(target));
     if (session === undefined) return;
+    await unlessGone(whenLoaded(session, async (url) => !(await policy.allowsPage(url))));
     await unlessGone(session.send('Page.navigate', { url: 'about:blank' }));
     await unlessGone(session.detach());
   }
@@ -157,4 +162,19 @@ export class TargetGuard {
   #newestIn(contextId: string | undefined): GuardedContext | undefined {
     return [...this.#guarded].findLast(({ context }) => context.id === contextId);
   }
+}
+
+/** How long a page of Chrome's own, or the error in place of it, may take to be there, and then to finish loading. */
+const limits = { commitMs: 2_000, loadMs: 300 };
+
+/**
+ * Resolves when the page has loaded the document, or the error in place of it, that it was going to. Chrome ends itself
+ * when another navigation begins while it replaces a page of its own by an error.
+ */
+async function whenLoaded(session: CDPSession, isAwaited: (url: string) => Promise<boolean>): Promise<void> {
+  const stopped = new Promise<void>((resolve) => session.on('Page.frameStoppedLoading', () => resolve()));
+  await session.send('Page.enable');
+  const { frame } = (await session.send('Page.getFrameTree')).frameTree;
+  const isThere = await isAwaited(frame.unreachableUrl ?? frame.url);
+  await untilAborted(stopped, timeLimit(isThere ? limits.loadMs : limits.commitMs)).catch(noop);
 }

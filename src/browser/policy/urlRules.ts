@@ -1,7 +1,13 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { ToolError } from '../../errors/errors.js';
-import { compileNetworks, isMetadataAddress, metadataNames, withoutBrackets } from '../../networkAddresses.js';
+import {
+  compileNetworks,
+  isMetadataAddress,
+  metadataNames,
+  spellingsOf,
+  withoutBrackets,
+} from '../../networkAddresses.js';
 import { compileGlob } from '../patterns/urlPattern.js';
 
 /** URL patterns of an operator: `--allowed-urls` and `--blocked-urls`, or those of one user. */
@@ -14,10 +20,26 @@ export interface UrlLists {
 /** One pattern: `example.com`, `*.example.com:8080`, `https://example.com/docs/*`, `10.0.0.0/8`, or a glob. */
 export interface UrlPattern {
   readonly text: string;
+  /** For a blocked pattern: as a glob of the whole address too. */
   matches(url: URL): boolean;
+  /** For an allowed pattern: a glob of the whole address only if it names no host. Otherwise a path could name it. */
+  allows(url: URL): boolean;
   /** The host as a glob and the port, if neither scheme nor path narrows the pattern further than a port can say. */
   readonly hosts?: { readonly host: string; readonly port: string; readonly withSubdomains: boolean };
-  readonly network?: readonly [address: string, length: number];
+  /** In all its spellings. */
+  readonly networks?: readonly (readonly [address: string, length: number])[];
+  /** Unless it is a network, or a glob of whole addresses alone. */
+  readonly parts?: {
+    readonly scheme: string | undefined;
+    readonly host: string;
+    readonly withSubdomains: boolean;
+    /** `*`: any. */
+    readonly port: string;
+    /** Empty: any. */
+    readonly path: string;
+    /** Whether it names no host. */
+    readonly isFree: boolean;
+  };
 }
 
 const form = /^(?:([a-z*][a-z\d+.*-]*):\/\/)?(\[[\da-f:.]+\]|[^/:?#[\]]+)(?::(\d+|\*))?([/?#].*)?$/i;
@@ -26,28 +48,42 @@ const defaultPorts: Readonly<Record<string, string>> = { http: '80', https: '443
 
 export function parseUrlPattern(text: string): UrlPattern {
   const network = parseNetwork(text);
-  if (network !== undefined) {
-    const isInside = compileNetworks([network]);
-    return { text, network, matches: ({ hostname }) => isInside(withoutBrackets(hostname)) };
-  }
+  return network === undefined ? parseHostPattern(text) : networkPattern(text, spellingsOf(network));
+}
+
+function networkPattern(text: string, networks: NonNullable<UrlPattern['networks']>): UrlPattern {
+  const isInside = compileNetworks(networks);
+  const matches = ({ hostname }: URL): boolean => isInside(withoutBrackets(hostname));
+  return { text, networks, matches, allows: matches };
+}
+
+function parseHostPattern(text: string): UrlPattern {
   const matchesWhole = compileGlob(text.toLowerCase());
   const parsed = form.exec(text);
-  if (parsed === null) return { text, matches: (url) => matchesWhole(url.href.toLowerCase()) };
+  const fitsWhole = ({ href }: URL): boolean => matchesWhole(href.toLowerCase());
+  if (parsed === null) return { text, matches: fitsWhole, allows: fitsWhole };
   const [, scheme, hostText = '', port = '*', path = ''] = parsed;
   const host = hostText.toLowerCase().replace(/^\*\./, '');
   const withSubdomains = scheme === undefined || hostText.startsWith('*.');
-  const fitsHost = compileGlob(canonicalHost(host));
-  const fitsSubdomain = compileGlob(`*.${host}`);
-  const fitsPath = path === '' ? () => true : compileGlob(path);
-  const matches = (url: URL): boolean =>
-    matchesWhole(url.href.toLowerCase()) ||
-    (fitsScheme(scheme, url) &&
-      (fitsHost(url.hostname) || (withSubdomains && fitsSubdomain(url.hostname))) &&
-      (port === '*' || port === portOf(url)) &&
-      fitsPath(url.pathname + url.search));
+  const isFree = scheme === undefined && host.includes('*') && (host !== '*' || path !== '');
+  const parts = { scheme: scheme?.toLowerCase(), host: canonicalHost(host), withSubdomains, port, path, isFree };
+  const fitsParts = compileParts(parts);
+  const matches = (url: URL): boolean => fitsWhole(url) || fitsParts(url);
+  const allows = isFree ? matches : fitsParts;
   const isWholeHost = ['', '/', '/*'].includes(path);
   const knownPort = port === '*' && scheme !== undefined ? (defaultPorts[scheme] ?? '*') : port;
-  return { text, matches, ...(isWholeHost && { hosts: { host, port: knownPort, withSubdomains } }) };
+  return { text, matches, allows, parts, ...(isWholeHost && { hosts: { host, port: knownPort, withSubdomains } }) };
+}
+
+function compileParts({ scheme, host, withSubdomains, port, path }: NonNullable<UrlPattern['parts']>) {
+  const fitsHost = compileGlob(host);
+  const fitsSubdomain = compileGlob(`*.${host}`);
+  const fitsPath = path === '' ? () => true : compileGlob(path);
+  return (url: URL): boolean =>
+    fitsScheme(scheme, url) &&
+    (fitsHost(url.hostname) || (withSubdomains && fitsSubdomain(url.hostname))) &&
+    (port === '*' || port === portOf(url)) &&
+    fitsPath(url.pathname + url.search);
 }
 
 function parseNetwork(text: string): readonly [string, number] | undefined {
@@ -64,8 +100,9 @@ function canonicalHost(host: string): string {
 
 /** A pattern without a scheme, and one with `http` or `https`, also matches WebSockets. */
 function fitsScheme(scheme: string | undefined, { protocol }: URL): boolean {
-  if (scheme === undefined || scheme === '*') return true;
-  return scheme.toLowerCase() === protocol.slice(0, -1) || scheme.toLowerCase() === webScheme(protocol);
+  if (scheme === undefined) return true;
+  const fits = compileGlob(scheme.toLowerCase());
+  return fits(protocol.slice(0, -1)) || fits(webScheme(protocol));
 }
 
 const webScheme = (protocol: string): string => protocol.replace(/^ws/, 'http').slice(0, -1);
@@ -95,6 +132,11 @@ export class UrlRules {
     return this.#lists.some(({ allowed, blocked }) => allowed.length + blocked.length > 0);
   }
 
+  /** The server's lists, then the user's. An address is reached if every one of them allows it. */
+  get lists(): readonly { readonly allowed: readonly UrlPattern[]; readonly blocked: readonly UrlPattern[] }[] {
+    return this.#lists;
+  }
+
   get blockedPatterns(): readonly UrlPattern[] {
     return this.#lists.flatMap(({ blocked }) => blocked);
   }
@@ -108,12 +150,12 @@ export class UrlRules {
   refusalOf(url: URL): string | undefined {
     const target = targetOf(url);
     if (target === undefined) return undefined;
-    const host = withoutBrackets(target.hostname).replace(/\.$/, '');
+    const host = withoutBrackets(target.hostname);
     if (this.#isMetadata(host)) return metadataRefusal(target.host);
     for (const { allowed, blocked } of this.#lists) {
       const match = blocked.find((pattern) => pattern.matches(target));
       if (match !== undefined) return `${addressOf(target)} is blocked by --blocked-urls ${match.text}.`;
-      if (allowed.length > 0 && !allowed.some((pattern) => pattern.matches(target))) {
+      if (allowed.length > 0 && !allowed.some((pattern) => pattern.allows(target))) {
         const list = allowed.map(({ text }) => text).join(', ');
         return `${addressOf(target)} is not in --allowed-urls, which allows: ${list}.`;
       }
@@ -131,7 +173,7 @@ export class UrlRules {
   refusalOfAddress(name: string, address: string): string | undefined {
     if (this.#isMetadata(address)) return metadataRefusal(`${name} (${address})`);
     const url = new URL(`http://${isIP(address) === 6 ? `[${address}]` : address}/`);
-    const match = this.blockedPatterns.find(({ network, matches }) => network !== undefined && matches(url));
+    const match = this.blockedPatterns.find(({ networks, matches }) => networks !== undefined && matches(url));
     return match && `${name} (${address}) is blocked by --blocked-urls ${match.text}.`;
   }
 
@@ -159,9 +201,17 @@ export class UrlRules {
   }
 }
 
-/** The address that is reached: that of `blob:` and `filesystem:` is in their path. Undefined: none of the network. */
+/**
+ * The address that is reached: that of `blob:` is in its path, and a name with a dot at its end is the name. Undefined:
+ * none of the network.
+ */
 function targetOf(url: URL): URL | undefined {
-  if (networkSchemes.has(url.protocol)) return url;
+  if (networkSchemes.has(url.protocol)) {
+    if (!url.hostname.endsWith('.')) return url;
+    const named = new URL(url);
+    named.hostname = url.hostname.slice(0, -1);
+    return named;
+  }
   if (url.protocol !== 'blob:' || !URL.canParse(url.pathname)) return undefined;
   return targetOf(new URL(url.pathname));
 }

@@ -4,6 +4,7 @@ import type { PlacementRecord } from './recovery.js';
 import type { OnQueued, QueueOptions } from './waitQueue.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 import type { BrowserObserver, SupervisedBrowser } from '../process/browserConnection.js';
+import type { UrlRules } from '../policy/urlRules.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { Refusal } from '../../errors/errors.js';
 
@@ -13,6 +14,10 @@ export interface LeaseRequest {
   /** Issuer and subject in one string: tabs of an attached profile are shared by the sessions of one user. */
   readonly owner: string;
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
+  /** What a process of its own refuses to reach. Default: what every browser refuses. */
+  readonly rules?: UrlRules | undefined;
+  /** Why a download is cancelled; resolves with undefined if it may go on. */
+  readonly downloadRefusal?: () => Promise<string | undefined>;
   /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
   readonly endpoint?: string;
   /** The state to resume from an earlier lease, perhaps of another node. Pages that still exist are found again. */
@@ -63,11 +68,24 @@ export interface BrowserLease {
   readonly resumeState?: ResumeState | undefined;
   /** The id of the supervisor of the session's browser, also while that connects. Changes when the session moves. */
   readonly browserId: string | undefined;
+  /** Absent: the pool has no browsers. */
+  readonly usage?: LeaseUsage;
   /**
    * Closes everything opened under this lease. `keepOpen` leaves a context of a remote browser open, for the lease that
    * resumes it. Idempotent; resolves when everything is closed.
    */
   release(end?: { readonly keepOpen: boolean }): Promise<void>;
+}
+
+/** What a lease uses of this machine. */
+export interface LeaseUsage {
+  /** Bytes that the server keeps of its pages and extensions. */
+  readonly keptBytes: number;
+  readonly downloadBytes: number;
+  /** The browser process that it uses alone, while there is one. */
+  readonly process: number | undefined;
+  /** The folder with all that it has on disk: with its profile, if the process is its own. */
+  readonly folder: string | undefined;
 }
 
 /** Leases browsers to sessions. One per orchestrator, which closes it last. */
@@ -121,6 +139,8 @@ export interface LeaseDeps {
   readonly listener: LeaseListener;
   readonly ledger: ResourceLedger;
   readonly mode: 'launch' | 'attach';
+  /** Bytes that a session may have kept: `--session-memory`. Default: no bound. */
+  readonly sessionMemory?: number | undefined;
   /** Binds the lease to a shared browser. */
   acquireShared(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
   /** Binds the lease to a process and profile of its own, as soon as a slot is free. */

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Protocol } from 'puppeteer-core';
 import { noop } from '../../async.js';
 import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
+import { refusedAddress } from '../policy/addressPolicy.js';
 import { TargetGuard } from '../policy/targetGuard.js';
 import type { BrowserConnection } from '../process/browserConnection.js';
 import { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { uninstallFromFolder } from '../extensions/extensionInstall.js';
 import { FolderWatches } from '../extensions/folderWatches.js';
 import { CommonWorkers } from './commonWorkers.js';
-import { Downloads } from './downloads.js';
+import { Downloads, type DownloadsOptions } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
@@ -64,6 +65,7 @@ export interface PlacementOptions {
   readonly isolation: PlacementIsolation;
   readonly pageState: SessionPageState;
   readonly ledger: ResourceLedger;
+  readonly downloadRefusal?: DownloadsOptions['refusal'];
   /** The context to find again, if it still exists. */
   readonly contextId?: string | undefined;
   /** The contexts with names to find again, if they still exist: ids by name. */
@@ -91,7 +93,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   // No limit on tabs in a user's own browser.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
   const folder = new SessionFolder(connection.temporaryFolder);
-  const activity = new ExtensionRecorder(browser);
+  const activity = new ExtensionRecorder(browser, pageState.kept.open());
   const sources = new SourceMaps({ browser, addresses: pageState.addresses });
   const onPage = (page: SessionPage): Promise<void> => {
     workers.onPage(page);
@@ -128,7 +130,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     (closing ??= closePlacement(placement, ledger, options.keepOpen).then(() => downloads?.close()));
   try {
     // An attached browser keeps its own download folder.
-    if (connection.mode === 'launch') downloads = await openDownloads(placement, pageState);
+    if (connection.mode === 'launch') downloads = await openDownloads(placement, options);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
     return { ...placement, downloads, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
@@ -160,7 +162,7 @@ async function guardAddresses({
   policy.enterOurs(isolation === 'context' ? undefined : () => installedExtensionIds(browser));
   const guard = await TargetGuard.of(browser);
   const onRefused = (url: string): void =>
-    void notices.push(`A page went to ${url}, which no page of a session may open. It is blank now.`);
+    void notices.push(`A page went to ${refusedAddress(url)}, which no page of a session may open. It is blank now.`);
   const blocked = new Set<string>();
   const onBlocked = (refusal: string): void => {
     if (blocked.has(refusal) || blocked.size >= maxBlockedNotices) return;
@@ -178,12 +180,12 @@ async function installedExtensionIds(browser: Browser): Promise<ReadonlySet<stri
 
 async function openDownloads(
   { connection, context, folder, pages }: PlacementParts,
-  { notices }: SessionPageState,
+  { pageState, downloadRefusal: refusal }: PlacementOptions,
 ): Promise<Downloads> {
-  const note = (text: string): void => void notices.push(text);
+  const note = (text: string): void => void pageState.notices.push(text);
   const hasFrame = (frameId: string): boolean => pages.hasFrame(frameId);
   const { browser } = connection;
-  return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, note });
+  return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, refusal, note });
 }
 
 /** A context with a name, in which the session has the same rules, downloads and bounds. */
@@ -212,13 +214,13 @@ async function openNamed(
 
 function placementRecordOf(
   { connection, context, contexts, isolation, pages }: PlacementParts,
-  { lastPageId }: SessionPageState,
+  { lastPageId, startEmulation }: SessionPageState,
 ): PlacementRecord {
   const { mode } = connection;
   const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
   const ids = mode === 'attach' ? contexts.ids() : {};
   const named = Object.keys(ids).length > 0 && { contexts: ids };
-  return { mode, isolation, pages: pages.records(), lastPageId, ...found, ...named };
+  return { mode, isolation, pages: pages.records(), lastPageId, startEmulation, ...found, ...named };
 }
 
 async function findOrCreateContext({

@@ -68,6 +68,8 @@ export interface BrowserPoolOptions extends BrowserSearch {
   readonly resolve?: (url: string) => Promise<string>;
   /** Registers the contexts in browsers of `--browser-url`. Absent: they are not registered for other nodes. */
   readonly records?: ContextRecords | undefined;
+  /** Bytes that a session may have kept: `--session-memory`. */
+  readonly sessionMemory?: number | undefined;
   /** Times the attempts to reach remote browsers. */
   readonly clock?: Clock;
   /** The parent of the run folder. Default: the system's temporary folder. */
@@ -120,9 +122,10 @@ export class SupervisedBrowserPool implements BrowserPool {
       request,
       listener,
       ledger: this.ledger,
+      sessionMemory: this.#options.sessionMemory,
       mode: request.endpoint === undefined ? this.#options.config.browser : 'attach',
       acquireShared: (observer, queue) => this.#acquireShared(request, observer, queue),
-      acquireProcess: (observer, queue) => this.#acquireProcess(observer, queue),
+      acquireProcess: (observer, queue) => this.#acquireProcess(request, observer, queue),
       onReleased: () => this.#leases.delete(lease),
     });
     this.#leases.add(lease);
@@ -254,9 +257,13 @@ export class SupervisedBrowserPool implements BrowserPool {
     };
   }
 
-  async #acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding> {
+  async #acquireProcess(
+    request: LeaseRequest,
+    observer: BrowserObserver,
+    queue: QueueOptions,
+  ): Promise<BrowserBinding> {
     const slot = await this.#slots.acquire(queue);
-    const browser = this.#start('launch', (signal) => this.#launch(signal), observer);
+    const browser = this.#start('launch', (signal) => this.#launch(signal, request.rules), observer);
     return {
       browser,
       release: async () => {
@@ -284,8 +291,8 @@ export class SupervisedBrowserPool implements BrowserPool {
     this.#browsers.delete(browser);
   }
 
-  async #launch(signal: AbortSignal) {
-    const { config, chromePath, searchPath, rules, hasProxy } = this.#options;
+  async #launch(signal: AbortSignal, rules = this.#options.rules) {
+    const { config, chromePath, searchPath, hasProxy } = this.#options;
     const { ledger } = this;
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers needs a run folder.');
     const { headless, workspace, acceptInsecureCerts, sandbox, proxyServer, chromeArg, userDataDir } = config;
@@ -303,7 +310,7 @@ export class SupervisedBrowserPool implements BrowserPool {
       proxyServer,
       chromeArg,
       rules,
-      hasProxy: hasProxy === true || proxyServer !== undefined,
+      hasProxy,
     };
     const connection = await launchBrowser({ ...options, signal, ledger });
     const { pid } = connection;

@@ -13,6 +13,8 @@ export interface DownloadsOptions {
   readonly folder: string;
   /** Whether a frame is in a page of the session. */
   hasFrame(frameId: string): boolean;
+  /** Why a download of the session's user is cancelled; resolves with undefined if it may go on. */
+  readonly refusal?: (() => Promise<string | undefined>) | undefined;
   /** Called once for each cancelled download. */
   note(text: string): void;
 }
@@ -89,6 +91,11 @@ export class Downloads {
     await this.#session.send('Browser.setDownloadBehavior', { ...options, ...idOf(contextId) });
   }
 
+  /** Of all files, and of those that are being downloaded what is expected. */
+  get bytes(): number {
+    return [...this.#sizes.values()].reduce((total, bytes) => total + bytes, 0);
+  }
+
   /** Oldest first; the newest 1,000. */
   list(): readonly Download[] {
     return [...this.#downloads.values()];
@@ -138,8 +145,14 @@ export class Downloads {
     }
     if (!this.#sizes.has(guid)) return;
     this.#sizes.set(guid, state === 'completed' ? receivedBytes : Math.max(totalBytes, receivedBytes));
-    const sum = [...this.#sizes.values()].reduce((total, bytes) => total + bytes, 0);
-    if (sum > maxBytes) this.#cancel(guid, `the downloads of a session may take ${maxBytes / 1024 ** 2} MB in total`);
+    if (this.bytes > maxBytes)
+      this.#cancel(guid, `the downloads of a session may take ${maxBytes / 1024 ** 2} MB in total`);
+    else void this.#checkQuota(guid);
+  }
+
+  async #checkQuota(guid: string): Promise<void> {
+    const cause = await unlessGone(this.#options.refusal?.() ?? Promise.resolve(undefined));
+    if (cause !== undefined && this.#sizes.has(guid)) this.#cancel(guid, cause);
   }
 
   #record({ guid, totalBytes, receivedBytes, state, filePath }: Protocol.Browser.DownloadProgressEvent): void {

@@ -5,6 +5,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { ActionLog } from '../page/actionLog.js';
+import type { EmulationSettings } from '../page/pageEmulation.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
@@ -108,6 +109,11 @@ export class LeasedBrowser implements SessionBrowser {
 
   newPage(options: Parameters<SessionBrowser['newPage']>[0] = {}): Promise<SessionPage> {
     return this.#placement.pages.open(options);
+  }
+
+  async emulateFromStart(settings: EmulationSettings): Promise<void> {
+    this.#pageState.startEmulation = settings;
+    await this.#placement.pages.emulateFromStart(this.pages());
   }
 
   async closePage(pageId: number): Promise<void> {

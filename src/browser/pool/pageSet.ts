@@ -1,6 +1,6 @@
 import type { Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { messageOf } from '../../errors/errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
@@ -29,6 +29,9 @@ interface OpenOptions {
 }
 
 const adoptTimeoutMs = 15_000;
+/** Of a tab that crashes as it opens nothing is ever heard. */
+const openTimeoutMs = 10_000;
+const closedGraceMs = 2_000;
 const reopenTimeoutMs = 10_000;
 const maxReloads = 3;
 
@@ -152,6 +155,17 @@ export class PageSet {
     return page;
   }
 
+  /** Applies what new pages emulate. A page that cannot is told of. */
+  async emulateFromStart(pages: readonly SessionPage[]): Promise<void> {
+    const { startEmulation, notices } = this.#pageState;
+    if (startEmulation === undefined) return;
+    const tell = ({ id }: SessionPage, error: unknown): void =>
+      void notices.push(`Page ${id} does not emulate what was asked for with open_browser: ${messageOf(error)}`);
+    await Promise.all(
+      pages.map((page) => page.emulation.apply(startEmulation).catch((error: unknown) => tell(page, error))),
+    );
+  }
+
   /** Closes the tab; `beforeunload` does not run. */
   async close(page: SessionPage): Promise<void> {
     if (this.#selected === page && this.#popups.has(page)) this.#selected = this.#pageBelow(page);
@@ -190,16 +204,39 @@ export class PageSet {
   }
 
   async #openPage({ background = false, id, context: name }: OpenOptions): Promise<SessionPage> {
-    // A browser that exits meanwhile never answers; puppeteer would wait 30 s.
     this.#isOpening += 1;
     try {
-      const opening = this.#limit.open(async () => (await this.#contexts.get(name)).newPage({ background }));
-      const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(noop));
-      const adopted = await this.#adopt(page, id);
+      const page = await this.#limit.open(() => this.#openTab(background, name));
+      const adopted = await this.#adopt(page, id).catch((error: unknown) => {
+        throw page.isClosed() ? closedAtOnce(error) : error;
+      });
       this.#opened.add(adopted);
       return adopted;
     } finally {
       this.#isOpening -= 1;
+    }
+  }
+
+  /** Puppeteer waits 30 s for a tab that is closed as soon as it opens, and for a browser that exits meanwhile. */
+  async #openTab(background: boolean, name: string | undefined): Promise<Page> {
+    const context = await this.#contexts.get(name);
+    const before = new Set(context.targets());
+    const closed = new AbortController();
+    const onClosed = (target: Target): void => {
+      if (!isTab(target) || before.has(target)) return;
+      // Perhaps another one.
+      timeLimit(closedGraceMs).addEventListener('abort', () => closed.abort(new Error('The tab was closed.')));
+    };
+    context.on('targetdestroyed', onClosed);
+    try {
+      const signal = AbortSignal.any([closed.signal, timeLimit(openTimeoutMs), this.#disposed.signal]);
+      const opening = context.newPage({ background });
+      return await untilAborted(opening, signal, (late) => void late.close().catch(noop));
+    } catch (error) {
+      if (this.#disposed.signal.aborted || !context.browser().connected) throw error;
+      throw closedAtOnce(error);
+    } finally {
+      context.off('targetdestroyed', onClosed);
     }
   }
 
@@ -245,7 +282,8 @@ export class PageSet {
     if (isExtensionsPage(page.url())) return;
     const openedBy = (await opener?.page()) ?? undefined;
     if ([...this.#windowWatchers].some((onWindow) => onWindow(page, openedBy))) return;
-    this.#pageState.notices.push(`Page ${page.id} was opened by a page: ${page.url()}.`);
+    const by = openedBy === undefined ? 'a page or an extension' : 'a page';
+    this.#pageState.notices.push(`Page ${page.id} was opened by ${by}: ${page.url()}.`);
   }
 
   /** Rejects when the tab closes meanwhile, or is discarded and does not answer. */
@@ -258,23 +296,24 @@ export class PageSet {
   #adopt(page: Page, id?: number): Promise<SessionPage> {
     const known = this.#adoptions.get(page);
     if (known !== undefined) return known;
-    const adoption = this.#openSessionPage(page, id ?? this.#pageState.nextPageId());
+    const adoption = this.#openSessionPage(page, id ?? this.#pageState.nextPageId(), id === undefined);
     this.#adoptions.set(page, adoption);
     adoption.catch(() => this.#adoptions.delete(page));
     return adoption;
   }
 
-  async #openSessionPage(page: Page, id: number): Promise<SessionPage> {
-    const { credentials } = this.#pageState;
+  async #openSessionPage(page: Page, id: number, isNew: boolean): Promise<SessionPage> {
+    const { credentials, kept } = this.#pageState;
     const contextName = this.#contexts.nameOf(page.browserContext());
     const session = { contextName, credentials, hasUser: this.#hasUser, watchWindows: this.#watchWindows };
-    const opening = openSessionPage({ id, page, ...session });
+    const opening = openSessionPage({ id, page, ...session, kept: kept.open() });
     const sessionPage = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, sessionPage);
     this.#firstPage ??= Promise.resolve();
     this.#listen(sessionPage);
     await this.#onPage(sessionPage);
+    if (isNew) await this.emulateFromStart([sessionPage]);
     if (page.isClosed()) this.#remove(sessionPage);
     return sessionPage;
   }
@@ -313,11 +352,12 @@ export class PageSet {
     this.#crashCounts.set(page, crashes);
     const problem = `Page ${page.id} (${page.url()}) crashed`;
     if (crashes > maxReloads) {
-      this.#pageState.notices.push(
-        `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`,
-      );
+      const end = `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`;
+      page.markCrashed(end);
+      this.#pageState.notices.push(end);
       return;
     }
+    page.markCrashed(`${problem} and is being loaded again. Its state is lost; call the tool again.`);
     this.#pageState.notices.push(`${problem} and was reloaded. Its previous state is lost; call take_snapshot again.`);
     page.page.reload().catch(noop);
   }
@@ -333,9 +373,10 @@ export class PageSet {
     if (!isOurs || isExpected || !this.#contexts.own.browser().connected) return;
     const next = isSelected ? this.#pageBelow(page) : undefined;
     const instead = next === undefined ? '' : ` Page ${next.id} (${next.url()}) is selected now.`;
-    this.#pageState.notices.push(
-      `Page ${page.id} (${page.url()}) closed, and no tool closed it: the page itself did, or the browser.${instead} Open it again with new_page.`,
-    );
+    const why = page.url().startsWith('chrome-extension://')
+      ? 'closed: its extension did that, or was reloaded, disabled or removed.'
+      : 'closed, and no tool closed it: the page itself did, or the browser.';
+    this.#pageState.notices.push(`Page ${page.id} (${page.url()}) ${why}${instead} Open it again with new_page.`);
   }
 
   #remove(page: SessionPage): void {
@@ -354,6 +395,11 @@ export class PageSet {
     });
     this.#disposals.add(disposal);
   }
+}
+
+function closedAtOnce(cause: unknown): ToolError {
+  const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
+  return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {

@@ -15,6 +15,8 @@ export interface PlacementRecord {
   readonly pages: readonly PageRecord[];
   /** Page ids are never reused. */
   readonly lastPageId: number;
+  /** What a new page emulates. */
+  readonly startEmulation?: EmulationSettings | undefined;
 }
 
 /** The record after another node closed the context. */

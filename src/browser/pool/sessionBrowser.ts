@@ -4,6 +4,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { ActionLog } from '../page/actionLog.js';
+import type { EmulationSettings } from '../page/pageEmulation.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
@@ -51,6 +52,8 @@ export interface SessionBrowser {
     readonly context?: string | undefined;
     readonly signal?: AbortSignal;
   }): Promise<SessionPage>;
+  /** Applies settings to each page, and to those that open later. A page that cannot have them is told of. */
+  emulateFromStart(settings: EmulationSettings): Promise<void>;
   closePage(pageId: number): Promise<void>;
   /**
    * Adopts the popup of an extension, which is no tab, and selects it. When the popup closes, the previous page is

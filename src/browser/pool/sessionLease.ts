@@ -1,11 +1,11 @@
+import { dirname } from 'node:path';
 import { timeLimit } from '../../clock.js';
 import type { Failure } from '../../../machines/events.js';
 import { toFailureData, ToolError, messageOf, Refusal } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { BrowserConnection, BrowserObserver } from '../process/browserConnection.js';
-import type { ResumeState, BrowserLease, BrowserBinding, LeaseDeps } from './browserLease.js';
+import type { ResumeState, BrowserLease, BrowserBinding, LeaseDeps, LeaseUsage } from './browserLease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
-import type { ResourceLedger } from '../process/resourceLedger.js';
 import {
   describeRecovery,
   pagesReopenedNotice,
@@ -52,9 +52,10 @@ export class SessionLease implements BrowserLease {
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
-    const { isolation, resume } = deps.request;
+    const { request, sessionMemory } = deps;
+    const { isolation, resume } = request;
     this.#isolation = isolation === 'auto' ? 'context' : isolation;
-    this.#pageState = createSessionPageState(resume?.lost.lastPageId);
+    this.#pageState = createSessionPageState(resume?.lost, sessionMemory);
     if (resume !== undefined) this.#state = { kind: 'lost', lost: resume.lost };
   }
 
@@ -66,6 +67,19 @@ export class SessionLease implements BrowserLease {
     const lost = this.#state.kind === 'open' ? this.#state.browser.placement.record() : recordToRestore(this.#state);
     const endpoint = this.#binding?.endpoint ?? this.#deps.request.resume?.endpoint;
     return lost && { endpoint, lost };
+  }
+
+  get usage(): LeaseUsage {
+    const placement = this.current?.placement;
+    const { isolation, connection, folder } = placement ?? {};
+    const hasOwnProcess = isolation === 'process' && connection !== undefined;
+    return {
+      keptBytes: this.#pageState.kept.bytes,
+      downloadBytes: placement?.downloads?.bytes ?? 0,
+      process: hasOwnProcess ? connection.pid : undefined,
+      // The temporary folder is beside the profile.
+      folder: hasOwnProcess ? dirname(connection.temporaryFolder) : folder?.existing,
+    };
   }
 
   get browserId(): string | undefined {
@@ -186,8 +200,9 @@ export class SessionLease implements BrowserLease {
     return this.#isolation !== 'profile' && this.#lossCount <= maxRestores && !url.startsWith('chrome-extension://');
   }
 
-  get #placementOptions(): { pageState: SessionPageState; ledger: ResourceLedger } {
-    return { pageState: this.#pageState, ledger: this.#deps.ledger };
+  get #placementOptions(): Pick<PlacementOptions, 'pageState' | 'ledger' | 'downloadRefusal'> {
+    const { ledger, request } = this.#deps;
+    return { pageState: this.#pageState, ledger, downloadRefusal: request.downloadRefusal };
   }
 
   #acquire(queue: QueueOptions): Promise<BrowserBinding> {

@@ -5,13 +5,13 @@ import { join, resolve } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { codeOf, messageOf, Refusal } from '../../errors/errors.js';
-import { closeFiles } from '../extensions/fileAccess.js';
+import { limitExtensions } from '../extensions/fileAccess.js';
 import { noop, untilAborted } from '../../async.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
 import type { BrowserConnection } from './browserConnection.js';
 import type { ResourceLedger } from './resourceLedger.js';
-import { networkFlags } from '../policy/networkFlags.js';
-import type { UrlRules } from '../policy/urlRules.js';
+import { networkFlags, refusedApis } from '../policy/networkFlags.js';
+import { UrlRules } from '../policy/urlRules.js';
 import { writePreferences } from '../policy/launchPreferences.js';
 
 export interface LaunchOptions {
@@ -70,7 +70,7 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   ledger.profiles.opened += 1;
   const folders = [...(options.workspace ?? []), temporaryFolder];
   if (options.userDataDir === undefined)
-    await writePreferences(join(folder, 'profile'), { headless: options.headless, folders });
+    await writePreferences(join(folder, 'profile'), { headless: options.headless, folders, rules: options.rules });
   const chrome = startChrome(options.executablePath, flags, temporaryFolder);
   ledger.processes.opened += 1;
   let started: Browser | undefined;
@@ -80,7 +80,7 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   });
   try {
     const browser = (started = await connectOverPipe(chrome, signal));
-    closeFiles(browser, folder);
+    limitExtensions(browser, { folder, refusedApis: refusedApis(options.rules) });
     const product = await browser.version();
     const ping = async (): Promise<void> => {
       await browser.version();
@@ -101,16 +101,31 @@ async function chromeFlags(options: LaunchOptions): Promise<string[]> {
   const { sandbox = 'auto', proxyServer, chromeArg = [] } = options;
   const { defaultArgs } = await import('puppeteer-core');
   const flags = [...defaultFlags, '--remote-debugging-pipe'];
-  if (rules !== undefined) flags.push(...networkFlags(rules, hasProxy));
+  const proxy = { server: proxyServer, isInEnvironment: hasProxy };
+  const networkRules = rules ?? new UrlRules([], { blocksMetadata: false });
+  flags.push(...networkFlags(networkRules, proxy));
   // Chrome cannot start its sandbox as root.
   if (sandbox === 'off' || (sandbox === 'auto' && process.getuid?.() === 0)) flags.push('--no-sandbox');
-  if (proxyServer !== undefined) flags.push(`--proxy-server=${proxyServer}`);
   if (acceptInsecureCerts) flags.push('--ignore-certificate-errors');
   // The startup window takes two thirds of the start time. Not headless, it stays: Chrome exits with its last window.
   if (headless) flags.push('--no-startup-window');
   flags.push(...chromeArg);
   const { userDataDir = join(folder, 'profile') } = options;
-  return defaultArgs({ headless, enableExtensions: true, userDataDir: resolve(userDataDir), args: flags });
+  return defaultArgs({
+    headless,
+    enableExtensions: true,
+    userDataDir: resolve(userDataDir),
+    args: mergeResolverRules(flags),
+  });
+}
+
+const resolverFlag = '--host-resolver-rules=';
+
+/** Chrome takes the last flag of a name: rules of the operator come after ours in one. */
+function mergeResolverRules(flags: readonly string[]): string[] {
+  const rules = flags.filter((flag) => flag.startsWith(resolverFlag)).map((flag) => flag.slice(resolverFlag.length));
+  if (rules.length < 2) return [...flags];
+  return [...flags.filter((flag) => !flag.startsWith(resolverFlag)), `${resolverFlag}${rules.join(',')}`];
 }
 
 async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {

@@ -33,10 +33,10 @@ export const extensionDiagnosisChecks: readonly Check[] = [
       const only = { extensionId: installed['id'] };
       const listed = await context.call('list_request_rules', only);
       const row = rowWith(listed, 'rules', { ruleset: 'list', id: 4 });
-      assert.equal(row['at'], 'rules.json [0]');
+      assert.equal(row['at'], 'rules.json:1 [0]');
       const url = `https://example.com/${word}.js`;
       const { data, text } = await context.call('list_request_rules', { ...only, url });
-      assertIncludes(text, `As script: rule 4 of ruleset list (rules.json [0]) of extension "${made.name}"`);
+      assertIncludes(text, `As script: rule 4 of ruleset list (rules.json:1 [0]) of extension "${made.name}"`);
       assert.equal((data['outcomes'] as unknown[]).length, 1);
       return 'a rule of a file, and what it would block';
     },

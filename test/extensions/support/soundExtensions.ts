@@ -116,5 +116,63 @@ export const soundExtensions: Readonly<Record<string, AuditCase>> = {
     popup('<script src="a.js?v=1"></script><a href="#top">x</a><img src="data:image/gif;base64,AA">', { 'a.js': '' }),
     'does not exist',
   ],
+  'a style sheet that is injected': [
+    worker(
+      'chrome.action.onClicked.addListener(({ id }) => chrome.scripting.insertCSS({ files: ["a.css"], target: { tabId: id } }));',
+      { permissions: ['scripting', 'activeTab'], action: {} },
+      { 'a.css': '* { display: none !important; }' },
+    ),
+    'a.css',
+  ],
+  'a part of an API that is chosen at run time': [
+    popup(
+      '<script src=a.js></script>',
+      { 'a.js': 'for (const kind of ["cpu", "memory"]) chrome.system[kind].getInfo(console.log);' },
+      { permissions: ['system.cpu', 'system.memory'] },
+    ),
+    'is not used',
+  ],
+  'a global object that the worker makes itself': [
+    worker(
+      'self.XMLHttpRequest = class {};\nObject.defineProperty(globalThis, "window", { value: self });\nnew XMLHttpRequest(); window.open;',
+    ),
+    'service worker has no',
+  ],
+  'a variable that each event sets before it reads it': [
+    worker(
+      `let target;\nlet timer;\nfunction start() { target = 1; clearTimeout(timer); timer = setTimeout(go, 9); next(); }\nfunction next() { console.log(target); }\nfunction go() { console.log(timer); }\n${onMessage('start();')}`,
+    ),
+    'is changed in events',
+  ],
+  'a module that only pages load late': [
+    [
+      { background: { service_worker: 'worker.js', type: 'module' }, action: { default_popup: 'popup.html' } },
+      {
+        'worker.js': 'import { a } from "./shared.js";\na();',
+        'shared.js': 'export const a = () => 1;\nexport const b = () => import("./late.js");',
+        'late.js': '',
+        'popup.html': '<script type="module" src="popup.js"></script>',
+        'popup.js': 'import { b } from "./shared.js";\nb();',
+      },
+    ],
+    'import()',
+  ],
+  'answers that come in time': [
+    worker(
+      [
+        'chrome.storage.local.get("a", (a) => { if (a) return true; reply(a); return true; });',
+        'if (message) return chrome.storage.local.get("a").then(reply);',
+        'reply(1); chrome.storage.local.get("a").then((a) => console.log(a));',
+        '[1].forEach((each) => reply(each));',
+      ]
+        .map(
+          (body, index) =>
+            `chrome.runtime.onMessage.addListener((message, sender, reply) => { ${body} ${index === 0 ? 'return true;' : ''} });`,
+        )
+        .join('\n'),
+      { permissions: ['storage'] },
+    ),
+    'too late',
+  ],
   'a template': [popup('<template><img src="{{icon}}"><script>x()</script></template>'), 'popup.html'],
 };

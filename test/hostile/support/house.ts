@@ -63,6 +63,13 @@ export class Tenant {
     return parts.join('\n');
   }
 
+  /** The contents of all resources of the session, and their list. */
+  async resources(): Promise<string> {
+    const { resources } = await this.#client.listResources();
+    const contents = await Promise.all(resources.map(({ uri }) => this.#client.readResource({ uri })));
+    return JSON.stringify([resources, contents]);
+  }
+
   /** Ends the session at the server, and resolves when it is gone there. */
   async end(): Promise<void> {
     const { transport } = this.#client;

@@ -27,7 +27,7 @@ function examine(files: ExtensionFiles, json: ManifestJson, isLate: () => boolea
     ...fileFindings(audited, loaded),
     ...loadFindings(loaded),
     ...documentFindings(loaded),
-    ...importFindings(loaded),
+    ...importFindings(code),
     ...permissionFindings(code),
     ...codeFindings(code),
     ...workerFindings(code),

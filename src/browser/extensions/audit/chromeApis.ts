@@ -13,6 +13,18 @@ export const namespacesWithPermission: ReadonlySet<string> = new Set([
   ...['system.cpu', 'system.display', 'system.memory', 'system.network', 'system.storage'],
 ]);
 
+/** Functions and events that need a permission of their own. */
+export const functionPermissions: ReadonlyMap<string, string> = table({
+  'chrome.runtime.connectNative': 'nativeMessaging',
+  'chrome.runtime.sendNativeMessage': 'nativeMessaging',
+  'chrome.downloads.open': 'downloads.open',
+  'chrome.downloads.setUiOptions': 'downloads.ui',
+  'chrome.declarativeNetRequest.onRuleMatchedDebug': 'declarativeNetRequestFeedback',
+});
+
+/** Namespaces that are there only with the key of the manifest that has their name. */
+export const namespacesWithKey: ReadonlySet<string> = new Set(['action', 'commands', 'omnibox']);
+
 /** Permissions without a namespace of their own, or with more than one. */
 export const otherPermissions: ReadonlySet<string> = new Set([
   ...['activeTab', 'accessibilityFeatures.modify', 'accessibilityFeatures.read', 'background', 'clipboardRead'],

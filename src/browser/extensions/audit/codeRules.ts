@@ -3,7 +3,9 @@ import {
   alternatives,
   contentScriptApis,
   deprecatedApis,
+  functionPermissions,
   missingInWorker,
+  namespacesWithKey,
   namespacesWithPermission,
   offscreenApis,
   removedApis,
@@ -36,7 +38,15 @@ export function codeFindings(code: LinkedCode): Finding[] {
   const minimum = minimumVersion(code);
   for (const use of code.uses) {
     if (use.contexts.size === 0 || use.isGuarded || !isJudged(use.path)) continue;
-    for (const rule of [evalRule, removedRule, deprecatedRule, contentScriptRule, closedPageRule]) {
+    for (const rule of [
+      evalRule,
+      menuRule,
+      answerRule,
+      removedRule,
+      deprecatedRule,
+      contentScriptRule,
+      closedPageRule,
+    ]) {
       const finding = rule(use);
       if (finding !== undefined) add(use, finding.what, finding.finding);
     }
@@ -65,15 +75,46 @@ interface Hit {
 }
 
 function evalRule(use: LinkedUse): Hit | undefined {
-  const { path, isCalled } = use;
-  if (!isCalled || (path !== 'eval' && path !== 'Function')) return undefined;
+  const { path, isCalled, script, within } = use;
+  // `eval` is also handed to others, as to `then`.
+  if (path !== 'eval' && (path !== 'Function' || !isCalled)) return undefined;
   if (use.isInjected || !runsOnlyIn(use, 'worker', 'page', 'offscreen', 'content script')) return undefined;
-  const name = path === 'eval' ? 'eval' : 'new Function';
-  const problem = `${name} is called, which Chrome's policy for extensions refuses: it throws.`;
-  return {
-    what: 'eval',
-    finding: { severity: 'breaks', problem, fix: 'Write the code out, or run it in a page of the key "sandbox".' },
-  };
+  const name = path === 'eval' ? 'eval (or a timer with a text)' : 'new Function';
+  // Libraries in bundles ask first, in ways that cannot be seen here.
+  const isCertain = within === 0 || isWritten(script.text);
+  const problem = `${name} is called here, which Chrome's policy for extensions refuses: the line throws ${isCertain ? 'when it runs' : 'if it ever runs'}.`;
+  const fix = 'Write the code out, or run it in a page of the key "sandbox".';
+  return { what: 'eval', finding: { severity: isCertain ? 'breaks' : 'advice', problem, fix } };
+}
+
+function answerRule({ path }: LinkedUse): Hit | undefined {
+  if (!path.endsWith('.addListener{late}')) return undefined;
+  const problem = 'The listener answers in a callback and does not return true: the answer comes too late and is lost.';
+  return { what: path, finding: { severity: 'breaks', problem, fix: 'End the listener with "return true;".' } };
+}
+
+/** What a service worker may not pass to `contextMenus.create`, and must. */
+function menuRule(use: LinkedUse): Hit | undefined {
+  const [, fault] = /^chrome\.contextMenus\.create\{(onclick|no id)\}$/.exec(use.path) ?? [];
+  if (fault === undefined || !runsOnlyIn(use, 'worker')) return undefined;
+  const what = `menu ${fault}`;
+  return fault === 'onclick'
+    ? {
+        what,
+        finding: {
+          severity: 'breaks',
+          problem: 'A service worker may not pass onclick to chrome.contextMenus.create: it throws.',
+          fix: 'Give the entry an id, and use chrome.contextMenus.onClicked.addListener.',
+        },
+      }
+    : {
+        what,
+        finding: {
+          severity: 'breaks',
+          problem: 'A service worker has to pass an id to chrome.contextMenus.create: it throws.',
+          fix: 'Add "id".',
+        },
+      };
 }
 
 function removedRule({ path }: LinkedUse): Hit | undefined {
@@ -135,12 +176,48 @@ export function* missingPermissions(code: LinkedCode, declared: ReadonlySet<stri
   const told = new Set<string>();
   for (const use of code.uses) {
     if (use.isGuarded || use.isInjected || !runsInExtension(use)) continue;
-    const namespace = permissionOf(use.path);
-    if (namespace === undefined || told.has(namespace) || declared.has(namespace)) continue;
-    if ((alternatives.get(namespace) ?? []).some((other) => declared.has(other))) continue;
-    told.add(namespace);
-    const problem = `The code uses chrome.${namespace}, and "${namespace}" is not among the permissions: it is undefined there.`;
-    yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${namespace}" to permissions.` };
+    for (const { api, permission } of permissionsOf(use.path)) {
+      if (told.has(permission) || declared.has(permission)) continue;
+      if ((alternatives.get(permission) ?? []).some((other) => declared.has(other))) continue;
+      told.add(permission);
+      const effect = permission.startsWith('downloads.') ? 'the call fails' : 'it is undefined there';
+      const problem = `The code uses ${api}, and "${permission}" is not among the permissions: ${effect}.`;
+      yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${permission}" to permissions.` };
+    }
+    const [, key = ''] = use.path.split(/\W/);
+    if (!namespacesWithKey.has(key) || !use.path.startsWith('chrome.') || key in code.loaded.manifest || told.has(key))
+      continue;
+    told.add(key);
+    const problem = `The code uses chrome.${key}, and the manifest has no "${key}": it is undefined there.`;
+    yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${key}" to the manifest.` };
+  }
+}
+
+/** What reaches only pages that the extension has a right to. */
+const reachesPages = [
+  'chrome.scripting.executeScript',
+  'chrome.scripting.insertCSS',
+  'chrome.cookies',
+  'chrome.webRequest',
+  'chrome.tabs.captureVisibleTab',
+];
+
+/** Calls that work on hosts, where the manifest has none. */
+export function* missingHosts(
+  code: LinkedCode,
+  { hosts, declared }: { hosts: number; declared: ReadonlySet<string> },
+): Generator<Finding> {
+  if (hosts > 0 || declared.has('activeTab')) return;
+  const told = new Set<string>();
+  for (const use of code.uses) {
+    if (use.isGuarded || use.isInjected || !runsInExtension(use)) continue;
+    const api = reachesPages.find((each) => prefixesOf(use.path).includes(each));
+    const [needed = ''] = permissionsOf(use.path);
+    if (api === undefined || told.has(api) || (needed !== '' && !declared.has(needed.permission))) continue;
+    told.add(api);
+    const problem = `${api} reaches no site: there are neither host_permissions nor "activeTab".`;
+    const fix = 'Add the sites to host_permissions, or "activeTab" where the user has clicked the action.';
+    yield { severity: 'breaks', at: placeOf(use), problem, fix };
   }
 }
 
@@ -151,22 +228,29 @@ const maxNeeds = 200;
 export function apiNeeds(code: LinkedCode): ApiNeed[] {
   const needs = new Map<string, ApiNeed>();
   for (const use of code.uses) {
-    const permission = permissionOf(use.path);
-    if (permission === undefined || use.isInjected || !runsInExtension(use) || needs.size >= maxNeeds) continue;
-    const depth = permission.split('.').length + 2;
-    const api = use.path.replaceAll('()', '').split('.').slice(0, depth).join('.');
-    if (!needs.has(api)) needs.set(api, { api, permission, at: placeOf(use) });
+    if (use.isInjected || !runsInExtension(use) || /[{?]/.test(use.path)) continue;
+    for (const { api: from, permission } of permissionsOf(use.path)) {
+      const depth = Math.max(from.split('.').length, permission.split('.').length + 2);
+      const api = use.path.replaceAll('()', '').split('.').slice(0, depth).join('.');
+      if (!needs.has(api) && needs.size < maxNeeds) needs.set(api, { api, permission, at: placeOf(use) });
+    }
   }
   return [...needs.values()];
 }
 
-/** The permission without which a path is undefined. */
-function permissionOf(path: string): string | undefined {
+/** The permissions without which a path is undefined, and of what. */
+function permissionsOf(path: string): { readonly api: string; readonly permission: string }[] {
   const [root, first = '', second = ''] = path.split('.');
-  if (root !== 'chrome') return undefined;
-  const namespace = namespacesWithPermission.has(`${first}.${second}`) ? `${first}.${second}` : first;
-  if (!namespacesWithPermission.has(namespace)) return undefined;
-  return (worksInPart.get(namespace) ?? []).some((free) => path.startsWith(free)) ? undefined : namespace;
+  if (root !== 'chrome') return [];
+  const bare = first.replace(/\W.*/, '');
+  const namespace = namespacesWithPermission.has(`${bare}.${second}`) ? `${bare}.${second}` : bare;
+  const isFree = (worksInPart.get(namespace) ?? []).some((free) => path.startsWith(free));
+  const needs = namespacesWithPermission.has(namespace) && !isFree;
+  const own = prefixesOf(path).flatMap((api) => {
+    const permission = functionPermissions.get(/^[\w.]+/.exec(api)?.[0] ?? '');
+    return permission === undefined ? [] : [{ api, permission }];
+  });
+  return needs ? [{ api: `chrome.${namespace}`, permission: namespace }, ...own] : own;
 }
 
 export const runsInExtension = ({ contexts }: LinkedUse): boolean => contexts.has('worker') || contexts.has('page');
@@ -184,8 +268,8 @@ export function workerFindings(code: LinkedCode): Finding[] {
     const key = `${use.script.path}#${use.within}`;
     if (!use.contexts.has('worker') || use.isInjected || use.isGuarded || !running.has(key)) continue;
     for (const { what, finding } of [
-      ...pageHits(use),
-      ...importScriptsHits(use, isModule),
+      ...pageHits(use, code.definedInWorker),
+      ...importScriptsHits(use, { isModule, isStarting: now.has(key) && !use.isLate }),
       ...lateHits(use, now.has(key), removed),
     ]) {
       const id = `${use.script.path} ${what}`;
@@ -206,19 +290,29 @@ function* waitingModules({ loaded }: LinkedCode): Generator<Finding> {
 }
 
 /** What only pages have. */
-function* pageHits({ path }: LinkedUse): Generator<Hit> {
+function* pageHits({ path }: LinkedUse, defined: ReadonlySet<string>): Generator<Hit> {
   for (const prefix of prefixesOf(path).slice(0, 2)) {
     const fix = path.startsWith(prefix) ? missingInWorker.get(prefix) : undefined;
-    if (fix === undefined) continue;
+    if (fix === undefined || defined.has(prefix)) continue;
     const problem = `A service worker has no ${prefix}: this throws.`;
     yield { what: prefix, finding: { severity: 'breaks', problem, fix } };
   }
 }
 
-function* importScriptsHits({ path, isCalled }: LinkedUse, isModule: boolean): Generator<Hit> {
-  if (path !== 'importScripts' || !isCalled || !isModule) return;
-  const problem = 'A worker that is a module has no importScripts: this throws.';
-  const fix = 'Use import, or leave out "type": "module" of background.';
+function* importScriptsHits(
+  { path, isCalled }: LinkedUse,
+  { isModule, isStarting }: { isModule: boolean; isStarting: boolean },
+): Generator<Hit> {
+  if (path !== 'importScripts' || !isCalled || (!isModule && isStarting)) return;
+  const [problem, fix] = isModule
+    ? [
+        'A worker that is a module has no importScripts: this throws.',
+        'Use import, or leave out "type": "module" of background.',
+      ]
+    : [
+        'importScripts is called late, after a wait or in a callback: it throws for what was not loaded at the start.',
+        'Call it at the top of the worker.',
+      ];
   yield { what: path, finding: { severity: 'breaks', problem, fix } };
 }
 
@@ -248,7 +342,10 @@ function* lostVariables(
       // What is read again at each start is not lost.
       if ([...writers].some((writer) => starting.has(`${path}#${writer}`))) continue;
       const isCounter = counts && !isTested;
-      const isShared = !isTested && [...readers].some((reader) => isLater(reader) && !writers.has(reader));
+      const unset = code.reachedWithout(new Set([...writers].map((writer) => `${path}#${writer}`)));
+      const isShared =
+        !isTested &&
+        [...readers].some((reader) => isLater(reader) && unset.has(`${path}#${reader}`) && !writers.has(reader));
       if (changed.length === 0 || !(isCounter || isShared)) continue;
       const problem = `"${name}" is changed in events and kept in a variable, which is lost when the worker goes to sleep, after 30 s without events.`;
       const fix = 'Keep it in chrome.storage.session, with the permission "storage".';

@@ -1,5 +1,7 @@
-import { placeAt, type Findings } from './findings.js';
-import type { LoadedCode } from './loadedCode.js';
+import type { Reference } from './fileReferences.js';
+import { placeAt, type Finding, type Findings } from './findings.js';
+import type { LinkedCode } from './linkedCode.js';
+import type { Context, LoadedCode } from './loadedCode.js';
 
 /** What the policy of extension pages does not let documents do. Sandboxed pages have a policy of their own. */
 export function* documentFindings({ documents, contexts }: LoadedCode): Findings {
@@ -33,26 +35,51 @@ export function* documentFindings({ documents, contexts }: LoadedCode): Findings
 }
 
 /** Imports that browsers do not resolve, that workers refuse, or that come from elsewhere. */
-export function* importFindings(code: LoadedCode): Findings {
+export function* importFindings(linked: LinkedCode): Findings {
+  const { loaded: code } = linked;
+  const { running } = linked.reachedInWorker();
+  const hasMap = hasImportMap(code);
   for (const [path, { text, references }] of code.scripts) {
     const contexts = code.contextsOf(path);
     if (contexts.size === 0) continue;
-    for (const { kind, path: named, offset, isGuarded } of references) {
-      const at = placeAt(path, text, offset);
-      const isImport = kind === 'import' || kind === 'dynamic import';
-      const isRemote = /^(?:https?:)?\/\//i.test(named);
-      if (kind === 'dynamic import' && contexts.has('worker') && !isGuarded) {
-        const problem = 'import() is not allowed in a service worker: it always fails.';
-        yield { severity: 'breaks', at, problem, fix: 'Import it at the top of the file: import … from "…".' };
-      } else if ((isImport || kind === 'importScripts') && isRemote && !contexts.has('injected')) {
-        const problem = `${named.slice(0, 200)} comes from elsewhere: Chrome does not load it, and the Web Store refuses the extension.`;
-        yield { severity: 'refused', at, problem, fix: 'Put the file into the extension.' };
-      } else if (kind === 'import' && !/^(?:\.{0,2}\/|[a-z][\w+.-]*:)/i.test(named) && !hasImportMap(code)) {
-        const problem = `"${named}" is no path: browsers do not look for packages, and the script does not run.`;
-        yield { severity: 'breaks', at, problem, fix: 'Bundle the code, or write the path of a file, as ./lib.js.' };
-      }
+    for (const reference of references) {
+      // What pages share may be for them alone.
+      const isInWorker = contexts.has('worker') && (contexts.size === 1 || running.has(`${path}#${reference.within}`));
+      const finding = importFinding(reference, { contexts, isInWorker, hasMap });
+      if (finding !== undefined) yield { ...finding, at: placeAt(path, text, reference.offset) };
     }
   }
+}
+
+interface ImportPlace {
+  readonly contexts: ReadonlySet<Context>;
+  readonly isInWorker: boolean;
+  readonly hasMap: boolean;
+}
+
+function importFinding(
+  { kind, path: named, isGuarded }: Reference,
+  { contexts, isInWorker, hasMap }: ImportPlace,
+): Omit<Finding, 'at'> | undefined {
+  const shown = named.slice(0, 200);
+  if (kind === 'dynamic import' && isInWorker && !isGuarded) {
+    const problem = 'import() is not allowed in a service worker: it always fails.';
+    return { severity: 'breaks', problem, fix: 'Import it at the top of the file: import … from "…".' };
+  }
+  if (kind === 'remote script') {
+    const isInPages = contexts.has('content script') || contexts.has('injected');
+    const refused = isInPages ? 'the Web Store' : 'Chrome does not load it, and the Web Store';
+    const problem = `The script ${shown} comes from elsewhere: ${refused} refuses the extension.`;
+    return { severity: 'refused', problem, fix: 'Put the file into the extension.' };
+  }
+  const isLoaded = kind === 'import' || kind === 'dynamic import' || kind === 'importScripts';
+  if (isLoaded && /^(?:https?:)?\/\//i.test(named) && !contexts.has('injected')) {
+    const problem = `${shown} comes from elsewhere: Chrome does not load it, and the Web Store refuses the extension.`;
+    return { severity: 'refused', problem, fix: 'Put the file into the extension.' };
+  }
+  if (kind !== 'import' || hasMap || /^(?:\.{0,2}\/|[a-z][\w+.-]*:)/i.test(named)) return undefined;
+  const problem = `"${named}" is no path: browsers do not look for packages, and the script does not run.`;
+  return { severity: 'breaks', problem, fix: 'Bundle the code, or write the path of a file, as ./lib.js.' };
 }
 
 const hasImportMap = ({ documents }: LoadedCode): boolean =>

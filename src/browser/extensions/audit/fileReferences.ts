@@ -1,5 +1,5 @@
-import type { AnyNode, CallExpression, NewExpression } from 'acorn';
-import { isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
+import type { AnyNode, AssignmentExpression, CallExpression, NewExpression } from 'acorn';
+import { forEachChild, isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
 
 /** A file that code names. */
 export interface Reference {
@@ -13,7 +13,8 @@ export interface Reference {
     | 'offscreen document'
     | 'image'
     | 'worker'
-    | 'resource';
+    | 'resource'
+    | 'remote script';
   readonly path: string;
   readonly offset: number;
   /** What a relative path begins at: the folder of the extension, the script, or the page or worker that runs it. */
@@ -28,6 +29,8 @@ export interface Found {
   readonly injected: AnyNode[];
   /** Further uses, written as paths. */
   readonly uses: string[];
+  /** Global names that it assigns. */
+  readonly defined: string[];
 }
 
 interface Around {
@@ -67,17 +70,111 @@ const injections = new Set([
 
 /** What a call says about files and functions. */
 export function referencesOfCall(node: CallExpression | NewExpression, path: string, around: Around): Found {
-  const found: Found = { references: [], injected: [], uses: [] };
+  const found: Found = { references: [], injected: [], uses: [], defined: [] };
   const known = Object.hasOwn(fileArguments, path) ? fileArguments[path] : undefined;
   if (known !== undefined) ofArgument({ node, path, found }, known, around);
   if (path === 'importScripts')
     for (const argument of node.arguments)
       add(found, { kind: 'importScripts', from: 'context', node: argument }, around);
-  if (injections.has(path)) for (const argument of node.arguments) ofInjection(argument, around, found);
+  if (injections.has(path))
+    for (const argument of node.arguments) ofInjection(argument, around, { found, isStyle: path.endsWith('CSS') });
+  found.defined.push(...(path === 'Object.defineProperty' ? definedProperty(node.arguments, around) : []));
+  found.uses.push(...faultsOfCall(node, path, around));
   if (path === 'chrome.tabs.query')
     for (const key of ['url', 'title'])
       if (propertyOf(node.arguments[0], key, around)) found.uses.push(`${path}{${key}}`);
   return found;
+}
+
+/** Uses that are wrong in themselves, or hide others. */
+function faultsOfCall({ arguments: [first] }: CallExpression | NewExpression, path: string, around: Around): string[] {
+  if ((path === 'setTimeout' || path === 'setInterval') && isText(first)) return ['eval'];
+  if (path === 'chrome.contextMenus.create') return menuFaults(first, around);
+  if (!/^chrome\.runtime\.onMessage(?:External)?\.addListener$/.test(path) || first === undefined) return [];
+  return answersLate(around.names.functionOf(first, around.scope)) ? [`${path}{late}`] : [];
+}
+
+/** `Object.defineProperty(globalThis, 'window', …)`. */
+function definedProperty([object, key]: readonly AnyNode[], { names, scope }: Around): string[] {
+  const name = key && keyOf(key, true);
+  return object && name !== undefined && names.valueOf(object, scope) === '' ? [name] : [];
+}
+
+/** What an assignment says about files and global names. */
+export function findInAssignment(
+  { left, right }: AssignmentExpression,
+  { names, scope }: Around,
+): Pick<Found, 'references' | 'defined'> {
+  if (left.type === 'Identifier')
+    return { references: [], defined: scope.find(left.name) === undefined ? [left.name] : [] };
+  if (left.type !== 'MemberExpression' || left.object.type === 'Super') return { references: [], defined: [] };
+  const key = keyOf(left.property, left.computed);
+  const object = names.valueOf(left.object, scope);
+  const path = keyOf(right, true) ?? '';
+  const isScript = key === 'src' && object === 'document.createElement()' && remoteScript.test(path);
+  return {
+    references: isScript ? [{ kind: 'remote script', path, offset: right.start, from: 'self' }] : [],
+    defined: object === '' && key !== undefined ? [key] : [],
+  };
+}
+
+const remoteScript = /^(?:https?:)?\/\/[^?#]+\.m?js(?:[?#]|$)/i;
+
+const isText = (node: AnyNode | undefined): boolean =>
+  node?.type === 'TemplateLiteral' || (node?.type === 'Literal' && typeof node.value === 'string');
+
+/**
+ * Whether a listener of messages answers in a callback and returns nothing, so that its answer comes too late. One that
+ * returns a value, or that is async, is not judged.
+ */
+function answersLate(listener: AnyNode | undefined): boolean {
+  if (listener === undefined || !isFunctionNode(listener) || listener.async || listener.body.type !== 'BlockStatement')
+    return false;
+  const [, , reply] = listener.params;
+  if (reply?.type !== 'Identifier') return false;
+  let [isLate, returnsValue] = [false, false];
+  const look = (node: AnyNode): void => {
+    if (isFunctionNode(node)) return;
+    if (node.type === 'ReturnStatement' && node.argument) returnsValue = true;
+    if (node.type === 'CallExpression') isLate ||= handsOn(node, reply.name);
+    forEachChild(node, look);
+  };
+  forEachChild(listener.body, look);
+  return isLate && !returnsValue;
+}
+
+/** Whether a call gets a callback, and with it a name, that it does not call at once. */
+function handsOn({ callee, arguments: given }: CallExpression, name: string): boolean {
+  const method = callee.type === 'MemberExpression' ? keyOf(callee.property, callee.computed) : undefined;
+  let root: AnyNode = callee;
+  while (root.type === 'MemberExpression' && root.object.type !== 'Super') root = root.object;
+  const isChrome = root.type === 'Identifier' && (root.name === 'chrome' || root.name === 'browser');
+  if (!isChrome && !(method !== undefined && ['then', 'finally'].includes(method)) && nameOf(callee) !== 'setTimeout')
+    return false;
+  return given.some((each) =>
+    each.type === 'Identifier' ? each.name === name : isFunctionNode(each) && isNamed(each.body, name),
+  );
+}
+
+const nameOf = (node: AnyNode): string => (node.type === 'Identifier' ? node.name : '');
+
+function isNamed(node: AnyNode, name: string): boolean {
+  let isThere = node.type === 'Identifier' && node.name === name;
+  forEachChild(node, (child) => (isThere ||= isNamed(child, name)));
+  return isThere;
+}
+
+/** What service workers may not pass, and must. */
+function menuFaults(entry: AnyNode | undefined, around: Around): string[] {
+  const value = heldBy(entry, around);
+  if (value?.type !== 'ObjectExpression') return [];
+  const isWhole = value.properties.every(
+    (property) => property.type === 'Property' && keyOf(property.key, property.computed) !== undefined,
+  );
+  return [
+    ...(propertyOf(value, 'onclick', around) ? ['chrome.contextMenus.create{onclick}'] : []),
+    ...(isWhole && !propertyOf(value, 'id', around) ? ['chrome.contextMenus.create{no id}'] : []),
+  ];
 }
 
 interface Call {
@@ -109,10 +206,15 @@ function itemsOf(value: AnyNode | undefined): AnyNode[] {
   return value === undefined ? [] : [value];
 }
 
-function ofInjection(argument: AnyNode, around: Around, found: Found): void {
+/** `files` of `insertCSS` are style sheets. */
+function ofInjection(
+  argument: AnyNode,
+  around: Around,
+  { found, isStyle }: { readonly found: Found; readonly isStyle: boolean },
+): void {
   const value = heldBy(argument, around);
   if (value?.type === 'ArrayExpression') {
-    for (const element of itemsOf(value)) ofInjection(element, around, found);
+    for (const element of itemsOf(value)) ofInjection(element, around, { found, isStyle });
     return;
   }
   for (const key of ['func', 'function']) {
@@ -121,7 +223,7 @@ function ofInjection(argument: AnyNode, around: Around, found: Found): void {
     if (injected && isFunctionNode(injected)) found.injected.push(injected);
   }
   for (const key of ['files', 'js', 'css', 'file']) {
-    const kind = key === 'css' ? 'injected style' : 'injected script';
+    const kind = key === 'css' || isStyle ? 'injected style' : 'injected script';
     const list = propertyOf(value, key, around);
     for (const node of list?.type === 'ObjectExpression' ? [] : itemsOf(list)) {
       const file = node.type === 'ObjectExpression' ? propertyOf(node, 'file', around) : node;

@@ -23,6 +23,9 @@ const maxHops = 10;
 export class LinkedCode {
   readonly uses: LinkedUse[] = [];
   readonly loaded: LoadedCode;
+  /** Global names that the scripts of the service worker assign. */
+  readonly definedInWorker = new Set<string>();
+  #edges: ReadonlyMap<string, readonly LinkedEdge[]> | undefined;
   readonly #shared = new Map<string, string>();
 
   constructor(loaded: LoadedCode) {
@@ -33,6 +36,7 @@ export class LinkedCode {
     }
     for (const [path, script] of loaded.scripts) {
       const contexts = loaded.contextsOf(path);
+      if (contexts.has('worker')) for (const name of script.defined) this.definedInWorker.add(name);
       for (const use of script.uses) {
         const linked = this.#follow(script, use.path);
         this.uses.push({ ...use, path: linked, script, contexts, isInjected: isInjected(script, use.within) });
@@ -71,24 +75,29 @@ export class LinkedCode {
    * `starting` also after waits, `running` also in events.
    */
   reachedInWorker(): Readonly<Record<'now' | 'starting' | 'running', ReadonlySet<string>>> {
-    const edges = this.#edgesByFunction();
-    const started: string[] = [];
-    for (const [path, contexts] of this.loaded.contexts) if (contexts.has('worker')) started.push(`${path}#0`);
-    const reach = (follows: (edge: LinkedEdge) => boolean): Set<string> => {
-      const reached = new Set<string>();
-      const open = [...started];
-      for (let key = open.pop(); key !== undefined; key = open.pop()) {
-        if (reached.has(key)) continue;
-        reached.add(key);
-        for (const edge of edges.get(key) ?? []) if (follows(edge)) open.push(edge.to);
-      }
-      return reached;
-    };
     return {
-      now: reach(({ isLate }) => !isLate),
-      starting: reach(({ isEvent }) => !isEvent),
-      running: reach(() => true),
+      now: this.#reach(({ isLate }) => !isLate),
+      starting: this.#reach(({ isEvent }) => !isEvent),
+      running: this.#reach(() => true),
     };
+  }
+
+  /** The functions that the service worker may run although these have not run before. */
+  reachedWithout(keys: ReadonlySet<string>): ReadonlySet<string> {
+    return this.#reach(({ to }) => !keys.has(to));
+  }
+
+  #reach(follows: (edge: LinkedEdge) => boolean): Set<string> {
+    this.#edges ??= this.#edgesByFunction();
+    const reached = new Set<string>();
+    const open: string[] = [];
+    for (const [path, contexts] of this.loaded.contexts) if (contexts.has('worker')) open.push(`${path}#0`);
+    for (let key = open.pop(); key !== undefined; key = open.pop()) {
+      if (reached.has(key)) continue;
+      reached.add(key);
+      for (const edge of this.#edges.get(key) ?? []) if (follows(edge)) open.push(edge.to);
+    }
+    return reached;
   }
 
   #edgesByFunction(): Map<string, LinkedEdge[]> {

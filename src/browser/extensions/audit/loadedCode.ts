@@ -105,17 +105,8 @@ export class LoadedCode {
       for (const path of stringsIn(script['js'])) this.#script(localPath(path), context, false);
     }
     for (const path of stringsIn(objectAt(manifest, 'sandbox')['pages'])) this.#document(localPath(path), 'sandbox');
-    const pages = [
-      objectAt(manifest, 'action')['default_popup'],
-      manifest['options_page'],
-      objectAt(manifest, 'options_ui')['page'],
-      objectAt(manifest, 'side_panel')['default_path'],
-      manifest['devtools_page'],
-      background['page'],
-      ...Object.values(objectAt(manifest, 'chrome_url_overrides')),
-    ];
     for (const path of stringsIn(background['scripts'])) this.#script(localPath(path), 'page', false);
-    for (const page of pages) if (typeof page === 'string') this.#document(localPath(page), 'page');
+    for (const page of pagesOf(manifest)) if (typeof page === 'string') this.#document(localPath(page), 'page');
   }
 
   #drain(): void {
@@ -273,6 +264,19 @@ export class LoadedCode {
   }
 }
 
+/** The documents that a manifest names, but for sandboxed ones. */
+export function pagesOf(manifest: ManifestJson): unknown[] {
+  return [
+    objectAt(manifest, 'action')['default_popup'],
+    manifest['options_page'],
+    objectAt(manifest, 'options_ui')['page'],
+    objectAt(manifest, 'side_panel')['default_path'],
+    manifest['devtools_page'],
+    objectAt(manifest, 'background')['page'],
+    ...Object.values(objectAt(manifest, 'chrome_url_overrides')),
+  ];
+}
+
 /** What code fills in later, or a place in the document itself. */
 const isTemplate = (path: string): boolean => /^[#?]|[{}<%$]/.test(path);
 
@@ -305,4 +309,5 @@ const howLoaded = {
   image: 'as an image',
   worker: 'as a worker',
   resource: 'as a resource',
+  'remote script': 'as a script from elsewhere',
 } as const;

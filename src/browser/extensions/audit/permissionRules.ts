@@ -1,7 +1,9 @@
 import { isJsonObject, objectAt, objectsIn, stringsIn } from '../manifest.js';
 import { namespacesWithPermission, neverOptional, otherPermissions } from './chromeApis.js';
-import { missingPermissions } from './codeRules.js';
+import { missingHosts, missingPermissions } from './codeRules.js';
 import { placeAt, type Finding } from './findings.js';
+import { pagesOf } from './loadedCode.js';
+import { prefixesOf } from './conditions.js';
 import type { LinkedCode } from './linkedCode.js';
 
 /** What the code of an extension touches, to tell which permissions it needs. */
@@ -31,7 +33,9 @@ class Usage {
   has(...wanted: readonly string[]): boolean {
     return wanted.some((path) => {
       for (const used of this.paths)
-        if (used === path || used.startsWith(`${path}.`) || used.startsWith(`${path}(`)) return true;
+        if (used === path || ['.', '(', '['].some((next) => used.startsWith(`${path}${next}`))) return true;
+      // As `cpu` of `chrome.system[kind]`.
+      if (prefixesOf(path).some((prefix) => this.paths.has(`${prefix}[?]`))) return true;
       const last = path.slice(path.lastIndexOf('.') + 1);
       return this.#escapes && (this.properties.has(last) || this.#strings.has(last));
     });
@@ -78,7 +82,8 @@ const runsInPages: IsUsed = (usage) =>
 /** Permissions that are used by more, or by other things, than `chrome.NAME`. */
 const usedBy: Readonly<Record<string, IsUsed>> = {
   tabs: (usage) => usage.readsTabs,
-  activeTab: runsInPages,
+  activeTab: (usage, code) =>
+    runsInPages(usage, code) || usage.has('chrome.cookies', 'chrome.webRequest', 'chrome.declarativeNetRequest'),
   unlimitedStorage: anyOf(
     'chrome.storage.local',
     'indexedDB',
@@ -155,8 +160,13 @@ export function* permissionFindings(code: LinkedCode): Generator<Finding> {
     }
   }
   if (isWhole) yield* unusedHosts(code, usage);
-  yield* missingPermissions(code, new Set([...required, ...optional]));
-  yield* tabAddresses(code, new Set([...required, ...optional]));
+  const declared = new Set([...required, ...optional]);
+  const lists = ['host_permissions', 'optional_host_permissions'].flatMap((key) => stringsIn(manifest[key]));
+  // Those that stand in the wrong list are told of already.
+  const hosts = [...lists, ...[...declared].filter(isHost)];
+  yield* missingPermissions(code, declared);
+  yield* missingHosts(code, { hosts: hosts.length, declared });
+  if (hosts.length === 0) yield* tabAddresses(code, declared);
 }
 
 /** Whether all code is there and could be read. */
@@ -167,9 +177,7 @@ function isComplete({ loaded }: LinkedCode): boolean {
     background['service_worker'],
     ...stringsIn(background['scripts']),
     ...objectsIn(manifest['content_scripts']).flatMap(({ js }) => stringsIn(js)),
-    objectAt(manifest, 'action')['default_popup'],
-    manifest['options_page'],
-    objectAt(manifest, 'options_ui')['page'],
+    ...pagesOf(manifest),
   ];
   return (
     skipped.length === 0 &&
@@ -186,6 +194,8 @@ function isUsed(permission: string, usage: Usage, code: LinkedCode): boolean {
   return !namespacesWithPermission.has(permission) || usage.has(`chrome.${permission}`);
 }
 
+const isHost = (permission: string): boolean => permission.includes('://') || permission === '<all_urls>';
+
 function* permissionFinding({
   at,
   permission,
@@ -195,9 +205,8 @@ function* permissionFinding({
   permission: string;
   isOptional: boolean;
 }): Generator<Finding> {
-  const isHost = permission.includes('://') || permission === '<all_urls>';
   const hosts = isOptional ? 'optional_host_permissions' : 'host_permissions';
-  if (isHost) {
+  if (isHost(permission)) {
     const problem = `"${permission}" is a host, which Chrome ignores here.`;
     yield { severity: 'breaks', at, problem, fix: `Move it to "${hosts}".` };
   } else if (permission === 'webRequestBlocking') {
@@ -253,9 +262,7 @@ function* unusedHosts(code: LinkedCode, usage: Usage): Generator<Finding> {
 
 /** Addresses of tabs are hidden from extensions without a right to them. */
 function* tabAddresses(code: LinkedCode, declared: ReadonlySet<string>): Generator<Finding> {
-  const { manifest } = code.loaded;
-  const hosts = [...stringsIn(manifest['host_permissions']), ...stringsIn(manifest['optional_host_permissions'])];
-  if (hosts.length > 0 || declared.has('tabs') || declared.has('activeTab')) return;
+  if (declared.has('tabs') || declared.has('activeTab')) return;
   for (const { path, script, contexts, isInjected, offset } of code.uses) {
     const hit =
       /^chrome\.tabs\.(?:query\(\)\[\]|get\(\)|onUpdated\.addListener\(\)\.2|onUpdated\.addListener\(\)\.1)\.(url|title|favIconUrl)\b/.exec(

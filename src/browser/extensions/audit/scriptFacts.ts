@@ -52,6 +52,8 @@ export interface ScriptFacts {
   readonly strings: Set<string>;
   /** Paths that conditions ask for. */
   readonly tested: Set<string>;
+  /** Global names that it assigns. */
+  readonly defined: Set<string>;
   /** Whether all of `chrome` is given away, or read by names that are computed. */
   escapes: boolean;
   readonly state: Map<string, StateVariable>;

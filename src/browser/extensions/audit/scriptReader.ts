@@ -6,7 +6,7 @@ import {
   type NewExpression,
   type Program,
 } from 'acorn';
-import { referencesOfCall, type Reference } from './fileReferences.js';
+import { findInAssignment, referencesOfCall, type Found, type Reference } from './fileReferences.js';
 import {
   forEachChild,
   forEachTarget,
@@ -30,12 +30,6 @@ type Handler<Type extends AnyNode['type']> = (
   more: { readonly role: Role; readonly around: Scope },
 ) => void;
 
-/** Parses a script, as what it is loaded as, or else as the other. */
-function parseScript(text: string, isModule: boolean): { program: Program; isModule: boolean } {
-  const options = { ecmaVersion: 'latest', allowHashBang: true } as const;
-  return { program: parse(text, { ...options, sourceType: isModule ? 'module' : 'script' }), isModule };
-}
-
 /** What a script does, as far as it can be told without running it. */
 export function factsOf(path: string, text: string, isModule: boolean): ScriptFacts {
   const facts: ScriptFacts = {
@@ -46,12 +40,14 @@ export function factsOf(path: string, text: string, isModule: boolean): ScriptFa
       properties: new Set(),
       strings: new Set(),
       tested: new Set(),
+      defined: new Set(),
       escapes: false,
     },
     state: new Map(),
   };
   try {
-    const { program } = parseScript(text, isModule);
+    const sourceType = isModule ? 'module' : 'script';
+    const program = parse(text, { ecmaVersion: 'latest', allowHashBang: true, sourceType });
     new Walker(program, facts).walk();
     return facts;
   } catch (error) {
@@ -244,6 +240,7 @@ class Walker {
     if (path !== undefined) this.#use(node, path, role);
     else if (key !== undefined) this.facts.properties.add(key);
     else if (object === 'chrome') this.facts.escapes = true;
+    else if (object?.startsWith('chrome.') === true) this.#use(node, `${object}[?]`, 'held');
     if (node.computed && node.property.type !== 'PrivateIdentifier') this.#visit(node.property, scope);
     if (path !== undefined) this.#inside(node.object, scope);
     else if (node.object.type !== 'Super') this.#visit(node.object, scope, 'held');
@@ -284,7 +281,7 @@ class Walker {
       if (path === 'Boolean') for (const argument of node.arguments) this.#conditions.ask(argument, scope);
       this.#calls.addCall(node, path ?? '', scope);
       const found = referencesOfCall(node, path ?? '', { names: this.#names, scope });
-      for (const each of found.references) this.#refer(each);
+      this.#addFound(found);
       for (const each of found.injected)
         this.facts.functions[this.#calls.indexOf(each)] = {
           parent: this.#calls.within,
@@ -295,6 +292,11 @@ class Walker {
       this.#visit(callee, scope, 'callee');
     }
     for (const argument of node.arguments) this.#visit(argument, scope);
+  }
+
+  #addFound({ references, defined }: Pick<Found, 'references' | 'defined'>): void {
+    for (const each of references) this.#refer(each);
+    for (const each of defined) this.facts.defined.add(each);
   }
 
   #refer(reference: Omit<Reference, 'within' | 'isGuarded'>): void {
@@ -372,7 +374,10 @@ class Walker {
     const { left, right } = node;
     const value = this.#names.valueOf(right, scope);
     this.#pattern(left, scope);
-    if (left.type === 'Identifier') this.#write(left.name, scope, node.operator !== '=' || mentions(right, left.name));
+    // The id of a timer is worth nothing once the worker has slept, as the timer itself.
+    if (left.type === 'Identifier' && value !== 'setTimeout()' && value !== 'setInterval()')
+      this.#write(left.name, scope, node.operator !== '=' || mentions(right, left.name));
+    this.#addFound(findInAssignment(node, { names: this.#names, scope }));
     const target = left.type === 'MemberExpression' ? this.#names.valueOf(left, scope) : undefined;
     if (left.type === 'Identifier' && scope.find(left.name) === undefined) this.#global(left.name, value);
     else if (target !== undefined && !target.includes('.')) this.#global(target, value);

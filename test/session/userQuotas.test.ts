@@ -1,0 +1,149 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BrowserTime, parseQuotas, UserQuotas, type UserQuotasOptions } from '../../src/session/userQuotas.js';
+import type { Session } from '../../src/session/session.js';
+import { silentLog } from '../../src/log.js';
+import { ManualClock } from '../support/manualClock.js';
+
+const anna = { issuer: 'local', user: 'anna' };
+const emil = { issuer: 'local', user: 'emil' };
+const mebibyte = 1024 ** 2;
+
+interface FakeUse {
+  readonly process?: number;
+  readonly folder?: string;
+  readonly downloadBytes?: number;
+  readonly resourceBytes?: number;
+  readonly keptBytes?: number;
+}
+
+/** A session with what it uses. */
+function fakeSession(principal: typeof anna, use: FakeUse = {}) {
+  const { process, folder, downloadBytes = 0, resourceBytes = 0, keptBytes = 0 } = use;
+  let end = (): void => undefined;
+  const closed = new Promise<void>((resolve) => (end = resolve));
+  const session = {
+    ...{ id: `session-of-${principal.user}`, principal, user: principal.user, state: 'active', lease: 'eager' },
+    hasOwnProcess: true,
+    browserTime: new BrowserTime(),
+    closed,
+    memory: { keptBytes },
+    resources: { bytes: resourceBytes },
+    browserLease: { current: { isolation: 'process' }, usage: { process, folder, downloadBytes, keptBytes } },
+    close: () => {
+      sessions.delete(session as unknown as Session);
+      end();
+    },
+  };
+  sessions.add(session as unknown as Session);
+  return session as unknown as Session;
+}
+
+const sessions = new Set<Session>();
+let clock: ManualClock;
+beforeEach(() => {
+  sessions.clear();
+  clock = new ManualClock();
+});
+
+function quotasWith(defaults: readonly string[], options: Partial<UserQuotasOptions> = {}): UserQuotas {
+  return new UserQuotas({
+    sessions: () => [...sessions],
+    hasUsers: true,
+    quotasOf: () => Promise.resolve([]),
+    defaults,
+    residentMemory: (pids) => Promise.resolve(pids.length * 100 * mebibyte),
+    clock,
+    log: silentLog,
+    ...options,
+  });
+}
+
+const run = (): string => 'done';
+
+test('each quota is refused by its name, with what is used and what frees it, and to nobody else', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+  await writeFile(join(folder, 'file'), Buffer.alloc(2 * mebibyte, 'x'));
+  fakeSession(anna, { process: 1, folder, downloadBytes: 3 * mebibyte, resourceBytes: mebibyte }).browserTime.start(
+    clock.now(),
+  );
+  clock.advance(120_000);
+  const cases = [
+    ['processes=1', 'process', /quota of processes is used up: 1 of 1\. One is free again when a session ends/],
+    ['browser-time=2m', 'use', /quota of browser-time is used up: 2 min of 2 min\. It starts again at 00:00 UTC/],
+    ['memory=100mb', 'grow', /quota of memory is used up: 100\.0 MB of 100\.0 MB\. close_page, close_browser/],
+    ['disk=3mb', 'store', /quota of disk is used up: 3\.0 MB of 3\.0 MB\. close_browser/],
+  ] as const;
+  for (const [quota, demand, message] of cases) {
+    const quotas = quotasWith([quota]);
+    await expect(quotas.admit(anna, demand, run)).rejects.toMatchObject({ reason: 'quota_exceeded' });
+    await expect(quotas.admit(anna, demand, run)).rejects.toThrow(message);
+    expect(await quotas.admit(emil, demand, run)).toBe('done');
+  }
+  expect(await quotasWith(['downloads=2mb']).downloadRefusal(anna)).toMatch(
+    /quota of downloads is used up: 3\.0 MB of 2\.0 MB/,
+  );
+  expect(await quotasWith(['downloads=2mb']).downloadRefusal(emil)).toBeUndefined();
+  // What does not need more of it goes on: pages can be looked at and closed.
+  expect(await quotasWith(['processes=1', 'memory=1mb', 'disk=1mb']).admit(anna, 'use', run)).toBe('done');
+  await rm(folder, { recursive: true });
+});
+
+test('sessions that are opened at once do not pass a quota together', async () => {
+  const quotas = quotasWith(['processes=2']);
+  const open = () => quotas.admit(anna, 'process', () => fakeSession(anna, { process: 1 }));
+  const opened = await Promise.allSettled([open(), open(), open(), open(), open()]);
+  expect(opened.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+});
+
+test('those of a user take precedence, and what other nodes tell of the user counts', async () => {
+  fakeSession(anna, { process: 1 });
+  const [own] = await quotasWith([]).usage();
+  const quotas = quotasWith(['processes=1'], {
+    quotasOf: ({ user }) => Promise.resolve(user === 'anna' ? ['processes=3'] : []),
+    elsewhere: (user) => Promise.resolve(user === 'anna' && own !== undefined ? [own, own] : []),
+  });
+  await expect(quotas.admit(anna, 'process', run)).rejects.toThrow('3 of 3');
+  expect(await quotas.admit(emil, 'process', run)).toBe('done');
+});
+
+test('browser time counts sessions that have ended, and begins again with the day', async () => {
+  const quotas = quotasWith(['browser-time=1h']);
+  const session = fakeSession(anna);
+  quotas.follow(session);
+  session.browserTime.start(clock.now());
+  clock.advance(3_600_000);
+  session.close('operator-closed');
+  await nextTurn();
+  await expect(quotas.admit(anna, 'use', run)).rejects.toThrow('60 min of 60 min');
+  clock.advance(24 * 3_600_000);
+  expect(await quotas.admit(anna, 'use', run)).toBe('done');
+});
+
+test('a page that fills memory or disk without a call ends its session at twice the quota, and no other', async () => {
+  const quotas = quotasWith(['memory=50mb', 'browser-time=24h']);
+  const [greedy, other] = [fakeSession(anna, { process: 1 }), fakeSession(emil)];
+  quotas.start();
+  clock.advance(10_000);
+  for (let turn = 0; turn < 20; turn += 1) await nextTurn();
+  expect([sessions.has(greedy), sessions.has(other)]).toEqual([false, true]);
+  quotas.close();
+});
+
+test('who uses what, as an operator sees it', async () => {
+  fakeSession(anna, { process: 7, downloadBytes: 5, resourceBytes: 11, keptBytes: 3 }).browserTime.start(clock.now());
+  fakeSession(anna, { keptBytes: 4 });
+  clock.advance(1_000);
+  const used = { sessions: 2, processes: 1, browserMs: 1_000, memoryBytes: 100 * mebibyte, keptBytes: 7 };
+  const quotas = { memory: 2 * 1024 ** 3, 'browser-time': 8 * 36e5 };
+  expect(await quotasWith(['memory=2gb', 'browser-time=8h']).usage()).toEqual([
+    { user: 'anna', ...used, downloadBytes: 5, diskBytes: 11, quotas },
+  ]);
+  expect(parseQuotas(['processes=4', 'DISK=1GB', 'downloads=512'])).toEqual({
+    processes: 4,
+    disk: 1024 ** 3,
+    downloads: 512,
+  });
+});
