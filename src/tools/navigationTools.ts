@@ -86,7 +86,7 @@ const handleDialogTool = definePageTool({
   title: 'Handle dialog',
   group: 'pages',
   description:
-    'Answer the open alert, confirm, prompt or beforeunload dialog of a page, which blocks the page until then',
+    'Answer the open dialog of a page (alert, confirm, prompt, beforeunload), or what it asks permission for',
   input: z.strictObject({
     action: z.enum(['accept', 'dismiss']).describe('Its OK or its Cancel'),
     promptText: z.string().optional().describe('Text for a prompt'),
@@ -95,11 +95,14 @@ const handleDialogTool = definePageTool({
   annotations: { readOnlyHint: false },
   lock: false,
   async handler({ action, promptText }, { page, signal }) {
-    const { value, outcome } = await performAction(page, signal, () =>
-      page.dialogs.answer(action === 'accept', promptText),
+    const accept = action === 'accept';
+    const { prompts, dialogs } = page;
+    const isPrompt = dialogs.open === undefined && prompts.isAsked;
+    const { value, outcome } = await performAction(page, signal, async () =>
+      isPrompt ? prompts.answer(accept) : `the ${(await dialogs.answer(accept, promptText)).type} dialog`,
     );
-    const done = action === 'accept' ? 'Accepted' : 'Dismissed';
-    return answerOutcome(page, [`${done} the ${value?.type ?? ''} dialog.`.replace('  ', ' ')], outcome);
+    const done = accept ? 'Accepted' : 'Dismissed';
+    return answerOutcome(page, [`${done} ${value ?? 'the dialog'}.`], outcome);
   },
 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { WebSocketFrame } from '../browser/collectors/networkCollector.js';
-import { findUrls } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/patterns/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
 import { cutText } from '../text.js';
