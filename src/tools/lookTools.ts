@@ -129,7 +129,7 @@ const takeScreenshotTool = definePageTool({
     format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Image format'),
     quality: z.number().int().min(0).max(100).optional().describe('Of jpeg and webp, 0 to 100'),
     uid: z.string().optional().describe('Only this element, from a snapshot'),
-    fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
+    fullPage: z.boolean().optional().describe('Also what is out of view'),
     uids: z.boolean().optional().describe('With uids drawn on it'),
     from: z.int().min(0).optional().describe('y to begin at, in what is long'),
   }),
@@ -154,27 +154,34 @@ const takeScreenshotTool = definePageTool({
     if (from !== undefined && !fullPage && uid === undefined) throw new ToolError('Pass from with fullPage or uid.');
     const marked = uids ? (await takeSnapshot(page, { verbose: false })).targets : [];
     const shot = await takeScreenshot(page, { ...rest, uid, fullPage, from, limits, marked });
-    const { mimeType, pictures, area, isScaled } = shot;
-    const [{ width, height, bytes }] = pictures;
-    const end = pictures.at(-1)?.to ?? 0;
-    const next = pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
-    const parts = pictures.map(({ from: top, to, width: wide, height: high }) => ({
-      ...{ from: top, to, width: wide, height: high },
-    }));
+    const { mimeType, pictures } = shot;
+    const marks = uids ? shot.marks : undefined;
+    const drawn = uids ? ` ${shot.marks} uids are drawn on it, of what can be clicked or filled.` : '';
     return {
-      text:
-        describeScreenshot(shot, next) +
-        (uids ? ` ${shot.marks} uids are drawn on it, of what can be clicked or filled.` : ''),
-      structured: {
-        ...{ width, height, area, scaled: isScaled, mimeType, bytes },
-        ...(parts.length > 1 && { parts }),
-        ...(next !== undefined && { next }),
-        ...(uids && { marks: shot.marks }),
-      },
+      text: describeScreenshot(shot) + drawn,
+      structured: { ...screenshotData(shot), ...(marks !== undefined && { marks }) },
       content: pictures.map(({ data }) => ({ type: 'image', data, mimeType })),
     };
   },
 });
+
+/** Where the pictures of a long area go on, in CSS pixels; undefined if they show all of it. */
+function nextPart({ pictures, area }: Screenshot): number | undefined {
+  const end = pictures.at(-1)?.to ?? 0;
+  return pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
+}
+
+function screenshotData(shot: Screenshot) {
+  const { mimeType, pictures, area, isScaled } = shot;
+  const [{ width, height, bytes }] = pictures;
+  const next = nextPart(shot);
+  const parts = pictures.map(({ from, to, width: wide, height: high }) => ({ from, to, width: wide, height: high }));
+  return {
+    ...{ width, height, area, scaled: isScaled, mimeType, bytes },
+    ...(parts.length > 1 && { parts }),
+    ...(next !== undefined && { next }),
+  };
+}
 
 const scriptOutput = z.object({
   type: z.string(),
@@ -184,8 +191,11 @@ const scriptOutput = z.object({
   /** What the script did to the page, a line each. */
   effects: z.array(z.string()).optional(),
 });
+
 /** A line for each picture, in their order. */
-function describeScreenshot({ mimeType, pictures, area, isScaled }: Screenshot, next: number | undefined): string {
+function describeScreenshot(shot: Screenshot): string {
+  const { mimeType, pictures, area, isScaled } = shot;
+  const next = nextPart(shot);
   const [first, ...others] = pictures;
   const sizeOf = ({ width, height, bytes }: Picture): string =>
     `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes`;

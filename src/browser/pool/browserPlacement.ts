@@ -22,7 +22,7 @@ import { PageSet } from './pageSet.js';
 import { SessionContexts, type NamedContext } from './tabs.js';
 import type { SessionPageState } from './sessionPageState.js';
 
-import { privateFolders } from '../process/privateFolders.js';
+import { privateFolders } from '../../folders.js';
 
 export type PlacementIsolation = 'context' | 'process' | 'profile';
 

@@ -1,12 +1,12 @@
 import type { Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { messageOf, ToolError } from '../../errors/errors.js';
+import { messageOf } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
 import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
-import { findTabs, isTab, PageLimit, type SessionContexts } from './tabs.js';
+import { closedAtOnce, findTabs, isTab, openTab, PageLimit, type SessionContexts } from './tabs.js';
 import type { SessionPageState } from './sessionPageState.js';
 
 export interface PageSetOptions {
@@ -30,8 +30,6 @@ interface OpenOptions {
 
 const adoptTimeoutMs = 15_000;
 /** Of a tab that crashes as it opens nothing is ever heard. */
-const openTimeoutMs = 10_000;
-const closedGraceMs = 2_000;
 const reopenTimeoutMs = 10_000;
 const maxReloads = 3;
 
@@ -206,7 +204,8 @@ export class PageSet {
   async #openPage({ background = false, id, context: name }: OpenOptions): Promise<SessionPage> {
     this.#isOpening += 1;
     try {
-      const page = await this.#limit.open(() => this.#openTab(background, name));
+      const open = async () => openTab(await this.#contexts.get(name), { background, signal: this.#disposed.signal });
+      const page = await this.#limit.open(open);
       const adopted = await this.#adopt(page, id).catch((error: unknown) => {
         throw page.isClosed() ? closedAtOnce(error) : error;
       });
@@ -214,29 +213,6 @@ export class PageSet {
       return adopted;
     } finally {
       this.#isOpening -= 1;
-    }
-  }
-
-  /** Puppeteer waits 30 s for a tab that is closed as soon as it opens, and for a browser that exits meanwhile. */
-  async #openTab(background: boolean, name: string | undefined): Promise<Page> {
-    const context = await this.#contexts.get(name);
-    const before = new Set(context.targets());
-    const closed = new AbortController();
-    const onClosed = (target: Target): void => {
-      if (!isTab(target) || before.has(target)) return;
-      // Perhaps another one.
-      timeLimit(closedGraceMs).addEventListener('abort', () => closed.abort(new Error('The tab was closed.')));
-    };
-    context.on('targetdestroyed', onClosed);
-    try {
-      const signal = AbortSignal.any([closed.signal, timeLimit(openTimeoutMs), this.#disposed.signal]);
-      const opening = context.newPage({ background });
-      return await untilAborted(opening, signal, (late) => void late.close().catch(noop));
-    } catch (error) {
-      if (this.#disposed.signal.aborted || !context.browser().connected) throw error;
-      throw closedAtOnce(error);
-    } finally {
-      context.off('targetdestroyed', onClosed);
     }
   }
 
@@ -395,11 +371,6 @@ export class PageSet {
     });
     this.#disposals.add(disposal);
   }
-}
-
-function closedAtOnce(cause: unknown): ToolError {
-  const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
-  return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {

@@ -1,5 +1,6 @@
 import type { BrowserContext, Page, Target } from 'puppeteer-core';
-import { noop } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 
 /** The default limit on the tabs of one session, each of which may be a renderer process. */
@@ -143,4 +144,40 @@ async function withTargetId(page: Page | null): Promise<readonly [string, Page] 
 export function isTab(target: Target): boolean {
   const type: string = target.type();
   return type === 'page' && !target.url().startsWith('devtools://');
+}
+
+const openTimeoutMs = 10_000;
+const closedGraceMs = 2_000;
+
+/**
+ * Opens a tab; one that opens after the signal aborted is closed. Puppeteer waits 30 s for a tab that is closed as soon as
+ * it opens, and for a browser that exits meanwhile: this ends with a ToolError.
+ */
+export async function openTab(
+  context: BrowserContext,
+  { background, signal }: { readonly background: boolean; readonly signal: AbortSignal },
+): Promise<Page> {
+  const before = new Set(context.targets());
+  const closed = new AbortController();
+  const onClosed = (target: Target): void => {
+    if (!isTab(target) || before.has(target)) return;
+    // Perhaps another one.
+    timeLimit(closedGraceMs).addEventListener('abort', () => closed.abort(new Error('The tab was closed.')));
+  };
+  context.on('targetdestroyed', onClosed);
+  try {
+    const limit = AbortSignal.any([closed.signal, timeLimit(openTimeoutMs), signal]);
+    return await untilAborted(context.newPage({ background }), limit, (late) => void late.close().catch(noop));
+  } catch (error) {
+    if (signal.aborted || !context.browser().connected) throw error;
+    throw closedAtOnce(error);
+  } finally {
+    context.off('targetdestroyed', onClosed);
+  }
+}
+
+/** What the client is told of a tab that was closed or crashed while it opened. */
+export function closedAtOnce(cause: unknown): ToolError {
+  const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
+  return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
