@@ -21,7 +21,8 @@ export default {
   transformIgnorePatterns: [],
   filter: '<rootDir>/.config/testParts.cjs',
   testSequencer: '<rootDir>/.config/longestFirst.js',
-  testTimeout: 120_000,
+  // Far above what a test takes: it ends one that hangs, and no slow machine.
+  testTimeout: 300_000,
   // A test that uses a browser mostly waits for it.
   maxWorkers: Math.ceil(availableParallelism() * 1.5),
   workerIdleMemoryLimit: '600MB',

@@ -24,6 +24,8 @@ class SequentialStorage {
 }
 
 const { AsyncLocalStorage } = asyncHooks;
+/** Node 22 gives it by a getter, for good. */
+const isReplaceable = Object.getOwnPropertyDescriptor(asyncHooks, 'AsyncLocalStorage')?.writable === true;
 
 /**
  * Node's environment, with the modules that Node itself has loaded (nativeModules.cjs), and Node's own errors and
@@ -32,12 +34,12 @@ const { AsyncLocalStorage } = asyncHooks;
 module.exports = class extends TestEnvironment {
   async setup() {
     await super.setup();
-    asyncHooks.AsyncLocalStorage = SequentialStorage;
+    if (isReplaceable) asyncHooks.AsyncLocalStorage = SequentialStorage;
   }
 
   /** jest-circus emits its first event when it has been loaded. */
   handleTestEvent() {
-    asyncHooks.AsyncLocalStorage = AsyncLocalStorage;
+    if (isReplaceable) asyncHooks.AsyncLocalStorage = AsyncLocalStorage;
   }
 
   constructor(config, context) {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
+import { userUsageSchema } from '../session/userQuotas.js';
 
 export interface TopOptions {
   /** The server's address, with or without `/sse`. */
@@ -40,20 +41,7 @@ const sessionListSchema = z.object({
       node: z.string().optional(),
     }),
   ),
-  users: z.array(
-    z.object({
-      user: z.string(),
-      sessions: z.number(),
-      processes: z.number(),
-      browserMs: z.number(),
-      memoryBytes: z.number(),
-      keptBytes: z.number(),
-      downloadBytes: z.number(),
-      diskBytes: z.number(),
-      quotas: z.record(z.string(), z.number()),
-      node: z.string().optional(),
-    }),
-  ),
+  users: z.array(userUsageSchema.extend({ node: z.string().optional() })),
   now: z.number(),
 });
 

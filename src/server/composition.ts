@@ -107,7 +107,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   return { caps, registry, quotas, usage, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
 }
 
-/** The quotas of users, and what an operator is told that each user uses at each node. */
+/** The quotas of users, and the usage of each user at each node, for operators. */
 function createQuotas(
   { config, clock, log }: Setup,
   users: Users,

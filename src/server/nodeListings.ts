@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { SessionRow } from '../inspector/wire.js';
 import type { Session } from '../session/session.js';
-import type { UserUsage } from '../session/userQuotas.js';
+import { userUsageSchema, type UserUsage } from '../session/userQuotas.js';
 import type { Clock } from '../clock.js';
 import { Roster } from '../cluster/roster.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
@@ -32,19 +32,7 @@ const listedSessionSchema = z.object({
   keptBytes: z.number().exactOptional(),
 });
 
-const usageSchema = z.object({
-  user: z.string(),
-  sessions: z.number(),
-  processes: z.number(),
-  browserMs: z.number(),
-  memoryBytes: z.number(),
-  keptBytes: z.number(),
-  downloadBytes: z.number(),
-  diskBytes: z.number(),
-  quotas: z.record(z.string(), z.number()),
-});
-
-/** What the owner of a session is told of it, beside what an operator is. */
+/** The part of a session's listing that only its owner sees. */
 const listedBrowserSchema = z.object({ id: z.string(), owner: z.string(), pages: z.array(z.string()) });
 
 const nodeListingSchema = z.object({
@@ -54,7 +42,7 @@ const nodeListingSchema = z.object({
   browsers: z.array(listedBrowserSchema).default([]),
   warm: z.number(),
   /** What its users use. */
-  usage: z.array(usageSchema).default([]),
+  usage: z.array(userUsageSchema).default([]),
   /** The rows of the inspector's table. Written only by this program, in this or another version. */
   rows: z.array(z.custom<SessionRow>((row) => typeof row === 'object' && row !== null)),
 });

@@ -1,5 +1,6 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Clock } from '../clock.js';
 import { noop } from '../async.js';
 import type { LeaseUsage } from '../browser/pool/browserLease.js';
@@ -13,22 +14,23 @@ export type Quotas = Readonly<Partial<Record<QuotaName, number>>>;
 export type QuotaName = 'processes' | 'browser-time' | 'memory' | 'downloads' | 'disk';
 
 /** What the sessions of one user use at this node, and what they may use. */
-export interface UserUsage {
-  readonly user: string;
-  readonly sessions: number;
+export const userUsageSchema = z.object({
+  user: z.string(),
+  sessions: z.number(),
   /** Browser processes that the sessions use alone. */
-  readonly processes: number;
+  processes: z.number(),
   /** Today (UTC), of sessions that have ended too. */
-  readonly browserMs: number;
+  browserMs: z.number(),
   /** Resident memory of these processes. */
-  readonly memoryBytes: number;
+  memoryBytes: z.number(),
   /** What the server keeps for the clients: answers that they have not read, and what is recorded of their pages. */
-  readonly keptBytes: number;
-  readonly downloadBytes: number;
+  keptBytes: z.number(),
+  downloadBytes: z.number(),
   /** Profiles, folders and resources of the sessions, downloads included. */
-  readonly diskBytes: number;
-  readonly quotas: Quotas;
-}
+  diskBytes: z.number(),
+  quotas: z.record(z.string(), z.number()),
+});
+export type UserUsage = Readonly<z.infer<typeof userUsageSchema>>;
 
 type Figures = Omit<UserUsage, 'user' | 'quotas'>;
 
@@ -149,9 +151,10 @@ export class UserQuotas {
     this.#defaults = parseQuotas(options.defaults);
   }
 
-  /** From now on sessions end whose user is far over a quota. */
+  /** From now on sessions end whose user is far over a quota, and other nodes are told of the use. */
   start(): void {
-    const { clock, log } = this.#options;
+    const { clock, log, elsewhere } = this.#options;
+    if (!this.#isBounded && elsewhere === undefined) return;
     const check = (): void => {
       this.#endExcess()
         .catch((error: unknown) => log.warn('quotas not checked', { error: String(error) }))

@@ -210,7 +210,7 @@ function describeScreenshot(shot: Screenshot): string {
     next === undefined
       ? `That is all of ${whole}.`
       : `It goes on to y ${Math.round(area.height)}: pass from ${next} for the next pictures.`;
-  const pixels = isScaled ? [] : ['pointer with inScreenshot takes a pixel by the y that is told here.'];
+  const pixels = isScaled ? [] : ['For pointer with inScreenshot, use the y values given here.'];
   const lines = pictures.map((picture) => `${sizeOf(picture)}: y ${picture.from} to ${picture.to}`);
   return [...lines, ...pixels, rest].join('\n');
 }

@@ -127,7 +127,7 @@ describe('the browser to launch', () => {
       signal: new AbortController().signal,
       ledger: createResourceLedger(),
     });
-    await expect(launching).rejects.toThrow(/--no-sandbox.*--proxy-server=socks5:\/\/127\.0\.0\.1:1080.*--lang=de/);
+    await expect(launching).rejects.toThrow(/--proxy-server=socks5:\/\/127\.0\.0\.1:1080.*--no-sandbox.*--lang=de/);
   });
 
   it('whose start is cancelled is ended, with its folder', async () => {

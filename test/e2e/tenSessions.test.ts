@@ -31,7 +31,7 @@ test('[S6] ten sessions run the checks of pages, input, console, network and sto
   expect(counts.passed / sessions).toBeGreaterThan(30);
   expect(counts.passed % sessions).toBe(0);
   expect(lines.at(-2)).toMatch(/^\d{4,} answers, \d{3,} words of 10 sessions: no crosstalk$/);
-}, 240_000);
+}, 600_000);
 
 describe('ten sessions with the same extension, each in a browser of its own', () => {
   let workbenches: readonly SelftestSession[];
@@ -45,7 +45,7 @@ describe('ten sessions with the same extension, each in a browser of its own', (
     for (const [index, answers] of seen.entries()) {
       for (const [tool, text] of Object.entries(answers)) expect([tool, sessionsIn(text)]).toEqual([tool, [index]]);
     }
-  }, 240_000);
+  }, 600_000);
 });
 
 /** Leaves the session's mark wherever an extension leaves traces, and answers what every list then shows. */

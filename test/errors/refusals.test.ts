@@ -16,6 +16,7 @@ const elsewhere: Partial<Record<Reason, string>> = {
   issuer_unreachable: 'test/tenancy/jwt.test.ts',
   store_unreachable: 'test/cluster/failClosed.test.ts',
   node_lost: 'test/cluster/takeover.test.ts',
+  quota_exceeded: 'test/session/userQuotas.test.ts',
   forbidden_address: 'test/tenancy/management.test.ts',
   not_registered: 'test/tenancy/management.test.ts',
   already_registered: 'test/tenancy/management.test.ts',

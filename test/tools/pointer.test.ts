@@ -240,7 +240,7 @@ describe('wait_for', () => {
     [{ function: '() => missing.part' }, 'missing is not defined'],
   ])('%j says what was missing at the deadline', async (args, expected) => {
     await show('<p>Stays</p>');
-    expect(await harness.refusal('wait_for', { ...args, timeout: 150 })).toContain(expected);
+    expect(await harness.refusal('wait_for', { ...args, timeout: 500 })).toContain(expected);
   });
 
   test('takes exactly one condition', async () => {

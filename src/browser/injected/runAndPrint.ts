@@ -10,7 +10,9 @@ const maxChars = 1_000_000;
  */
 export async function runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue> {
   const value: unknown = await (isFunction(code) ? code(...values) : code);
-  return { json: printJson(value)?.slice(0, maxChars), kind: typeof value };
+  const json = printJson(value);
+  // A page may have replaced what strings are cut with: only a long one needs it.
+  return { json: json === undefined || json.length <= maxChars ? json : json.slice(0, maxChars), kind: typeof value };
 }
 
 function printJson(value: unknown): string | undefined {

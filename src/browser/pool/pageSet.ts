@@ -153,7 +153,7 @@ export class PageSet {
     return page;
   }
 
-  /** Applies what new pages emulate. A page that cannot is told of. */
+  /** Applies the emulation of new pages. A notice names each page where that fails. */
   async emulateFromStart(pages: readonly SessionPage[]): Promise<void> {
     const { startEmulation, notices } = this.#pageState;
     if (startEmulation === undefined) return;

@@ -52,7 +52,7 @@ export interface SessionBrowser {
     readonly context?: string | undefined;
     readonly signal?: AbortSignal;
   }): Promise<SessionPage>;
-  /** Applies settings to each page, and to those that open later. A page that cannot have them is told of. */
+  /** Applies settings to each page, and to those that open later. A notice names each page where that fails. */
   emulateFromStart(settings: EmulationSettings): Promise<void>;
   closePage(pageId: number): Promise<void>;
   /**

@@ -33,7 +33,7 @@ export const extensionContextChecks: readonly Check[] = [
       const checked = await context.call('check_worker_sleep', { extensionId: installed['id'], steps });
       const answer = { step: 2, what: 'answer', name: '', awake: String(start + 2), asleep: String(start + 1) };
       assert.deepEqual(rowWith(checked, 'differences', { what: 'answer' }), answer);
-      assertIncludes(checked.text, 'the variable count was lost');
+      assertIncludes(checked.text, 'the variable count (worker.js:1) was lost');
       return 'an answer that depends on a variable';
     },
   },
