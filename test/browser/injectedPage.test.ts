@@ -20,11 +20,28 @@ const hostile = `<!doctype html><title>Hostile</title><label>Name <input></label
   for (const name of ['setTimeout', 'clearTimeout', 'setInterval', 'requestAnimationFrame', 'getComputedStyle']) window[name] = refuse;
   </script>`;
 
+/** Breaks what a function in the page's own world could use, before the page asks its user for something. */
+const asking = `<!doctype html><title>Asking</title><button onclick="ask()">Ask</button> <a href="mailto:a@example.com">Mail</a><script>
+  const publicKey = { challenge: new Uint8Array(8) };
+  async function ask() {
+    try { await navigator.credentials.get({ publicKey }) } catch ({ name }) { document.title = name }
+  }
+  const broken = () => { throw new Error('overridden') };
+  Object.prototype.toJSON = broken;
+  for (const owner of [JSON, Reflect, ...[Array, String, Map, Promise, EventTarget, Event].map(({ prototype }) => prototype)]) {
+    for (const name of Reflect.ownKeys(owner)) {
+      const { value, configurable } = Object.getOwnPropertyDescriptor(owner, name);
+      if (name !== 'constructor' && typeof value === 'function' && configurable) Object.defineProperty(owner, name, { value: broken });
+    }
+  }
+  for (const name of ['Promise', 'DOMException', 'CustomEvent', 'addEventListener', 'dispatchEvent', 'Proxy', 'Object']) window[name] = broken;
+  </script>`;
+
 let site: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
 
 beforeAll(async () => {
-  site = await servePages({ '/': () => [hostile] });
+  site = await servePages({ '/': () => [hostile], '/asking': () => [asking] });
   harness = await startToolHarness([...inputTools, ...lookTools, ...navigationTools]);
 });
 
@@ -43,4 +60,16 @@ test('a page that overrides what functions call is read and acted on like any ot
   expect(await harness.text('take_snapshot')).toContain('textbox "Name" value="Ada"');
   const added = '() => { let now = 0; for (const name in window) now++; return now - own; }';
   expect(await harness.text('evaluate_script', { function: added })).toContain('0');
+});
+
+test('a page that overrides them before it asks its user is told of, and answered, like any other', async () => {
+  await harness.run('navigate_page', { url: `${site.url.replace('127.0.0.1', 'localhost')}/asking` });
+  const snapshot = await harness.text('take_snapshot');
+  const uidOf = (line: string) => new RegExp(`uid=(e\\d+) ${line}`).exec(snapshot)?.[1];
+  expect(await harness.text('click', { uid: uidOf('button "Ask"') })).toContain('It asks the user for a passkey.');
+  await harness.run('handle_dialog', { action: 'dismiss' });
+  expect(await harness.text('click', { uid: uidOf('link "Mail"') })).toContain(
+    'mailto:a@example.com to another program',
+  );
+  expect(await harness.text('take_snapshot')).toContain('NotAllowedError');
 });

@@ -11,10 +11,17 @@ type EndCall = (state: 'granted' | 'refused', error?: unknown) => void;
 /** `kind` tells calls of one method apart. */
 type BeginCall = (kind: string, call: OpenCall) => EndCall;
 
+/** Taken before a script of the page can replace them. Calls that come later use these, and operators, alone. */
+const { apply, deleteProperty } = Reflect;
+const { parse, stringify } = JSON;
+const { addEventListener } = globalThis;
+const { preventDefault } = Event.prototype;
+const NativePromise = Promise;
+const NativeException = DOMException;
+const readDetail = getterOf('CustomEvent', 'detail');
 /** Of the Navigation API, which the types do not know yet. */
-interface NavigateEvent extends Event {
-  readonly destination: { readonly url: string };
-}
+const readDestination = getterOf('NavigateEvent', 'destination');
+const readUrl = getterOf('NavigationDestination', 'url');
 
 /**
  * In a document, before its first script: reports the calls (`Notification.requestPermission`) by which it asks the user
@@ -26,32 +33,36 @@ export function watchUserPrompts(bindingName: string, calls: readonly string[], 
   const binding = findBinding(bindingName);
   Reflect.deleteProperty(globalThis, bindingName);
   if (binding === undefined) return;
-  const open = new Map<number, OpenCall>();
+  const open: Record<string, OpenCall> = Object.create(null) as Record<string, never>;
   let last = 0;
   const report = (values: Omit<PromptReport, 'origin'>): void =>
-    void binding(JSON.stringify({ ...values, origin: location.origin }));
+    // Without a prototype: a page may give all objects a `toJSON`.
+    void binding(stringify({ __proto__: null, ...values, origin: location.origin }));
   const onAnswer = (event: Event): void => {
-    if (!(event instanceof CustomEvent)) return;
-    const { id, error } = JSON.parse(String(event.detail)) as PromptAnswer;
-    if (error === null) open.get(id)?.repeat();
-    else open.get(id)?.refuse(error);
+    const detail = readDetail(event);
+    if (typeof detail !== 'string') return;
+    const { id, error } = parse(detail) as PromptAnswer;
+    if (error === null) open[id]?.repeat();
+    else open[id]?.refuse(error);
   };
   const begin = (call: string, opened: OpenCall): EndCall => {
-    if (last === 0) addEventListener(bindingName, onAnswer);
+    if (last === 0) apply(addEventListener, globalThis, [bindingName, onAnswer]);
     const id = ++last;
-    open.set(id, opened);
+    open[id] = opened;
     report({ id, call, state: 'open' });
     return (state, error) => {
-      const name: unknown = error instanceof Object ? Reflect.get(error, 'name') : undefined;
-      if (open.delete(id)) report({ id, call, state, ...(typeof name === 'string' && { error: name }) });
+      if (open[id] === undefined) return;
+      deleteProperty(open, id);
+      const name = readValue(error, 'name');
+      report({ id, call, state, ...(typeof name === 'string' && { error: name }) });
     };
   };
   for (const call of calls) {
     const path = call.split('.');
     const name = path.pop() ?? '';
     let owner: unknown = globalThis;
-    for (const key of path) owner = owner instanceof Object ? Reflect.get(owner, key) : undefined;
-    if (owner instanceof Object) watchCalls(owner, name, (kind, opened) => begin(call + kind, opened));
+    for (const key of path) owner = readValue(owner, key);
+    if (isObject(owner)) watchCalls(owner, name, (kind, opened) => begin(call + kind, opened));
   }
   if (ownSchemes.length > 0) stayIn(ownSchemes, (url) => report({ id: 0, call: '', state: 'refused', url }));
 }
@@ -59,13 +70,34 @@ export function watchUserPrompts(bindingName: string, calls: readonly string[], 
 function stayIn(schemes: readonly string[], onLeave: (url: string) => void): void {
   const navigation: unknown = Reflect.get(globalThis, 'navigation');
   if (!(navigation instanceof EventTarget)) return;
+  const own: Record<string, boolean> = Object.create(null) as Record<string, never>;
+  for (const scheme of schemes) own[scheme] = true;
   navigation.addEventListener('navigate', (event) => {
-    const { url } = (event as NavigateEvent).destination;
-    if (schemes.includes(url.split(':', 1)[0]?.toLowerCase() ?? '')) return;
-    event.preventDefault();
+    const url = readUrl(readDestination(event));
+    if (typeof url !== 'string' || own[schemeOf(url)] === true) return;
+    apply(preventDefault, event, []);
     onLeave(url);
   });
 }
+
+/** Addresses of events have it in small letters. */
+function schemeOf(url: string): string {
+  let scheme = '';
+  for (let at = 0; at < url.length && url[at] !== ':'; at++) scheme += url[at] ?? '';
+  return scheme;
+}
+
+/** Reads an attribute of objects of one kind as the browser does; undefined where it has none. */
+function getterOf(kind: string, name: string): (object: unknown) => unknown {
+  const { prototype } = (Reflect.get(globalThis, kind) ?? {}) as { readonly prototype?: object };
+  const read = prototype && Object.getOwnPropertyDescriptor(prototype, name)?.get;
+  return (object) => (read === undefined ? undefined : (apply(read, object, []) as unknown));
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  (typeof value === 'object' && value !== null) || isFunction(value);
+
+const readValue = (object: unknown, name: string): unknown => (isObject(object) ? object[name] : undefined);
 
 /** A proxy in the place of a method prints, and is named, as the method itself. */
 function watchCalls(owner: object, name: string, begin: BeginCall): void {
@@ -75,9 +107,9 @@ function watchCalls(owner: object, name: string, begin: BeginCall): void {
   const value = new Proxy(method, {
     apply: (_, self: unknown, args: unknown[]) => {
       const kind = kindOf(args[0]);
-      if (kind === undefined) return Reflect.apply(method, self, args);
+      if (kind === undefined) return apply(method, self, args);
       const call = { self, args, begin: (opened: OpenCall) => begin(kind, opened) };
-      return args.some(isFunction) ? calledBack(method, call) : promised(method, call);
+      return isFunction(args[0]) || isFunction(args[1]) ? calledBack(method, call) : promised(method, call);
     },
   });
   Object.defineProperty(owner, name, { ...described, value });
@@ -85,10 +117,11 @@ function watchCalls(owner: object, name: string, begin: BeginCall): void {
 
 /** The kind of credential that is asked for, if any; undefined for what is not shown to the user, or only in a field. */
 function kindOf(options: unknown): string | undefined {
-  if (!(options instanceof Object)) return '';
-  if (['conditional', 'silent'].includes(String(Reflect.get(options, 'mediation')))) return undefined;
-  const kind = ['publicKey', 'identity', 'password', 'otp', 'federated'].find((name) => name in options);
-  return kind === undefined ? '' : `.${kind}`;
+  if (!isObject(options)) return '';
+  const mediation = options['mediation'];
+  if (mediation === 'conditional' || mediation === 'silent') return undefined;
+  if ('publicKey' in options) return '.publicKey';
+  return 'identity' in options ? '.identity' : '';
 }
 
 interface Call {
@@ -99,11 +132,18 @@ interface Call {
 
 /** For a method that answers with a promise, or at once. */
 function promised(method: AnyFunction, { self, args, begin }: Call): unknown {
-  const call = (): unknown => Reflect.apply(method, self, args);
+  const call = (): unknown => apply(method, self, args);
   let settle: { readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void } | undefined;
+  const follow = async (answer: unknown): Promise<void> => {
+    try {
+      settle?.resolve(await answer);
+    } catch (error) {
+      settle?.reject(error);
+    }
+  };
   const end = begin({
-    refuse: (error) => settle?.reject(new DOMException('The user refused.', error)),
-    repeat: () => void Promise.resolve(call()).then(settle?.resolve, settle?.reject),
+    refuse: (error) => settle?.reject(new NativeException('The user refused.', error)),
+    repeat: () => void follow(call()),
   });
   let answer: unknown;
   try {
@@ -113,11 +153,11 @@ function promised(method: AnyFunction, { self, args, begin }: Call): unknown {
     end('granted');
     throw error;
   }
-  if (!(answer instanceof Promise)) {
+  if (!(answer instanceof NativePromise)) {
     end('refused');
     return answer;
   }
-  const result = new Promise<unknown>((resolve, reject: (error: unknown) => void) => {
+  const result = new NativePromise<unknown>((resolve, reject: (error: unknown) => void) => {
     settle = {
       resolve: (value) => {
         end(value === 'denied' || value === false ? 'refused' : 'granted');
@@ -129,22 +169,25 @@ function promised(method: AnyFunction, { self, args, begin }: Call): unknown {
       },
     };
   });
-  void answer.then(settle?.resolve, settle?.reject);
+  void follow(answer);
   return result;
 }
 
 /** For a method that calls back: with what was asked for, or with an error. */
 function calledBack(method: AnyFunction, { self, args, begin }: Call): unknown {
   let end: EndCall = () => undefined;
-  const [, onError] = args;
-  const watched = args.map((arg, index) => {
-    if (!isFunction(arg)) return arg;
-    return (...given: unknown[]): unknown => {
-      end(index === 0 && given[0] !== 'denied' ? 'granted' : 'refused');
-      return Reflect.apply(arg, undefined, given);
-    };
-  });
-  const call = (): unknown => Reflect.apply(method, self, watched);
+  const watch = (called: unknown, isAnswer: boolean): unknown =>
+    isFunction(called)
+      ? (...given: unknown[]): unknown => {
+          end(isAnswer && given[0] !== 'denied' ? 'granted' : 'refused');
+          return apply(called, undefined, given);
+        }
+      : called;
+  const onError = args[1];
+  const watched = [watch(args[0], true), watch(onError, false), args[2]];
+  // Methods count their arguments.
+  watched.length = args.length;
+  const call = (): unknown => apply(method, self, watched);
   const refuse = (error: string): void => {
     end('refused');
     if (isFunction(onError)) onError({ code: 1, message: error, PERMISSION_DENIED: 1 });

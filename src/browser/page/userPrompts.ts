@@ -75,12 +75,19 @@ const reportSchema = z.object({
   url: z.string().optional(),
 }) satisfies z.ZodType<PromptReport>;
 
-/** What a page asks the user, or has asked. */
-interface UserPrompt extends Request {
-  readonly id: number;
-  readonly origin: string;
+/** Where a call was made. */
+interface PromptPlace {
   readonly session: CDPSession;
   readonly contextId: number;
+  readonly frameId: string | undefined;
+}
+
+const contextSchema = z.object({ frameId: z.string() });
+
+/** What a page asks the user, or has asked. */
+interface UserPrompt extends Request, PromptPlace {
+  readonly id: number;
+  readonly origin: string;
   readonly isOpen: boolean;
 }
 
@@ -231,7 +238,10 @@ export class UserPrompts {
   }
 
   #handlers({ session }: TargetSession) {
+    const frames = new Map<number, string>();
     const forget = (contextId?: number): void => {
+      if (contextId === undefined) frames.clear();
+      else frames.delete(contextId);
       const isGone = (prompt: UserPrompt): boolean =>
         prompt.session === session && (contextId === undefined || prompt.contextId === contextId);
       this.#prompts = this.#prompts.filter((prompt) => !isGone(prompt));
@@ -240,7 +250,12 @@ export class UserPrompts {
       'Runtime.bindingCalled': ({ name, payload, executionContextId }: Protocol.Runtime.BindingCalledEvent) => {
         if (name !== bindingName) return;
         const { success, data } = reportSchema.safeParse(JSON.parse(payload));
-        if (success) this.#record(data, session, executionContextId);
+        const place = { session, contextId: executionContextId, frameId: frames.get(executionContextId) };
+        if (success) this.#record(data, place);
+      },
+      'Runtime.executionContextCreated': ({ context }: Protocol.Runtime.ExecutionContextCreatedEvent) => {
+        const { success, data } = contextSchema.safeParse(context.auxData);
+        if (success) frames.set(context.id, data.frameId);
       },
       // The unique id is the newer name, but calls of bindings still name their context by this one.
       // eslint-disable-next-line @typescript-eslint/no-deprecated
@@ -255,7 +270,8 @@ export class UserPrompts {
     };
   }
 
-  #record({ id, call, state, origin, error, url }: PromptReport, session: CDPSession, contextId: number): void {
+  #record({ id, call, state, origin, error, url }: PromptReport, place: PromptPlace): void {
+    const { session, contextId } = place;
     if (url !== undefined) this.#news.push(describeExternal(url));
     const request = requests[call];
     if (request === undefined) return;
@@ -266,16 +282,16 @@ export class UserPrompts {
     // There is no such device, which no permission changes.
     const isMissing = request.permissions !== undefined && error === 'NotFoundError';
     if (state === 'granted' || isMissing || (state === 'refused' && known === undefined)) return;
-    const prompt = { ...request, id, origin, session, contextId, isOpen: state === 'open' };
+    const prompt = { ...request, ...place, id, origin, isOpen: state === 'open' };
     if (known !== undefined && this.#told.has(known)) this.#told.add(prompt);
     this.#prompts = [...this.#prompts, prompt].slice(-maxPrompts);
     for (const tell of this.#onAsked) tell();
   }
 
   async #answerOne(prompt: UserPrompt, accept: boolean): Promise<void> {
-    const { id, origin, permissions, refusal, session, contextId, isOpen } = prompt;
+    const { id, origin, permissions, refusal, session, frameId, isOpen } = prompt;
     for (const each of permissions ?? []) await this.#decide(each, origin, accept);
-    if (!isOpen) return;
+    if (!isOpen || frameId === undefined) return;
     if (accept && permissions === undefined) {
       await this.#cdp.send('WebAuthn.addVirtualAuthenticator', { options: authenticator });
       return;
@@ -284,7 +300,9 @@ export class UserPrompts {
     const text = JSON.stringify(JSON.stringify(detail));
     const expression = `dispatchEvent(new CustomEvent('${bindingName}', { detail: ${text} }))`;
     // It has ended, or its document is left.
-    await unlessGone(session.send('Runtime.evaluate', { expression, contextId }));
+    const world = await unlessGone(session.send('Page.createIsolatedWorld', { frameId, worldName: 'greenroom' }));
+    if (world === undefined) return;
+    await unlessGone(session.send('Runtime.evaluate', { expression, contextId: world.executionContextId }));
   }
 
   /** For the page's site, and for the frame in it that asks. */
