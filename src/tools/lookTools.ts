@@ -232,22 +232,19 @@ const evaluateScriptTool = definePageTool({
     // A dialog or a pause does not end the action, as it does for others: the script continues after it.
     const hint = uidHints(page, args.args ?? []);
     const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
-    const { value, outcome } = await performAction(page, signal, () => page.prompts.unlessWaiting(run), {
-      onlyIfStarted: true,
-    });
+    const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
     return answerScript(value, outcome, hint);
   },
 });
 
-/** `value` is undefined while the script has not ended: for a dialog, a pause, or what it asks the user. */
+/** `value` is undefined while the script has not ended: for a dialog or a pause. */
 function answerScript(
   value: ScriptResult | undefined,
   outcome: ActionOutcome,
   hint: readonly string[],
 ): ToolAnswer<z.infer<typeof scriptOutput>> {
   const dialog = outcome.dialog && describeDialog(outcome.dialog);
-  const asked = value === undefined ? outcome.prompts : [];
-  const blocked = dialog ?? outcome.paused ?? (asked.length > 0 ? asked.join(' ') : undefined);
+  const blocked = dialog ?? outcome.paused;
   const { type, text } = value ?? { type: 'undefined', text: 'undefined' };
   const result = truncateAnswer(text, 'return a part of the result');
   const moved = describeOutcome({ ...outcome, dialog: undefined, paused: undefined });

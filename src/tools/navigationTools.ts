@@ -86,7 +86,7 @@ const handleDialogTool = definePageTool({
   title: 'Handle dialog',
   group: 'pages',
   description:
-    'Answer the open dialog of a page (alert, confirm, prompt, beforeunload), or what it asks permission for',
+    'Answer the open alert, confirm, prompt or beforeunload dialog of a page, which blocks the page until then',
   input: z.strictObject({
     action: z.enum(['accept', 'dismiss']).describe('Its OK or its Cancel'),
     promptText: z.string().optional().describe('Text for a prompt'),
@@ -95,14 +95,11 @@ const handleDialogTool = definePageTool({
   annotations: { readOnlyHint: false },
   lock: false,
   async handler({ action, promptText }, { page, signal }) {
-    const accept = action === 'accept';
-    const { prompts, dialogs } = page;
-    const isPrompt = dialogs.open === undefined && prompts.isAsked;
-    const { value, outcome } = await performAction(page, signal, async () =>
-      isPrompt ? prompts.answer(accept) : `the ${(await dialogs.answer(accept, promptText)).type} dialog`,
+    const { value, outcome } = await performAction(page, signal, () =>
+      page.dialogs.answer(action === 'accept', promptText),
     );
-    const done = accept ? 'Accepted' : 'Dismissed';
-    return answerOutcome(page, [`${done} ${value ?? 'the dialog'}.`], outcome);
+    const done = action === 'accept' ? 'Accepted' : 'Dismissed';
+    return answerOutcome(page, [`${done} the ${value?.type ?? ''} dialog.`.replace('  ', ' ')], outcome);
   },
 });
 

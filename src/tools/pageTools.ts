@@ -218,7 +218,6 @@ async function describePage(page: SessionPage, selected: boolean): Promise<PageR
     selected,
     ...(page.contextName !== undefined && { context: page.contextName }),
     ...(dialog && { dialog: `${dialog.type}: ${dialog.message}` }),
-    ...(!dialog && page.prompts.open.length > 0 && { dialog: `asks the user ${page.prompts.open.join(', and ')}` }),
     ...(current?.kind === 'pause' && { paused: current.describe() }),
   };
 }

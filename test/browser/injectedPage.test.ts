@@ -20,28 +20,23 @@ const hostile = `<!doctype html><title>Hostile</title><label>Name <input></label
   for (const name of ['setTimeout', 'clearTimeout', 'setInterval', 'requestAnimationFrame', 'getComputedStyle']) window[name] = refuse;
   </script>`;
 
-/** Breaks what a function in the page's own world could use, before the page asks its user for something. */
-const asking = `<!doctype html><title>Asking</title><button onclick="ask()">Ask</button> <a href="mailto:a@example.com">Mail</a><script>
-  const publicKey = { challenge: new Uint8Array(8) };
-  async function ask() {
-    try { await navigator.credentials.get({ publicKey }) } catch ({ name }) { document.title = name }
-  }
+/** Breaks what a function in the page's own world could use, before the page goes to another program. */
+const leaving = `<!doctype html><title>Leaving</title><a href="mailto:a@example.com">Mail</a><script>
   const broken = () => { throw new Error('overridden') };
   Object.prototype.toJSON = broken;
-  for (const owner of [JSON, Reflect, ...[Array, String, Map, Promise, EventTarget, Event].map(({ prototype }) => prototype)]) {
+  for (const owner of [JSON, Reflect, ...[Array, String, EventTarget, Event].map(({ prototype }) => prototype)]) {
     for (const name of Reflect.ownKeys(owner)) {
       const { value, configurable } = Object.getOwnPropertyDescriptor(owner, name);
       if (name !== 'constructor' && typeof value === 'function' && configurable) Object.defineProperty(owner, name, { value: broken });
     }
   }
-  for (const name of ['Promise', 'DOMException', 'CustomEvent', 'addEventListener', 'dispatchEvent', 'Proxy', 'Object']) window[name] = broken;
   </script>`;
 
 let site: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
 
 beforeAll(async () => {
-  site = await servePages({ '/': () => [hostile], '/asking': () => [asking] });
+  site = await servePages({ '/': () => [hostile], '/leaving': () => [leaving] });
   harness = await startToolHarness([...inputTools, ...lookTools, ...navigationTools]);
 });
 
@@ -62,14 +57,8 @@ test('a page that overrides what functions call is read and acted on like any ot
   expect(await harness.text('evaluate_script', { function: added })).toContain('0');
 });
 
-test('a page that overrides them before it asks its user is told of, and answered, like any other', async () => {
-  await harness.run('navigate_page', { url: `${site.url.replace('127.0.0.1', 'localhost')}/asking` });
-  const snapshot = await harness.text('take_snapshot');
-  const uidOf = (line: string) => new RegExp(`uid=(e\\d+) ${line}`).exec(snapshot)?.[1];
-  expect(await harness.text('click', { uid: uidOf('button "Ask"') })).toContain('It asks the user for a passkey.');
-  await harness.run('handle_dialog', { action: 'dismiss' });
-  expect(await harness.text('click', { uid: uidOf('link "Mail"') })).toContain(
-    'mailto:a@example.com to another program',
-  );
-  expect(await harness.text('take_snapshot')).toContain('NotAllowedError');
+test('a page that overrides them before it goes to another program stays, and says so', async () => {
+  await harness.run('navigate_page', { url: `${site.url}/leaving` });
+  const uid = /uid=(e\d+) link "Mail"/.exec(await harness.text('take_snapshot'))?.[1];
+  expect(await harness.text('click', { uid })).toContain('It hands mailto:a@example.com to another program');
 });

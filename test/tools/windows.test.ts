@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { servePages } from '../support/servePages.js';
 import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
-import { emulationTools } from '../../src/tools/emulationTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';
@@ -15,11 +14,7 @@ const start = `<title>Start</title>
 <a href="mailto:ada@example.com">Mail</a> <button onclick="location.href = 'tel:+123'">Call</button>
 <a href="data:text/plain,content of it" download="notes.txt">Download</a>`;
 
-const asks = (call: string): string => `<title>Asks</title><button onclick="${call}">Ask</button>`;
-
-const passkeys = `const challenge = new Uint8Array(8), user = { id: challenge, name: 'a', displayName: 'a' };
-const publicKey = { challenge, user, rp: { name: 'a' }, pubKeyCredParams: [{ type: 'public-key', alg: -7 }] };
-`;
+const chooser = `<title>Asks</title><button onclick="Object.assign(document.createElement('input'), { type: 'file', oncancel: () => (document.title = 'cancelled') }).click()">Ask</button>`;
 
 let pages: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
@@ -28,35 +23,15 @@ beforeAll(async () => {
   pages = await servePages({
     '/': () => [start],
     '/window': () => ['<title>Window</title><h1>Window</h1>'],
-    '/notify': () => [asks('Notification.requestPermission().then((answer) => (document.title = answer))')],
-    '/where': () => [
-      asks(
-        `navigator.geolocation.getCurrentPosition(() => (document.title = 'found'), ({ code }) => (document.title = code))`,
-      ),
-    ],
-    '/key?get': () => [
-      asks(
-        `${passkeys}navigator.credentials.get({ publicKey: { challenge } }).catch(({ name }) => (document.title = name))`,
-      ),
-    ],
-    '/key?create': () => [
-      asks(`${passkeys}navigator.credentials.create({ publicKey }).then(({ type }) => (document.title = type))`),
-    ],
-    '/files': () => [
-      asks(
-        `Object.assign(document.createElement('input'), { type: 'file', oncancel: () => (document.title = 'cancelled') }).click()`,
-      ),
-    ],
-    '/print': () => [asks("print(); document.title = 'printed'")],
+    '/files': () => [chooser],
     '/outer': () => [
       `<script>document.write(\`<iframe src="//localhost:\${location.port}/middle"></iframe>\`)</script>`,
     ],
     '/middle': () => [
       `<script>document.write(\`<iframe src="//127.0.0.1:\${location.port}/window"></iframe>\`)</script>`,
     ],
-    '/early': () => ['<title>Early</title><script>Notification.requestPermission()</script>'],
   });
-  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools, ...emulationTools]);
+  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]);
 });
 
 afterAll(async () => {
@@ -124,61 +99,10 @@ test('a download is listed, waited for and read', async () => {
   expect(await harness.refusal('list_downloads', { id: 999 })).toContain('There is no download 999');
 });
 
-describe('what a page asks its user outside of its document', () => {
-  test.each([
-    ['/where', 'to allow its location', '1', 'found'],
-    ['/notify', 'to allow notifications', 'denied', 'granted'],
-  ])('a permission is refused at once and told; handle_dialog allows it: %s', async (path, wants, refused, allowed) => {
-    await harness.run('navigate_page', { url: pages.url + path });
-    expect((await click('Ask')).text).toContain(
-      `It asked the user ${wants}, and nobody is here to answer: it was refused.`,
-    );
-    expect(await harness.text('list_pages')).toContain(`"${refused}"`);
-    expect(await harness.text('handle_dialog', { action: 'accept' })).toBe(
-      `Accepted what the page asked ${wants}. It was refused before: act again.`,
-    );
-    await harness.run('emulate', { geolocation: { latitude: 1, longitude: 2 } });
-    expect((await click('Ask')).text).not.toContain('It asked');
-    await harness.run('wait_for', { function: `() => document.title === '${allowed}'` });
-  });
-
-  test('a script that waits for the answer does not hold the call', async () => {
-    await harness.run('navigate_page', { url: `${pages.url.replace('127.0.0.1', 'localhost')}/key?get` });
-    const script = { function: '() => navigator.credentials.get({ publicKey: { challenge: new Uint8Array(8) } })' };
-    expect(await harness.text('evaluate_script', script)).toContain('The script has not ended. It asks the user');
-    await harness.run('handle_dialog', { action: 'dismiss' });
-  });
-
-  test.each([
-    ['get', 'dismiss', 'NotAllowedError'],
-    ['create', 'accept', 'public-key'],
-  ])('a passkey waits without a window of the browser: %s, %s', async (call, action, title) => {
-    await harness.run('navigate_page', { url: `${pages.url.replace('127.0.0.1', 'localhost')}/key?${call}` });
-    expect((await click('Ask')).text).toContain('It asks the user for a passkey. handle_dialog answers');
-    expect(await harness.text('list_pages')).toContain('[dialog: asks the user for a passkey]');
-    expect(await harness.text('handle_dialog', { action })).toContain('what the page asked for a passkey');
-    await harness.run('wait_for', { function: `() => document.title === '${title}'` });
-  });
-
-  test('files are cancelled, and the click names the tool that gives them', async () => {
-    await harness.run('navigate_page', { url: `${pages.url}/files` });
-    expect((await click('Ask')).text).toContain('for files, and nobody is here to answer: it was refused. upload_file');
-    await harness.run('wait_for', { function: `() => document.title === 'cancelled'` });
-  });
-
-  test('printing is told and holds nothing', async () => {
-    await harness.run('navigate_page', { url: `${pages.url}/print` });
-    expect((await click('Ask')).text).toContain('save_pdf makes what would be printed');
-    expect(await harness.text('list_pages')).toContain('"printed"');
-  });
-
-  test('a load that asks says so, and the functions look as before', async () => {
-    const loaded = await harness.text('navigate_page', { url: `${pages.url.replace('127.0.0.1', 'localhost')}/early` });
-    expect(loaded).toContain('It asked the user to allow notifications');
-    const looks =
-      '() => [print.name, String(print).includes("native code"), Object.getOwnPropertyNames(window).some((name) => name.startsWith("greenroom"))]';
-    expect(await harness.text('evaluate_script', { function: looks })).toBe('["print",true,false]');
-  });
+test('a chooser of files is cancelled, and the click names the tool that gives them', async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/files` });
+  expect((await click('Ask')).text).toContain('for files, and nobody is here to answer: it was refused. upload_file');
+  await harness.run('wait_for', { function: `() => document.title === 'cancelled'` });
 });
 
 test.each([

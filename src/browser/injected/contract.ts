@@ -233,24 +233,10 @@ export interface FirableEvents {
   readonly notifications: readonly string[];
 }
 
-/** Payload of the binding of `watchUserPrompts`, as JSON: a call that asks the user has begun, or has ended. */
+/** Payload of the binding of `watchUserPrompts`, as JSON. */
 export interface PromptReport {
-  /** Unique within its document. */
-  readonly id: number;
-  /** Such as `Notification.requestPermission`. */
-  readonly call: string;
-  readonly state: 'open' | 'granted' | 'refused';
-  readonly origin: string;
-  /** The name of the error that it ended with. */
-  readonly error?: string | undefined;
   /** Of a document that only another program opens. */
-  readonly url?: string | undefined;
-}
-
-/** Detail of the event that answers one, as JSON: the name of the error that it ends with, or null to ask the browser again. */
-export interface PromptAnswer {
-  readonly id: number;
-  readonly error: string | null;
+  readonly url: string;
 }
 
 /** Payload of the binding that an instrumented context calls, as JSON. */
@@ -327,7 +313,7 @@ export interface InjectedFunctions {
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
   takeDroppedFiles(): RemoteObject;
-  watchUserPrompts(bindingName: string, calls: readonly string[], ownSchemes: readonly string[]): void;
+  watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void;
   untilDrawn(limitMs: number): Promise<void>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;

@@ -114,7 +114,7 @@ export class SessionPage {
     const plainSessions = () => puppeteerSessionsOf(page);
     this.network = new NetworkCollector(cdp, credentials, { plainSessions, keyOf, ...(kept && { kept }) });
     this.dialogs = new Dialogs(cdp, this.interruptions);
-    this.prompts = new UserPrompts({ page, cdp, hasUser: session.hasUser ?? false });
+    this.prompts = new UserPrompts({ cdp, hasUser: session.hasUser ?? false });
     this.emulation = new Emulation(page, cdp, kept);
     this.initScripts = new InitScripts(page, cdp, kept);
     this.tracing = new PageTracing(page);
