@@ -1,4 +1,3 @@
-import type { PromptReport } from './contract.js';
 import { findBinding } from './values.js';
 
 /** Taken before a script of the page can replace them: what comes later uses these, and operators, alone. */
@@ -26,7 +25,7 @@ export function watchUserPrompts(bindingName: string, ownSchemes: readonly strin
     if (typeof url !== 'string' || own[schemeOf(url)] === true) return;
     apply(preventDefault, event, []);
     // Without a prototype: a page may give all objects a `toJSON`.
-    binding(stringify({ __proto__: null, url } as PromptReport));
+    binding(stringify({ __proto__: null, url }));
   });
 }
 
