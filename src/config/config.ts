@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { homeFolder } from '../homeFolder.js';
+import { homeFolder } from '../folders.js';
 import { optionsSchema, stdioDefaults, type Options } from './options.js';
 
 export { durationSchema, quotasSchema, optionsSchema as options, stdioDefaults, type Options } from './options.js';

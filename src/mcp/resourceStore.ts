@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { privateFolders } from '../browser/process/privateFolders.js';
+import { privateFolders } from '../folders.js';
 import { ToolError } from '../errors/errors.js';
 import { hideCredentials } from '../networkAddresses.js';
 import type { NewResource, ResourceLink } from '../tools/defineTool.js';

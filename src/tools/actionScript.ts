@@ -166,18 +166,23 @@ export async function recordAction(
 
 const openedSchema = z.object({ pageId: z.number().optional(), openedPages: z.array(z.number()).optional() });
 
+const newContext: Readonly<Record<Framework, string>> = {
+  puppeteer: 'await browser.createBrowserContext()',
+  playwright: 'await browser.newContext()',
+};
+
 const heads: Readonly<Record<Framework, readonly string[]>> = {
   puppeteer: [
     `import puppeteer from 'puppeteer';`,
     '',
     'const browser = await puppeteer.launch();',
-    'const context = await browser.createBrowserContext();',
+    `const context = ${newContext.puppeteer};`,
   ],
   playwright: [
     `import { chromium } from 'playwright';`,
     '',
     'const browser = await chromium.launch();',
-    'const context = await browser.newContext();',
+    `const context = ${newContext.playwright};`,
   ],
 };
 
@@ -185,11 +190,17 @@ const heads: Readonly<Record<Framework, readonly string[]>> = {
 export function scriptOf(actions: readonly RecordedAction[], framework: Framework): string {
   const lines = [...heads[framework]];
   const known = new Set<number>();
+  /** The variables of contexts, by name. */
+  const contexts = new Map<unknown, string>([[undefined, 'context']]);
   for (const [index, action] of actions.entries()) {
     const page = `page${action.pageId}`;
     if (!known.has(action.pageId)) {
       known.add(action.pageId);
-      lines.push('', `const ${page} = await context.newPage();`);
+      const { context: name } = action.args;
+      const context = contexts.get(name) ?? `context${contexts.size + 1}`;
+      if (!contexts.has(name)) lines.push('', `const ${context} = ${newContext[framework]};`);
+      contexts.set(name, context);
+      lines.push('', `const ${page} = await ${context}.newPage();`);
     }
     const next = actions.slice(index + 1).find(({ pageId }) => pageId === action.pageId);
     if (next?.tool === 'handle_dialog') lines.push(dialogStatement(next, page));

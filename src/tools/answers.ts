@@ -136,12 +136,13 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   for (const { url, pageId } of opened) {
     lines.push(
       pageId === undefined
-        ? `It opened a window: ${shortUrl(url)}. Its server has not answered; the answer after that names its page.`
+        ? `It asked for a window: ${shortUrl(url)}. None is open yet: its server has not answered, and the answer after that names its page, or the window was blocked (list_console_messages).`
         : `It opened page ${pageId}: ${shortUrl(url)}. select_page or pageId uses it.`,
     );
   }
   if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
   if (external !== undefined) lines.push(describeExternal(external));
+  lines.push(...outcome.prompts);
   if (dialog) lines.push(describeDialog(dialog));
   else if (paused !== undefined) lines.push(paused);
   else if (!settled) {

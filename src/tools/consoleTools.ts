@@ -34,7 +34,7 @@ const listConsoleMessagesTool = definePageTool({
   title: 'List console messages',
   group: 'console',
   description:
-    'What a page, its frames and workers logged: console, uncaught errors, browser warnings; at original lines; also before navigating. All of an extension: get_extension_logs',
+    'What a page, its frames and workers logged: console, uncaught errors, browser warnings; also before navigating. All of an extension: get_extension_logs',
   input: z.object({
     types: z
       .array(z.string())

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { domChanges, describeTrigger, type Breakpoint, type Trigger } from '../browser/debugger/breakpoints.js';
 import { checkCondition } from '../browser/debugger/breakpointConditions.js';
 import { evaluateInFrame, readScopes } from '../browser/debugger/pausedFrames.js';
-import { mappedText, codePlaceText, type CodePlace, type Pause, type ScopeReading } from '../browser/debugger/pause.js';
+import { mappedText, codePlaceText, type CodePlace, type Pause } from '../browser/debugger/pause.js';
 import type { SessionDebugger } from '../browser/debugger/sessionDebugger.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
@@ -216,7 +216,8 @@ const removeBreakpointTool = defineTool({
 const scopeRow = z.object({
   kind: z.string(),
   name: z.string().optional(),
-  variables: z.array(z.object({ name: z.string(), value: z.string() })),
+  /** `code`: the name in the code, where a source map has the original one. */
+  variables: z.array(z.object({ name: z.string(), value: z.string(), code: z.string().optional() })),
   more: z.int(),
   functions: z.int(),
 });
@@ -262,7 +263,7 @@ interface PauseAnswer {
 async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame: number): Promise<PauseAnswer> {
   const target = sessionDebugger.pauses.targetOf(pause);
   const [scopes, line, frames] = await Promise.all([
-    readScopes(target, pause, frame),
+    readScopes(target, pause, { index: frame, namesIn: (...of) => sessionDebugger.namesIn(...of) }),
     sessionDebugger.lineOf(pause),
     sessionDebugger.framesOf(pause, maxFrames),
   ]);
@@ -279,11 +280,14 @@ async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame
       place: generated,
       ...(original !== undefined && { original: plainPlace(original) }),
     })),
-    scopes: scopes.map(({ kind, name, content }) => ({
+    scopes: scopes.map(({ kind, name, content, names }) => ({
       kind,
       ...(name !== undefined && { name }),
       ...content,
-      variables: [...content.variables],
+      variables: content.variables.map((variable) => {
+        const original = names.get(variable.name);
+        return original === undefined ? variable : { ...variable, name: original, code: variable.name };
+      }),
     })),
     secondsLeft: sessionDebugger.pauses.secondsLeft(pause),
   };
@@ -294,7 +298,7 @@ async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame
     ...frames.map(({ functionName, place: at }, index) => `#${index} ${functionName} ${mappedText(at)}`),
     ...(left > 0 ? [`… ${left} more frames`] : []),
     ...asyncLines(pause),
-    ...scopes.map((scope) => scopeText(scope)),
+    ...structured.scopes.map((scope) => scopeText(scope)),
   ];
   return { text: lines.join('\n'), structured };
 }
@@ -311,11 +315,12 @@ function asyncLines({ asyncStack }: Pause): string[] {
   return lines;
 }
 
-function scopeText({ kind, name, content }: ScopeReading): string {
-  const { variables, more, functions } = content;
+function scopeText({ kind, name, variables, more, functions }: z.infer<typeof scopeRow>): string {
   const rest = [...(more > 0 ? [`${more} more variables`] : []), ...(functions > 0 ? [`${functions} functions`] : [])];
   const title = name === undefined || name === '' ? kind : `${kind} of ${name}`;
-  const values = variables.map((variable) => `${variable.name} = ${variable.value}`);
+  const values = variables.map(
+    ({ name, code, value }) => `${name}${code === undefined ? '' : ` (${code})`} = ${value}`,
+  );
   return [
     `${title}:`,
     ...values.map((value) => `  ${value}`),
@@ -339,7 +344,8 @@ const evaluateInFrameTool = defineTool({
   async handler({ expression, frame, pauseId: id }, { browser }) {
     const pause = browser.debugger.pause(id);
     const target = browser.debugger.pauses.targetOf(pause);
-    const { type, text } = await evaluateInFrame(target, pause, { index: frame, expression });
+    const namesIn: SessionDebugger['namesIn'] = (...of) => browser.debugger.namesIn(...of);
+    const { type, text } = await evaluateInFrame(target, pause, { index: frame, expression, namesIn });
     return { text, structured: { type, value: text } };
   },
 });

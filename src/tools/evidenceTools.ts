@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { harOf, type RecordedRequest } from '../browser/collectors/har.js';
 import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
-import { findUrls } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/patterns/urlPattern.js';
 import type { WebSocketFrame } from '../browser/collectors/webSocketFrameLog.js';
 import { readStream } from '../browser/cdp/cdpSessions.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { asRead } from '../browser/injected/contract.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
-import { performAction } from '../browser/page/performAction.js';
+import { performAction, type ActionOutcome } from '../browser/page/performAction.js';
 import { describeDialog } from '../browser/page/dialogs.js';
-import { documentsOf, runScript } from '../browser/page/runScript.js';
+import { documentsOf, runScript, type ScriptResult } from '../browser/page/runScript.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeScreenshot, type Picture, type Screenshot } from '../browser/page/screenshot.js';
@@ -20,7 +20,7 @@ import {
   structuredPart,
   textOfSnapshot,
 } from './answers.js';
-import { definePageTool, type Tool } from './defineTool.js';
+import { definePageTool, type Tool, type ToolAnswer } from './defineTool.js';
 
 const from = z.string().optional().describe('Begin at this uid');
 
@@ -129,7 +129,8 @@ const takeScreenshotTool = definePageTool({
     format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Image format'),
     quality: z.number().int().min(0).max(100).optional().describe('Of jpeg and webp, 0 to 100'),
     uid: z.string().optional().describe('Only this element, from a snapshot'),
-    fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
+    fullPage: z.boolean().optional().describe('Also what is out of view'),
+    uids: z.boolean().optional().describe('With uids drawn on it'),
     from: z.int().min(0).optional().describe('y to begin at, in what is long'),
   }),
   output: z.object({
@@ -145,33 +146,56 @@ const takeScreenshotTool = definePageTool({
     parts: z.array(z.object({ from: z.int(), to: z.int(), width: z.int(), height: z.int() })).optional(),
     /** Where the next call begins. */
     next: z.int().optional(),
+    marks: z.int().optional(),
   }),
   annotations: { readOnlyHint: true },
-  async handler({ fullPage = false, uid, from, ...rest }, { page, pictures: limits }) {
+  async handler({ fullPage = false, uid, from, uids = false, ...rest }, { page, pictures: limits }) {
     if (fullPage && uid !== undefined) throw new ToolError('Pass either uid or fullPage.');
     if (from !== undefined && !fullPage && uid === undefined) throw new ToolError('Pass from with fullPage or uid.');
-    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, from, limits });
-    const { mimeType, pictures, area, isScaled } = shot;
-    const [{ width, height, bytes }] = pictures;
-    const end = pictures.at(-1)?.to ?? 0;
-    const next = pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
-    const parts = pictures.map(({ from: top, to, width: wide, height: high }) => ({
-      ...{ from: top, to, width: wide, height: high },
-    }));
+    const marked = uids ? (await takeSnapshot(page, { verbose: false })).targets : [];
+    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, from, limits, marked });
+    const { mimeType, pictures } = shot;
+    const marks = uids ? shot.marks : undefined;
+    const drawn = uids ? ` ${shot.marks} uids are drawn on it, of what can be clicked or filled.` : '';
     return {
-      text: describeScreenshot(shot, next),
-      structured: {
-        ...{ width, height, area, scaled: isScaled, mimeType, bytes },
-        ...(parts.length > 1 && { parts }),
-        ...(next !== undefined && { next }),
-      },
+      text: describeScreenshot(shot) + drawn,
+      structured: { ...screenshotData(shot), ...(marks !== undefined && { marks }) },
       content: pictures.map(({ data }) => ({ type: 'image', data, mimeType })),
     };
   },
 });
 
+/** Where the pictures of a long area go on, in CSS pixels; undefined if they show all of it. */
+function nextPart({ pictures, area }: Screenshot): number | undefined {
+  const end = pictures.at(-1)?.to ?? 0;
+  return pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
+}
+
+function screenshotData(shot: Screenshot) {
+  const { mimeType, pictures, area, isScaled } = shot;
+  const [{ width, height, bytes }] = pictures;
+  const next = nextPart(shot);
+  const parts = pictures.map(({ from, to, width: wide, height: high }) => ({ from, to, width: wide, height: high }));
+  return {
+    ...{ width, height, area, scaled: isScaled, mimeType, bytes },
+    ...(parts.length > 1 && { parts }),
+    ...(next !== undefined && { next }),
+  };
+}
+
+const scriptOutput = z.object({
+  type: z.string(),
+  result: z.string(),
+  dialog: z.string().optional(),
+  paused: z.string().optional(),
+  /** What the script did to the page, a line each. */
+  effects: z.array(z.string()).optional(),
+});
+
 /** A line for each picture, in their order. */
-function describeScreenshot({ mimeType, pictures, area, isScaled }: Screenshot, next: number | undefined): string {
+function describeScreenshot(shot: Screenshot): string {
+  const { mimeType, pictures, area, isScaled } = shot;
+  const next = nextPart(shot);
   const [first, ...others] = pictures;
   const sizeOf = ({ width, height, bytes }: Picture): string =>
     `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes`;
@@ -201,14 +225,7 @@ const evaluateScriptTool = definePageTool({
     function: z.string().min(1).describe('Such as (el) => el.innerText'),
     args: z.array(z.unknown()).optional().describe('Arguments of the function; {"uid": "e1"} becomes the element'),
   }),
-  output: z.object({
-    type: z.string(),
-    result: z.string(),
-    dialog: z.string().optional(),
-    paused: z.string().optional(),
-    /** What the script did to the page, a line each. */
-    effects: z.array(z.string()).optional(),
-  }),
+  output: scriptOutput,
   annotations: { readOnlyHint: false },
   async handler(args, { browser, page, signal }) {
     await checkDocuments(browser, page, args.args ?? []);
@@ -216,22 +233,32 @@ const evaluateScriptTool = definePageTool({
     const hint = uidHints(page, args.args ?? []);
     const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
     const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
-    const dialog = outcome.dialog && describeDialog(outcome.dialog);
-    const blocked = dialog ?? outcome.paused;
-    const result = truncateAnswer(value?.text ?? 'undefined', 'return a part of the result');
-    const moved = describeOutcome({ ...outcome, dialog: undefined, paused: undefined });
-    if (value?.type === 'undefined') moved.push(...hint);
-    return {
-      text: blocked === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${blocked}`,
-      structured: {
-        ...{ type: value?.type ?? 'undefined', result },
-        ...(dialog !== undefined && { dialog }),
-        ...(outcome.paused !== undefined && { paused: outcome.paused }),
-        ...(moved.length > 0 && { effects: moved }),
-      },
-    };
+    return answerScript(value, outcome, hint);
   },
 });
+
+/** `value` is undefined while the script has not ended: for a dialog or a pause. */
+function answerScript(
+  value: ScriptResult | undefined,
+  outcome: ActionOutcome,
+  hint: readonly string[],
+): ToolAnswer<z.infer<typeof scriptOutput>> {
+  const dialog = outcome.dialog && describeDialog(outcome.dialog);
+  const blocked = dialog ?? outcome.paused;
+  const { type, text } = value ?? { type: 'undefined', text: 'undefined' };
+  const result = truncateAnswer(text, 'return a part of the result');
+  const moved = describeOutcome({ ...outcome, dialog: undefined, paused: undefined });
+  if (value?.type === 'undefined') moved.push(...hint);
+  return {
+    text: blocked === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${blocked}`,
+    structured: {
+      ...{ type, result },
+      ...(dialog !== undefined && { dialog }),
+      ...(outcome.paused !== undefined && { paused: outcome.paused }),
+      ...(moved.length > 0 && { effects: moved }),
+    },
+  };
+}
 
 /** A frame may show a page of an extension built into Chrome, such as its PDF viewer: scripts are refused there. */
 async function checkDocuments(

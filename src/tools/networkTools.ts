@@ -4,7 +4,7 @@ import { mockNetworkTool } from './networkMockTool.js';
 import { listWebSocketFramesTool } from './webSocketFrameTool.js';
 import type { NetworkRequest, HttpHeaders, NetworkCollector } from '../browser/collectors/networkCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
-import { findUrls } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/patterns/urlPattern.js';
 import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './pagination.js';
 import { isBodiless } from '../browser/collectors/requestRecord.js';
 import { describeChallenge, type Credentials } from '../browser/policy/credentials.js';

@@ -22,6 +22,7 @@ const pageRow = z.object({
   url: z.string(),
   title: z.string(),
   selected: z.boolean(),
+  context: z.string().optional(),
   dialog: z.string().optional(),
   paused: z.string().optional(),
 });
@@ -75,6 +76,7 @@ const newPageTool = defineTool({
   input: z.strictObject({
     url: z.string().describe('Address to load'),
     background: z.boolean().optional().describe('Do not select it'),
+    context: z.string().min(1).optional().describe('Name: cookies of its own, for a second login'),
     timeout: loadTimeout,
   }),
   output: actionOutput.extend({ pageId: z.number().int() }),
@@ -82,7 +84,7 @@ const newPageTool = defineTool({
   timeoutMs: navigationTimeoutMs,
   async handler(args, { browser, signal }) {
     const url = await addressOf(browser, args.url);
-    const page = await browser.newPage({ background: args.background ?? false, signal });
+    const page = await browser.newPage({ background: args.background ?? false, context: args.context, signal });
     try {
       const outcome = await page.runExclusive(signal, () => navigate(page, url, { signal, timeoutMs: args.timeout }));
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
@@ -214,14 +216,21 @@ async function describePage(page: SessionPage, selected: boolean): Promise<PageR
     url: page.url(),
     title: await page.title(),
     selected,
+    ...(page.contextName !== undefined && { context: page.contextName }),
     ...(dialog && { dialog: `${dialog.type}: ${dialog.message}` }),
     ...(current?.kind === 'pause' && { paused: current.describe() }),
   };
 }
 
-function pageLine({ id, url, title, selected, dialog, paused }: PageRow): string {
+function pageLine({ id, url, title, selected, context, dialog, paused }: PageRow): string {
   const short = shortenText(title, 59);
-  return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${selected ? ' [selected]' : ''}${dialog === undefined ? '' : ` [dialog: ${dialog}]`}${paused === undefined ? '' : ` [${paused}]`}`;
+  const marks = [
+    ...(selected ? ['selected'] : []),
+    ...(context === undefined ? [] : [`context ${context}`]),
+    ...(dialog === undefined ? [] : [`dialog: ${dialog}`]),
+    ...(paused === undefined ? [] : [paused]),
+  ];
+  return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${marks.map((mark) => ` [${mark}]`).join('')}`;
 }
 
 export const pageTools: readonly Tool[] = [

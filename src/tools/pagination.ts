@@ -4,7 +4,7 @@ import { shortenText } from '../text.js';
 
 /** Arguments of every tool that lists recorded entries. */
 export const listingInput = {
-  since: z.string().optional().describe('Cursor of an earlier answer: only what is newer'),
+  since: z.string().optional().describe('Only what is newer than this cursor'),
   limit: z.int().min(1).default(50).describe('Rows per page, at most 500'),
   page: z.int().min(1).default(1).describe('1 is the newest'),
 };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
-import { findUrls } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/patterns/urlPattern.js';
 import { runScript } from '../browser/page/runScript.js';
 import { pollUntil, waitForText, waitForTextGone } from '../browser/page/waitForText.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';

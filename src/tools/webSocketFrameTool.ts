@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { WebSocketFrame } from '../browser/collectors/networkCollector.js';
-import { findUrls } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/patterns/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
 import { cutText } from '../text.js';
@@ -14,7 +14,7 @@ export const listWebSocketFramesTool = definePageTool({
     url: z.string().optional().describe('Text in the URL, glob or /regex/'),
     direction: z.enum(['sent', 'received']).optional().describe('Default: both'),
     text: z.string().optional().describe('Text in the payload'),
-    payloadChars: z.int().min(1).max(4_000).default(200).describe('Characters to show of a payload'),
+    payloadChars: z.int().min(1).max(4_000).default(200).describe('Characters of a payload'),
     ...listingInput,
   }),
   output: z.object({

@@ -3,7 +3,7 @@ import { lstat, open, opendir, realpath, stat, type FileHandle } from 'node:fs/p
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { ChosenFiles } from '../browser/page/pageUpload.js';
 import type { UrlRules } from '../browser/policy/urlRules.js';
-import { isPrivateFolder } from '../browser/process/privateFolders.js';
+import { isPrivateFolder } from '../folders.js';
 import { ToolError } from '../errors/errors.js';
 
 /** The folders of the server's disk that the tools of one session may use. */

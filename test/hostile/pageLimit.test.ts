@@ -1,6 +1,6 @@
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { PageSet } from '../../src/browser/pool/pageSet.js';
-import { isTab } from '../../src/browser/pool/tabs.js';
+import { isTab, SessionContexts } from '../../src/browser/pool/tabs.js';
 import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
 import {
   recordingListener,
@@ -15,7 +15,8 @@ test('the pages of a session are bounded, popups too, and the client hears of it
   const session = await withFirstPage(test.pool.lease(leaseRequest('context'), recordingListener()));
   const context = await session.browser.createBrowserContext();
   const pageState = createSessionPageState();
-  const pages = new PageSet({ context, pageState, ledger: createResourceLedger(), maxPages: 3 });
+  const contexts = new SessionContexts(context, () => Promise.reject(new Error('none')));
+  const pages = new PageSet({ contexts, pageState, ledger: createResourceLedger(), maxPages: 3 });
   await pages.start([], () => true);
   const first = await pages.open();
   await first.page.evaluate(`for (let i = 0; i < 10; i++) open('about:blank')`);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { urlMatcher, findUrls } from '../../src/browser/collectors/urlPattern.js';
+import { urlMatcher, findUrls } from '../../src/browser/patterns/urlPattern.js';
 import { matchesAny, matchesGlob, parsePattern } from '../../src/browser/extensions/matchPattern.js';
-import { compileGlob } from '../../src/browser/patterns/glob.js';
+import { compileGlob } from '../../src/browser/patterns/urlPattern.js';
 import { compileRegex } from '../../src/browser/patterns/regex.js';
 import { createSlices, inSlices } from '../../src/browser/patterns/slices.js';
 

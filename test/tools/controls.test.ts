@@ -232,6 +232,39 @@ describe('lists of options', () => {
   });
 });
 
+describe('what a pointer has to be led to is clicked', () => {
+  test.each([
+    [
+      'under a header that stays',
+      '<header style="position: fixed; inset: 0 0 auto; height: 50vh; background: silver"></header><div style="height: 3000px"></div><button onclick="log(1)">Act</button><div style="height: 3000px"></div><script>scrollTo(0, 2900)</script>',
+    ],
+    [
+      'moved by a style without an end',
+      '<style>@keyframes beat { 50% { transform: scale(1.2) } }</style><button style="animation: beat 1s infinite" onclick="log(1)">Act</button>',
+    ],
+    ['without a box of its own', '<button style="display: contents" onclick="log(1)">Act</button>'],
+    [
+      'a part of a picture',
+      '<img src="data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 width=%2290%22 height=%2290%22/%3E" usemap="#map" alt="Map"><map name="map"><area shape="rect" coords="0,0,40,40" href="#" onclick="log(1)" alt="Act"></map>',
+    ],
+  ])('%s', async (_where, body) => {
+    await show(body);
+    await click('"Act"');
+    expect(await happened()).toEqual([1]);
+  });
+});
+
+test('a slider that is no field is set by its keys; one that they do not move names the way', async () => {
+  const slider = (label: string, more: string) =>
+    `<div role="slider" tabindex="0" aria-label="${label}" aria-valuenow="2" ${more}>x</div>`;
+  const move = `onkeydown="this.ariaValueNow = Number(this.ariaValueNow) + 2 * ((event.key === 'ArrowRight') - (event.key === 'ArrowLeft'))"`;
+  await show(slider('Loudness', move) + slider('Fixed', ''));
+  expect(await fill('"Loudness"', '8')).toMatch(/^Filled e\d+\.$/);
+  expect(await fill('"Loudness"', '3')).toContain('now holds');
+  expect(await refusal('"Fixed"', '5')).toContain('stays at 2: the arrow keys do not change it further');
+  expect(await refusal('"Fixed"', 'loud')).toContain('takes a number');
+});
+
 test('fill_form says what was filled before a field failed, and fills nothing for a uid that is none', async () => {
   await show(
     '<input aria-label="First"><div role="textbox" tabindex="0" aria-label="Second">fixed</div><input aria-label="Third">',

@@ -129,6 +129,11 @@ describe('breakpoints stop', () => {
     expect(pause).toMatch(
       /> return result;\n#0 [^\n]*src\/sum\.ts:4:\d+ \(http[^\n]*bundle\.js:1:\d+\)\n#1 [^\n]*src\/main\.ts:3:/,
     );
+    // The bundle is minified: its own names are single letters.
+    expect(pause).toMatch(/ {2}result \(\w\) = 7/);
+    expect(await harness.text('evaluate_in_frame', { expression: '({ result: result + prices.length }).result' })).toBe(
+      '9',
+    );
     await resume();
     expect(await harness.text('list_breakpoints')).toMatch(/set at src\/sum\.ts:4:/);
     expect(await logged('adds')).toContain('src/sum.ts:3');

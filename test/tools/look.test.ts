@@ -208,6 +208,25 @@ describe('take_screenshot', () => {
     await expect(tooFar).rejects.toThrow(/beyond the end/);
   });
 
+  test('draws the uids of what is seen and can be clicked or filled, and the page does not change', async () => {
+    await evaluate(
+      `() => {
+        document.body.innerHTML = '<button>Seen</button> <button style="visibility: hidden">Hidden</button> <input placeholder="Field">' +
+          '<iframe srcdoc="<button>Inner</button>"></iframe><p style="margin-top: 3000px"><button>Below</button></p>';
+        window.changes = 0;
+        new MutationObserver(() => changes++).observe(document, { subtree: true, childList: true, attributes: true });
+      }`,
+    );
+    await harness.run('wait_for', { text: ['Inner'] });
+    const plain = await harness.run('take_screenshot');
+    const { content, text, structured } = await harness.run('take_screenshot', { uids: true, format: 'png' });
+    expect(sizeOfPng(pictureOf(content).data)).toEqual([structured['width'], structured['height']]);
+    expect(pictureOf(content).data).not.toBe(pictureOf(plain.content).data);
+    expect(text).toContain('3 uids are drawn on it');
+    expect((await harness.run('take_screenshot', { uids: true, fullPage: true })).structured['marks']).toBe(4);
+    expect(await evaluate('() => changes')).toBe('0');
+  });
+
   test.each(['jpeg', 'webp'])(
     'the size of a %s is that of the picture, within the bytes of the client',
     async (format) => {

@@ -26,6 +26,7 @@ for (let at = 0; at < 3; at++) try { eval('1') } catch {}
 document.cookie = 'tracker=1; SameSite=None';
 </script><img src="http://127.0.0.1:9/x.png">`,
   ],
+  '/quiet.html': [{ 'content-security-policy': 'sandbox' }, '<!doctype html><title>Quiet</title><h1>Quiet</h1>'],
   '/cors.html': [
     {},
     `<!doctype html><script>fetch('http://localhost:' + location.port + '/data').catch(() => 0);</script>`,
@@ -82,6 +83,10 @@ test.each<[page: string, issues: (string | RegExp)[]]>([
   for (const issue of issues) {
     expect(shown).toEqual(typeof issue === 'string' ? expect.stringContaining(issue) : expect.stringMatching(issue));
   }
+});
+
+test('a document whose scripts do not run comes to rest', async () => {
+  expect(await harness.text('navigate_page', { url: `${url}/quiet.html` })).toBe(`Now at ${url}/quiet.html`);
 });
 
 test('an audit finds what axe-core finds, in frames and shadow trees, by uid, and leaves nothing in the page', async () => {

@@ -59,6 +59,24 @@ describe('pages', () => {
     await harness.run('close_page', { pageId });
   });
 
+  test('pages of a named context have cookies and storage of their own, and their windows stay in it', async () => {
+    await go('/look.html');
+    await run('() => { document.cookie = "who=one"; localStorage.who = "one" }');
+    const other = await harness.run('new_page', { url: `${pages.url}/look.html`, context: 'second' });
+    const { pageId } = other.structured;
+    const who = '() => [document.cookie, localStorage.who ?? ""].join()';
+    expect(await run(who)).toBe('","');
+    await run('() => { document.cookie = "who=two"; localStorage.who = "two" }');
+    expect(await harness.text('list_pages')).toContain(`"Look" [selected] [context second]`);
+    const { structured } = await harness.run('new_page', { url: `${pages.url}/look.html`, context: 'second' });
+    expect(await run(who)).toBe('"who=two,two"');
+    const opened = await harness.run('evaluate_script', { function: '() => void open("/look.html")' });
+    const [window] = /page (\d+)/.exec(opened.text)?.slice(1).map(Number) ?? [];
+    expect(await harness.text('evaluate_script', { pageId: window, function: who })).toBe('"who=two,two"');
+    expect(await harness.text('evaluate_script', { pageId: 1, function: who })).toBe('"who=one,one"');
+    for (const id of [window, structured['pageId'], pageId]) await harness.run('close_page', { pageId: id });
+  });
+
   test('a page behind another one runs as if it were in front, and can be pictured', async () => {
     await go('/settle.html');
     const { structured } = await harness.run('new_page', { url: `${pages.url}/settled.html` });

@@ -102,7 +102,7 @@ describe('scroll', () => {
 
   test('says so where nothing scrolls, and which arguments exclude each other', async () => {
     await show('<p>Short</p>');
-    expect(await harness.refusal('scroll')).toContain('The page scrolls down');
+    expect(await harness.refusal('scroll')).toContain('The page does not scroll down');
     expect(await harness.refusal('scroll', { pixels: 5, toEnd: true })).toBe('Pass either pixels or toEnd.');
   });
 });

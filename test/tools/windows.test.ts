@@ -14,11 +14,23 @@ const start = `<title>Start</title>
 <a href="mailto:ada@example.com">Mail</a> <button onclick="location.href = 'tel:+123'">Call</button>
 <a href="data:text/plain,content of it" download="notes.txt">Download</a>`;
 
+const chooser = `<title>Asks</title><button onclick="Object.assign(document.createElement('input'), { type: 'file', oncancel: () => (document.title = 'cancelled') }).click()">Ask</button>`;
+
 let pages: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
 
 beforeAll(async () => {
-  pages = await servePages({ '/': () => [start], '/window': () => ['<title>Window</title><h1>Window</h1>'] });
+  pages = await servePages({
+    '/': () => [start],
+    '/window': () => ['<title>Window</title><h1>Window</h1>'],
+    '/files': () => [chooser],
+    '/outer': () => [
+      `<script>document.write(\`<iframe src="//localhost:\${location.port}/middle"></iframe>\`)</script>`,
+    ],
+    '/middle': () => [
+      `<script>document.write(\`<iframe src="//127.0.0.1:\${location.port}/window"></iframe>\`)</script>`,
+    ],
+  });
   harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]);
 });
 
@@ -85,6 +97,12 @@ test('when the selected page closes, the next answer names the page that is sele
   expect(await untilNotice(/closed, and no tool closed it/)).toContain(`Page 1 (${pages.url}/) is selected now.`);
 });
 
+test('a page with a frame of its own site within one of another site is left like any other', async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/outer` });
+  expect(await harness.text('take_snapshot')).toContain('heading "Window"');
+  expect(await harness.text('navigate_page', { url: `${pages.url}/window` })).toBe(`Now at ${pages.url}/window`);
+});
+
 test('a download is listed, waited for and read', async () => {
   expect((await click('Download')).text).toContain('list_downloads waits for it');
   const { structured } = await harness.run('list_downloads', { timeout: 30_000 });
@@ -95,15 +113,19 @@ test('a download is listed, waited for and read', async () => {
   expect(await harness.refusal('list_downloads', { id: 999 })).toContain('There is no download 999');
 });
 
-// Last: the tab takes no clicks after the second one.
+test('a chooser of files is cancelled, and the click names the tool that gives them', async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/files` });
+  expect((await click('Ask')).text).toContain('for files, and nobody is here to answer: it was refused. upload_file');
+  await harness.run('wait_for', { function: `() => document.title === 'cancelled'` });
+});
+
 test.each([
-  ['Mail', 'mailto:ada@example.com', 'The page stays.'],
-  ['Call', 'tel:+123', 'takes no clicks until it shows another site: go on in a new page (new_page).'],
-])('an address for another program is told, and the page stays: %s', async (label, address, advice) => {
+  ['Mail', 'mailto:ada@example.com'],
+  ['Call', 'tel:+123'],
+])('an address for another program is told, and the page goes on: %s', async (label, address) => {
   const { text, structured } = await click(label);
   expect(text).toContain(`It hands ${address} to another program`);
-  expect(text).toContain(advice);
+  expect(text).toContain('None is started here, and the page stays.');
   expect(structured).toMatchObject({ navigated: false, settled: true });
-  await harness.run('new_page', { url: pages.url });
   expect((await click('Blank')).structured['openedPages']).toHaveLength(1);
 });

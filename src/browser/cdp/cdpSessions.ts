@@ -17,6 +17,8 @@ export interface FollowedSessions {
   readonly ready: Promise<void>;
   /** The open sessions, the page's own first. */
   sessions(): readonly TargetSession[];
+  /** Follows one that is not the page's own, of a worker that several pages use, until the returned function is called. */
+  follow(source: TargetSession): () => void;
   /** Removes the listeners. The sessions stay open: they belong to the page. Idempotent. */
   stop(): void;
 }
@@ -68,21 +70,22 @@ export function followSessions(
   filter?: Protocol.Target.TargetFilter,
   present: readonly TargetSession[] = [],
 ): FollowedSessions {
-  const open = new Map<CDPSession, { source: TargetSession; stop: () => void }>();
+  const open = new Map<CDPSession, { source: TargetSession; stop: () => void; parent: CDPSession | undefined }>();
 
-  function add(source: TargetSession): readonly Promise<unknown>[] {
+  function add(source: TargetSession, parent?: CDPSession): readonly Promise<unknown>[] {
     const stop = listen(source.session, {
       ...follower.handlers(source),
       'Target.attachedToTarget': ({ sessionId, targetInfo }) => {
         const session = source.session.connection()?.session(sessionId) ?? undefined;
         if (session === undefined) return;
-        void add({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session, target: targetInfo });
+        const kind = targetInfo.type === 'iframe' ? 'iframe' : 'worker';
+        void add({ kind, session, target: targetInfo }, source.session);
         // After a microtask every follower has sent its commands, and a session answers commands in order.
         queueMicrotask(() => void unlessGone(session.send('Runtime.runIfWaitingForDebugger')));
       },
       'Target.detachedFromTarget': ({ sessionId }) => remove(sessionId),
     });
-    open.set(source.session, { source, stop });
+    open.set(source.session, { source, stop, parent });
     return [...follower.enable(source), unlessGone(attachToChildren(source.session, filter))];
   }
 
@@ -92,14 +95,20 @@ export function followSessions(
       stop();
       open.delete(session);
       follower.onGone?.(source);
+      // Their ends are reported to this session, which is gone.
+      for (const { source: inner, parent } of open.values()) if (parent === session) remove(inner.session.id());
     }
   }
 
   const sources = [{ kind: 'page' as const, session: root }, ...present.filter(({ session }) => session !== root)];
-  const ready = Promise.allSettled(sources.flatMap(add)).then(() => undefined);
+  const ready = Promise.allSettled(sources.flatMap((source) => add(source))).then(() => undefined);
   return {
     ready,
     sessions: () => [...open.values()].map(({ source }) => source),
+    follow: (source) => {
+      void add(source);
+      return () => remove(source.session.id());
+    },
     stop: () => {
       for (const { stop } of open.values()) stop();
       open.clear();

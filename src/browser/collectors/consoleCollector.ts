@@ -95,6 +95,11 @@ export class ConsoleCollector {
     return this.#ring.get(id);
   }
 
+  /** Records a worker that several pages use, until the returned function is called. */
+  followWorker(worker: TargetSession): () => void {
+    return this.#followed.follow(worker);
+  }
+
   /** Stops recording. The recorded messages stay readable. Idempotent. */
   dispose(): void {
     this.#followed.stop();

@@ -172,6 +172,11 @@ export class NetworkCollector {
     return describePostData(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8'));
   }
 
+  /** Records a worker that several pages use, until the returned function is called. */
+  followWorker(worker: TargetSession): () => void {
+    return this.#followed.follow(worker);
+  }
+
   /** Stops recording and mocking. The recorded requests stay readable. Idempotent. */
   dispose(): void {
     this.mocks.dispose();
@@ -257,7 +262,7 @@ export class NetworkCollector {
   }
 
   #recordRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSession): void {
-    if (event.request.url.startsWith('data:')) return;
+    if (event.request.url.startsWith('data:') || isOwnScript(event, source)) return;
     const chain = this.#chainOf(event.requestId, source);
     const redirectedFrom = this.#endRedirect(chain, event);
     const { mockedBy } = chain;
@@ -351,4 +356,9 @@ function mergeHandlers(first: CdpHandlers, second: CdpHandlers): CdpHandlers {
       },
     ]),
   );
+}
+
+/** The script of a service worker, whose end is not reported to it. */
+function isOwnScript({ request }: Protocol.Network.RequestWillBeSentEvent, { target }: TargetSession): boolean {
+  return target?.type === 'service_worker' && request.url === target.url;
 }

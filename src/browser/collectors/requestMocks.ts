@@ -3,7 +3,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { unlessGone, type CdpHandlers } from '../cdp/cdpSessions.js';
 import type { Credentials } from '../policy/credentials.js';
 import { inSlices } from '../patterns/slices.js';
-import { urlMatcher, fetchPattern } from './urlPattern.js';
+import { urlMatcher, fetchPattern } from '../patterns/urlPattern.js';
 
 /** What a rule does: answer (`status`, `headers`, `body`), abort, or, with a delay alone, slow down. */
 export interface MockRule {

@@ -56,6 +56,28 @@ export function logArguments(log: string): string {
   return asArguments.join(', ');
 }
 
+/** An expression with other names for its variables; properties keep theirs. */
+export function withNames(expression: string, names: ReadonlyMap<string, string>): string {
+  const { tokenizer, tokTypes } = require('acorn') as typeof acorn;
+  try {
+    const tokens = [...tokenizer(expression, { ecmaVersion: 'latest' })];
+    let renamed = '';
+    let end = 0;
+    for (const [index, { type, start, end: after }] of tokens.entries()) {
+      const [before, next] = [tokens[index - 1]?.type, tokens[index + 1]?.type];
+      const isProperty = before === tokTypes.dot || before === tokTypes.questionDot;
+      const isKey = next === tokTypes.colon && (before === tokTypes.braceL || before === tokTypes.comma);
+      const name = names.get(expression.slice(start, after));
+      if (type !== tokTypes.name || isProperty || isKey || name === undefined) continue;
+      renamed += expression.slice(end, start) + name;
+      end = after;
+    }
+    return renamed + expression.slice(end);
+  } catch {
+    return expression;
+  }
+}
+
 const require = createRequire(import.meta.url);
 
 /** The parser is loaded with the first condition: starting the server does not need it. */

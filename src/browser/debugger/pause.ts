@@ -51,6 +51,12 @@ export interface Pause {
   readonly asyncStack: Protocol.Runtime.StackTrace | undefined;
 }
 
+/** Of a frame or worker of a page. */
+export function labelOf({ type, url }: Protocol.Target.TargetInfo, pageId: number): string {
+  if (type === 'service_worker') return `Service worker ${url}`;
+  return `${type === 'iframe' ? 'Frame' : 'Worker'} ${url} of page ${pageId}`;
+}
+
 export const codePlaceText = ({ url, line, column }: CodePlace): string => `${shortAddress(url)}:${line}:${column}`;
 
 /** The original place, with the generated one behind it. */
@@ -125,6 +131,8 @@ export interface ScopeReading {
   readonly kind: string;
   readonly name: string | undefined;
   readonly content: ScopeText;
+  /** The original names of its variables, by those that they have in the code. */
+  readonly names: ReadonlyMap<string, string>;
 }
 
 /** From the previews alone, where the page's values refuse to be read without side effects (proxies). */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { formatScope, formatValue } from '../cdp/injectedFunctions.js';
+import { withNames } from './breakpointConditions.js';
 import { describeObject, truncateText } from '../collectors/remoteObject.js';
 import type { ScopeText } from '../injected/contract.js';
 import type { DebuggedTarget } from './debuggedTarget.js';
@@ -30,12 +31,26 @@ function frameAt({ frames }: Pause, index: number): Protocol.Debugger.CallFrame 
   throw new ToolError(`There is no frame ${index}: the frames are 0 to ${frames.length - 1}, see get_pause.`);
 }
 
-/** The variables that a frame sees, innermost scope first; not the global ones. Values are cut. */
-export async function readScopes(target: DebuggedTarget, pause: Pause, index: number): Promise<ScopeReading[]> {
+/** The original names of the variables of a scope, by those that they have in the code. */
+type NamesIn = (pause: Pause, scope: Protocol.Debugger.Scope) => Promise<ReadonlyMap<string, string>>;
+
+function scopesOf(pause: Pause, index: number): Protocol.Debugger.Scope[] {
   const { scopeChain } = frameAt(pause, index);
-  const scopes = scopeChain.filter(({ type }) => type !== 'global').slice(0, maxScopes);
+  return scopeChain.filter(({ type }) => type !== 'global').slice(0, maxScopes);
+}
+
+/** The variables that a frame sees, innermost scope first; not the global ones. Values are cut. */
+export async function readScopes(
+  target: DebuggedTarget,
+  pause: Pause,
+  { index, namesIn }: { readonly index: number; readonly namesIn: NamesIn },
+): Promise<ScopeReading[]> {
   const readings = await Promise.all(
-    scopes.map(async ({ type, name, object }) => ({ kind: type, name, content: await readScope(target, object) })),
+    scopesOf(pause, index).map(async (scope): Promise<ScopeReading> => {
+      const { type: kind, name, object } = scope;
+      const [content, names] = await Promise.all([readScope(target, object), namesIn(pause, scope)]);
+      return { kind, name, content, names };
+    }),
   );
   return readings.filter(({ content }) => content.variables.length + content.functions > 0);
 }
@@ -64,9 +79,15 @@ async function readScope(target: DebuggedTarget, { objectId }: Protocol.Runtime.
 export async function evaluateInFrame(
   target: DebuggedTarget,
   pause: Pause,
-  { index, expression }: { readonly index: number; readonly expression: string },
+  {
+    index,
+    expression: written,
+    namesIn,
+  }: { readonly index: number; readonly expression: string; readonly namesIn: NamesIn },
 ): Promise<{ readonly type: string; readonly text: string }> {
   const { callFrameId } = frameAt(pause, index);
+  const scopes = await Promise.all(scopesOf(pause, index).map((scope) => namesIn(pause, scope)));
+  const expression = inCode(written, scopes);
   // Models write functions, since other tools take them.
   const isFunction = /^\s*(?:async\s*)?(?:\(\s*\)|function\s*\(\s*\))\s*(?:=>|\{)/.test(expression);
   const code = isFunction ? `(${expression}\n)()` : expression;
@@ -114,16 +135,32 @@ async function printed(target: DebuggedTarget, value: Protocol.Runtime.RemoteObj
   return truncateText(isRead ? text : describeObject(value), maxValueChars);
 }
 
+/** An expression with the names of the code in the place of original ones, of the innermost scope that has them. */
+function inCode(expression: string, scopes: readonly ReadonlyMap<string, string>[]): string {
+  const codeOf = new Map<string, string>();
+  for (const names of scopes) for (const [short, name] of names) if (!codeOf.has(name)) codeOf.set(name, short);
+  return codeOf.size === 0 ? expression : withNames(expression, codeOf);
+}
+
+/** The text of the script that a place is in. Rejects for one that is too long. */
+export async function textAt(
+  target: DebuggedTarget,
+  location: Protocol.Debugger.Location | undefined,
+): Promise<string> {
+  if (location === undefined || (target.script(location)?.length ?? 0) > maxReadChars)
+    throw new Error('It is not read.');
+  const { scriptId } = location;
+  return (await target.session.send('Debugger.getScriptSource', { scriptId })).scriptSource;
+}
+
 /** From the script itself; of a long line the part around the statement. */
 export async function generatedLine(target: DebuggedTarget, { frames }: Pause): Promise<string | undefined> {
   const location = frames[0]?.location;
   if (location === undefined) return undefined;
-  const { scriptId, lineNumber, columnNumber = 0 } = location;
-  const script = target.script(location);
-  if ((script?.length ?? 0) > maxReadChars) return undefined;
-  const source = await unlessGone(target.session.send('Debugger.getScriptSource', { scriptId }));
-  const first = lineNumber - (script?.startLine ?? 0);
-  const line = source?.scriptSource.split('\n', first + 1).at(-1);
+  const { lineNumber, columnNumber = 0 } = location;
+  const source = await unlessGone(textAt(target, location));
+  const first = lineNumber - (target.script(location)?.startLine ?? 0);
+  const line = source?.split('\n', first + 1).at(-1);
   return line === undefined || line.length < 200
     ? line
     : line.slice(Math.max(0, columnNumber - 40), columnNumber + 160);

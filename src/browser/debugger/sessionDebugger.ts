@@ -8,11 +8,11 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
 import { DebuggedTarget, type Stop } from './debuggedTarget.js';
-import { generatedLine } from './pausedFrames.js';
+import { generatedLine, textAt } from './pausedFrames.js';
 import { OpenPauses } from './openPauses.js';
 import { mappedScript, SourcePlaces, type StopPlace } from './sourcePlaces.js';
 import { describeNoPause, type Breakpoint, type BreakpointList, type BreakpointOptions } from './breakpoints.js';
-import { causeText, type MappedPlace, type Pause, type PausedFrame } from './pause.js';
+import { causeText, labelOf, type MappedPlace, type Pause, type PausedFrame } from './pause.js';
 
 export interface SessionDebuggerOptions {
   readonly browser: Browser;
@@ -91,10 +91,11 @@ export class SessionDebugger {
   async framesOf(pause: Pause, max: number): Promise<PausedFrame[]> {
     const target = this.pauses.targetOf(pause);
     return Promise.all(
-      pause.frames.slice(0, max).map(async ({ functionName, location }) => ({
-        functionName: functionName || '(anonymous)',
-        place: await this.#mapped(target, location),
-      })),
+      pause.frames.slice(0, max).map(async (frame) => {
+        const script = this.#scriptOf(target, frame.location);
+        const name = await this.#sources.functionName(script, frame, () => textAt(target, frame.location));
+        return { functionName: name || '(anonymous)', place: await this.#mapped(target, frame.location) };
+      }),
     );
   }
 
@@ -106,6 +107,13 @@ export class SessionDebugger {
     const { original } = pause.place;
     const line = script && original && (await this.#sources.line(script, original));
     return line ?? generatedLine(target, pause);
+  }
+
+  /** The original names of the variables of a scope, by those that they have in the code. Never rejects. */
+  namesIn(pause: Pause, scope: Protocol.Debugger.Scope): Promise<ReadonlyMap<string, string>> {
+    const target = this.pauses.targetOf(pause);
+    const at = scope.startLocation;
+    return this.#sources.names(at && this.#scriptOf(target, at), scope, () => textAt(target, at));
   }
 
   /** Adds a breakpoint and sets it wherever its code is loaded, and will be. Resolves when targets have answered. */
@@ -224,7 +232,8 @@ export class SessionDebugger {
       },
       generatedPlaces: ({ id }, at) => this.#located.get(at)?.get(id) ?? [],
       onMapped: (at, script) => this.#onMapped(at, script),
-      isShared: ({ targetId }) => this.#others().some((other) => other.#has(targetId)),
+      isShared: ({ targetId }) =>
+        this.#others().some((other) => [...other.#targets].some((its) => its.targetId === targetId)),
     });
     this.#targets.add(target);
     target.ended.addEventListener('abort', () => this.#onEnded(target), { once: true });
@@ -371,10 +380,6 @@ export class SessionDebugger {
     return page?.frames.mainId === target.targetId ? `Page ${page.id}` : target.label;
   }
 
-  #has(targetId: string): boolean {
-    return [...this.#targets].some((target) => target.targetId === targetId);
-  }
-
   #others(): SessionDebugger[] {
     return [...(debuggersOf.get(this.#options.browser) ?? [])].filter((each) => each !== this);
   }
@@ -391,9 +396,4 @@ function newTarget({ session, kind, target }: TargetSession, page: SessionPage, 
   const pageId = page.id;
   if (target === undefined) return { session, targetId: rootId, label: `Page ${pageId}`, pageId, blocksPage: true };
   return { session, targetId: target.targetId, label: labelOf(target, pageId), pageId, blocksPage: kind === 'iframe' };
-}
-
-function labelOf({ type, url }: Protocol.Target.TargetInfo, pageId: number): string {
-  if (type === 'service_worker') return `Service worker ${url}`;
-  return `${type === 'iframe' ? 'Frame' : 'Worker'} ${url} of page ${pageId}`;
 }

@@ -1,6 +1,7 @@
 import type { Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
+import type { Position } from '../sources/mapReader.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
 import { namesSource } from '../sources/sourceNames.js';
@@ -64,6 +65,43 @@ export class SourcePlaces {
     }
   }
 
+  /** The original names of the identifiers in a part of a script, by those that stand there. Never rejects. */
+  async names(
+    script: MappedScript | undefined,
+    { startLocation: start, endLocation: end }: Protocol.Debugger.Scope,
+    readText: () => Promise<string>,
+  ): Promise<ReadonlyMap<string, string>> {
+    const names = new Map<string, string>();
+    if (script === undefined || script.sourceMapUrl === '' || start === undefined || end === undefined) return names;
+    try {
+      const part = { from: positionOf(start), to: positionOf(end) };
+      const found = await this.#sources.names(script, part, timeLimit(originalMs));
+      const lines = found.length === 0 ? [] : (await readText()).split('\n');
+      for (const { line, column, name } of found) {
+        const [short] = identifier.exec(lines[line]?.slice(column, column + maxIdentifier) ?? '') ?? [];
+        // Where it is declared comes first.
+        if (short !== undefined && !names.has(short)) names.set(short, name);
+      }
+    } catch {
+      // Without a map that can be read, the names of the code stand alone.
+    }
+    return names;
+  }
+
+  /** The original name of the function of a frame, or the one that the code has. Never rejects. */
+  async functionName(
+    script: MappedScript | undefined,
+    { functionName, functionLocation: end }: Protocol.Debugger.CallFrame,
+    readText: () => Promise<string>,
+  ): Promise<string> {
+    if (end === undefined || functionName === '') return functionName;
+    const { lineNumber, columnNumber = 0 } = end;
+    const startLocation = { ...end, lineNumber, columnNumber: Math.max(0, columnNumber - maxIdentifier) };
+    const endLocation = { ...end, columnNumber: columnNumber + 1 };
+    const scope = { type: 'local', object: { type: 'object' }, startLocation, endLocation } as const;
+    return (await this.names(script, scope, readText)).get(functionName) ?? functionName;
+  }
+
   /** A line of an original file. Undefined where its text is not to be had. */
   async line(script: MappedScript, { url, line }: SourcePlace): Promise<string | undefined> {
     try {
@@ -81,6 +119,14 @@ export class SourcePlaces {
     }
   }
 }
+
+const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*/u;
+const maxIdentifier = 100;
+
+const positionOf = ({ lineNumber, columnNumber = 0 }: Protocol.Debugger.Location): Position => ({
+  line: lineNumber,
+  column: columnNumber,
+});
 
 /** A script as its source map needs it. `frame` is that of the page or frame that runs it. */
 export function mappedScript(event: ParsedScript, frame: LoadingFrame | undefined): MappedScript {

@@ -1,4 +1,4 @@
-import { compileGlob } from '../patterns/glob.js';
+import { compileGlob } from '../patterns/urlPattern.js';
 
 /** A match pattern of a manifest: `https://*.example.com/*`, `<all_urls>`. */
 export interface MatchPattern {

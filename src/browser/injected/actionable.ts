@@ -3,11 +3,16 @@ import { elementOf, isShadowRoot, tagOf, type AnyElement } from './elements.js';
 import { boxOf, freePoint, isReached, isWithin, minArea, parentOf, topAt } from './hitTest.js';
 import { drawnTwin } from './optionList.js';
 
+type ActionPlace = Exclude<ActionCheck, { readonly problem: string }>;
+
 const frameLimitMs = 50;
 const choiceTypes = ['checkbox', 'radio', 'file'];
 const choiceRoles = ['checkbox', 'radio', 'switch'];
 const fields = 'input:not([type=hidden]),select,textarea,button';
 const maxLevels = 4;
+const covered = 'is covered by ';
+/** A view transition covers the page with pictures of it. */
+const transitionMs = 4_000;
 
 /**
  * Called on a node. Resolves to what keeps a user from acting on it, as the end of a sentence, or to the point of its
@@ -15,23 +20,42 @@ const maxLevels = 4;
  * covered. A choice that is hidden behind its own looks is acted on through what stands for it.
  */
 export async function untilActionable(this: Node, pointer: boolean, limitMs: number): Promise<ActionCheck> {
-  const end = performance.now() + limitMs;
+  const end = performance.now() + limitMs + (isInTransition() ? transitionMs : 0);
+  let isCentred = false;
   for (;;) {
     const acting = actingNode(this);
     const before = boxOf(acting);
     const problem = problemOf(acting, before, pointer);
     const isStandIn = acting !== this;
-    if (problem === undefined && !pointer) return { isStandIn };
+    const isKeyed = elementOf(acting)?.localName === 'area';
+    if (problem === undefined && (!pointer || isKeyed)) return { isStandIn, ...(isKeyed && { key: 'Enter' as const }) };
     await nextFrame();
-    const after = boxOf(acting);
-    const isAtRest = before && after && before.left === after.left && before.top === after.top;
-    if (problem === undefined && isAtRest)
-      return { isStandIn, box: [before.width, before.height], at: freePoint(acting, before) };
-    if (performance.now() > end) {
-      if (isHiddenChoice(this)) return { isStandIn: false, isKeysOnly: true };
-      return { problem: problem ?? 'does not stop moving. wait_for what ends the animation' };
+    const isLate = performance.now() > end;
+    const rest = problem === undefined ? restOf(acting, before, isLate) : undefined;
+    if (rest) return { isStandIn, ...rest };
+    if (isLate) return givenUp(this, problem);
+    if (!isCentred && problem?.startsWith(covered) === true) {
+      // What stays at an edge of the page, such as a header, covers what is scrolled only just into view.
+      isCentred = true;
+      elementOf(acting)?.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
     }
   }
+}
+
+/** Its box, and where a pointer reaches it, once it stays where it is; at last also while a style moves it for ever. */
+function restOf(node: Node, before: DOMRect | undefined, isLate: boolean): Omit<ActionPlace, 'isStandIn'> | undefined {
+  if (!before || !(isAtRest(node, before) || (isLate && isAnimatedForever(node)))) return undefined;
+  return { box: [before.width, before.height], at: freePoint(node, before) };
+}
+
+function isAtRest(node: Node, before: DOMRect): boolean {
+  const after = boxOf(node);
+  return after !== undefined && before.left === after.left && before.top === after.top;
+}
+
+function givenUp(node: Node, problem: string | undefined): ActionCheck {
+  if (isHiddenChoice(node)) return { isStandIn: false, key: 'Space' };
+  return { problem: problem ?? 'does not stop moving. wait_for what ends the animation' };
 }
 
 /** Called on a choice that no pointer reaches. The element through which a user would set it. */
@@ -52,6 +76,7 @@ function problemOf(node: Node, box: DOMRect | undefined, pointer: boolean): stri
   if (!element?.isConnected) return 'is no longer in the page. take_snapshot again for the present uids';
   if (element.localName === 'option') return 'is an option of a select: fill the select with its label';
   if (!pointer && element.matches('input[type=file]')) return undefined;
+  if (element.localName === 'area') return undefined;
   if (!isDrawn(element, box) && (pointer || !takesKeys(element))) {
     return 'is not visible. Make it appear first (open its menu, tab or section)';
   }
@@ -62,7 +87,9 @@ function problemOf(node: Node, box: DOMRect | undefined, pointer: boolean): stri
 }
 
 function isDrawn(element: AnyElement, box: DOMRect | undefined): boolean {
-  return Boolean(box?.width && box.height) && element.checkVisibility({ visibilityProperty: true });
+  // One without a box of its own is as visible as its parent.
+  const boxed = getComputedStyle(element).display === 'contents' ? parentOf(element) : element;
+  return Boolean(box?.width && box.height && boxed?.checkVisibility({ visibilityProperty: true }));
 }
 
 /** Editors draw their text themselves, and take the keys through a field without a size. */
@@ -76,10 +103,22 @@ function takesKeys(element: AnyElement): boolean {
 
 /** What a pointer would hit instead of the element. */
 function coverOf(element: AnyElement, box: DOMRect): string | undefined {
-  if (freePoint(element, box) !== undefined) return undefined;
+  // What stands at a text without a box of its own is told as what is around it.
+  if (freePoint(element, box) !== undefined || getComputedStyle(element).display === 'contents') return undefined;
   const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
   if (!hit) return 'is outside the visible part of the page, and cannot be scrolled into it';
-  return `is covered by ${tagOf(hit)}. Close or move what covers it, or act on that`;
+  return `${covered}${tagOf(hit)}. Close or move what covers it, or act on that`;
+}
+
+const isInTransition = (): boolean => document.documentElement.matches(':active-view-transition');
+
+/** Whether a style animates the element, or one around it, without an end. */
+function isAnimatedForever(node: Node): boolean {
+  for (let at: Element | null = elementOf(node); at; at = parentOf(at)) {
+    const ends = at.getAnimations().map(({ effect }) => effect?.getComputedTiming().endTime);
+    if (ends.includes(Number.POSITIVE_INFINITY)) return true;
+  }
+  return false;
 }
 
 /** Also comes in a tab that draws no frames. */
@@ -97,13 +136,29 @@ function nextFrame(): Promise<void> {
 export function actingNode(node: Node): Node {
   const element = elementOf(node);
   if (element === null || element !== node || isReached(element)) return node;
-  if (element.getAttribute('role') === 'option') return drawnTwin(element) ?? node;
-  if (!isChoice(element) && !isDrawnByOthers(element)) return node;
+  // It has no box of its own: what is in it has.
+  const isUnboxed = getComputedStyle(element).display === 'contents';
+  return (isUnboxed ? firstDrawn(element) : drawnInstead(element)) ?? node;
+}
+
+/** What stands for a choice, or a field, that others draw. */
+function drawnInstead(element: AnyElement): Node | undefined {
+  if (element.getAttribute('role') === 'option') return drawnTwin(element);
+  if (!isChoice(element) && !isDrawnByOthers(element)) return undefined;
   const labels = [...(element.labels ?? [])];
   const found = labels.find(isReached) ?? overIt(element) ?? (isChoice(element) ? besideIt(element) : undefined);
   // The next look at it may find it in view.
   if (!found) (labels[0] ?? element).scrollIntoView({ block: 'center', behavior: 'instant' });
-  return found ?? node;
+  return found;
+}
+
+function firstDrawn(element: Element): Node | undefined {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const box = boxOf(walker.currentNode);
+    if (box && box.width * box.height >= minArea) return walker.currentNode;
+  }
+  return undefined;
 }
 
 function isChoice(element: AnyElement): boolean {

@@ -42,12 +42,12 @@ export interface OutlineReading {
 
 /**
  * What is left to do after `prepareFill`: nothing, click the element, type the value over the selection, select all by
- * keyboard and type, or choose one of its options; or why it cannot be filled.
+ * keyboard and type, choose one of its options, or step to it by keys; or why it cannot be filled.
  */
 export type FillResult =
   | { readonly problem: string }
   | {
-      readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen';
+      readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen' | 'stepped';
       /** It may show options that fit what is typed. */
       readonly offers?: boolean | undefined;
     };
@@ -64,8 +64,8 @@ export type ActionCheck =
       /** Only for a pointer: the size of its first box, and the point of it. */
       readonly box?: readonly [width: number, height: number] | undefined;
       readonly at?: BoxPoint | undefined;
-      /** No pointer reaches it, but the keyboard does: it is hidden from sight alone. */
-      readonly isKeysOnly?: boolean | undefined;
+      /** No pointer reaches it, but this key acts on it: it is hidden from sight alone, or has no box. */
+      readonly key?: 'Space' | 'Enter' | undefined;
     };
 
 /** What happened in a document since `watchDrag`. */
@@ -100,6 +100,15 @@ export interface ElementLocator {
   readonly selectors: readonly string[];
   /** How its value is set. */
   readonly field: 'select' | 'choice' | 'other';
+}
+
+/** A box on a picture, in its pixels, with what is written at it. */
+export interface PictureMark {
+  readonly label: string;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 /** A field for files. */
@@ -224,6 +233,12 @@ export interface FirableEvents {
   readonly notifications: readonly string[];
 }
 
+/** Payload of the binding of `watchUserPrompts`, as JSON. */
+export interface PromptReport {
+  /** Of a document that only another program opens. */
+  readonly url: string;
+}
+
 /** Payload of the binding that an instrumented context calls, as JSON. */
 export interface ActivityReport {
   /** Shared by `begin` and `end` of one call or message. Unique within a context. */
@@ -298,10 +313,13 @@ export interface InjectedFunctions {
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
   takeDroppedFiles(): RemoteObject;
+  watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void;
   untilDrawn(limitMs: number): Promise<void>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
   isInView(): boolean;
+  isSeen(): boolean;
+  drawMarks(picture: string, type: string, quality: number | null, marks: readonly PictureMark[]): Promise<string>;
   runAudit(tags: readonly string[], disabled: readonly string[], maxElements: number): Promise<readonly unknown[]>;
   readLayout(): LayoutFacts;
   weighRules(limit: number): number;

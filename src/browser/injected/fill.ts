@@ -17,6 +17,7 @@ export function prepareFill(this: Node, value: string): FillResult {
   if (isSelect(element)) return fillSelect(element, value);
   if (offersOptions(element) && !takesText(element)) return { remaining: 'chosen' };
   if (element.readOnly) return fail('is read-only');
+  if (isStepped(element)) return Number.isFinite(Number(value)) ? { remaining: 'stepped' } : fail('takes a number');
   const isInput = element.localName === 'input';
   if ((isInput && checkedTypes.includes(element.type ?? '')) || checkedRoles.includes(roleOf(element))) {
     return fillChecked(element, value);
@@ -31,6 +32,7 @@ export function prepareFill(this: Node, value: string): FillResult {
 /** Called on a field. Its present value; undefined for an editor that draws its text elsewhere. */
 export function readValue(this: AnyElement): string | undefined {
   if (this.editContext || (this.localName === 'textarea' && isTiny(this))) return undefined;
+  if (isStepped(this)) return this.getAttribute('aria-valuenow') ?? '';
   return this.value ?? this.innerText ?? '';
 }
 
@@ -47,6 +49,10 @@ export function fileField(this: AnyElement): FileField | null {
 }
 
 const fail = (problem: string): FillResult => ({ problem });
+
+/** A slider or counter that is no field itself: its keys change what it says that it holds. */
+const isStepped = (element: AnyElement): boolean =>
+  element.localName !== 'input' && !takesText(element) && /^(?:slider|spinbutton)$/.test(roleOf(element));
 
 const isSelect = (element: Element): element is HTMLSelectElement => element.localName === 'select';
 

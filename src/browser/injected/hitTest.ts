@@ -53,6 +53,16 @@ export function isReached(element: AnyElement): boolean {
   return freePoint(element, box) !== undefined;
 }
 
+/** Called on a node. Whether it is drawn and, where its centre is in view, a pointer reaches it. */
+export function isSeen(this: Node): boolean {
+  const box = boxOf(this);
+  const element = elementOf(this);
+  if (!box || !element || box.width * box.height < minArea) return false;
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  const isInView = x >= 0 && y >= 0 && x < innerWidth && y < innerHeight;
+  return isInView ? isReached(element) : element.checkVisibility({ visibilityProperty: true });
+}
+
 /** The element that a pointer hits at a point, as far as the tree of `node` shows it. */
 export function topAt(node: Node, x: number, y: number): Element | undefined {
   return treeOf(node).elementsFromPoint(x, y)[0];

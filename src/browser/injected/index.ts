@@ -8,8 +8,9 @@ export { runAudit } from './audit.js';
 export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatScope, formatValue } from './formatValue.js';
 export { isChecked, fileField, prepareFill, readValue } from './fill.js';
-export { correctInstallDetails } from './installDetails.js';
+export { correctInstallDetails } from './listeners.js';
 export { flushReports, instrumentContext, readWorkerActivity, takeReports } from './instrumentContext.js';
+export { isSeen } from './hitTest.js';
 export { locateElement } from './locator.js';
 export {
   findBySelector,
@@ -33,6 +34,7 @@ export {
   testRequestRules,
 } from './extensionCalls.js';
 export { listVariables, readVariables } from './variables.js';
+export { drawMarks } from './pictureMarks.js';
 export { scrollNearest } from './scrolling.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export {
@@ -45,3 +47,4 @@ export {
   untilText,
   watchDrag,
 } from './waiting.js';
+export { watchUserPrompts } from './watchUserPrompts.js';

@@ -1,6 +1,5 @@
-import { findBinding } from './binding.js';
 import type { ActivityReport } from './contract.js';
-import { toJson } from './values.js';
+import { findBinding, toJson } from './values.js';
 import { shortenText } from '../../text.js';
 
 const maxChars = 4_000;

@@ -1,7 +1,6 @@
-import { findBinding } from './binding.js';
 import type { ChromeStorage, ChromeStorageArea, ChromeStorageChange } from './chromeApi.js';
 import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } from './contract.js';
-import { toJson } from './values.js';
+import { findBinding, toJson } from './values.js';
 import { cutText } from '../../text.js';
 
 /** In a document of the extension. Reads the keys that it has of `keys` (null: all), until they make `maxTotal` characters. */

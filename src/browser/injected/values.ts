@@ -24,3 +24,9 @@ export function readProperty(owner: object, name: string): unknown {
 
 /** `JSON.stringify` returns undefined for a value that has no JSON, which its type leaves out. */
 export const toJson = (value: unknown): string | undefined => JSON.stringify(value);
+
+/** The function that `Runtime.addBinding` adds to the global object; it takes one string. */
+export function findBinding(name: string): AnyFunction | undefined {
+  const binding: unknown = Reflect.get(globalThis, name);
+  return isFunction(binding) ? binding : undefined;
+}

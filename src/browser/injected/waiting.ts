@@ -8,6 +8,8 @@ const everyChange = { subtree: true, childList: true, attributes: true, characte
  * `quietMs`, or after `limitMs`. Uses the page's own clock, so that a timer of the page that is due earlier comes first.
  */
 export function untilQuiet(quietMs: number, limitMs: number): Promise<void> {
+  // Without scripts no timer runs, and nothing changes.
+  if (matchMedia('(scripting: none)').matches) return Promise.resolve();
   return new Promise((resolve) => {
     const limit = setTimeout(finish, limitMs);
     const roots = new Set<Node>();

@@ -20,6 +20,8 @@ export interface SnapshotNode {
   readonly name: string;
   /** Name, states and value, as printed after the role. */
   readonly details: string;
+  /** A pointer can act on it itself. */
+  readonly isTarget: boolean;
   readonly children: readonly SnapshotNode[];
 }
 
@@ -119,7 +121,7 @@ interface DraftNode {
 export function buildTree(main: AccessibilityFrame, options: TreeOptions): SnapshotNode {
   const drafts = frameNodes(main, options.verbose);
   const [root] = drafts;
-  if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', children: [] };
+  if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', isTarget: false, children: [] };
   return toSnapshotNode(root, options);
 }
 
@@ -265,6 +267,7 @@ function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
     role: node.role,
     name,
     details: detailsOf(node, name, options.verbose) + clickableDetails(node, name, children),
+    isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
     children: merged ? [] : children.map((child) => toSnapshotNode(child, options)),
   };
 }

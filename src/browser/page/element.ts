@@ -24,7 +24,7 @@ const checkSchema = z.union([
     isStandIn: z.boolean(),
     box: z.tuple([z.number(), z.number()]).optional(),
     at: z.tuple([z.number(), z.number()]).optional(),
-    isKeysOnly: z.boolean().optional(),
+    key: z.enum(['Space', 'Enter']).optional(),
   }),
 ]) satisfies z.ZodType<ActionCheck>;
 
@@ -37,7 +37,7 @@ export class PageElement {
   /** Where in its box a pointer reaches it, and the size of that. */
   #reachedAt: BoxPoint = [0.5, 0.5];
   #box: readonly [width: number, height: number] | undefined;
-  #isKeysOnly = false;
+  #key: 'Space' | 'Enter' | undefined;
 
   constructor(page: SessionPage, uid: string, address: NodeAddress, objectId: string) {
     this.#page = page;
@@ -112,14 +112,14 @@ export class PageElement {
     if ('problem' in checked) throw new ToolError(`uid ${this.uid} ${checked.problem}.`);
     const acting = checked.isStandIn ? await this.related(standIn) : this;
     if (acting === undefined) return this;
-    acting.#isKeysOnly = checked.isKeysOnly === true;
+    acting.#key = checked.key;
     if (checked.at) [acting.#reachedAt, acting.#box] = [checked.at, checked.box];
     return acting;
   }
 
-  /** Whether only the keyboard reaches it. Known after `waitUntilActionable`. */
-  get isKeysOnly(): boolean {
-    return this.#isKeysOnly;
+  /** The key that acts on it, where no pointer reaches it. Known after `waitUntilActionable`. */
+  get key(): 'Space' | 'Enter' | undefined {
+    return this.#key;
   }
 
   async focus(): Promise<void> {

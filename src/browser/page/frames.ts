@@ -125,9 +125,12 @@ export class Frames {
     void started.catch(() => this.#removeRemote(frameId));
   }
 
+  /** With the frames in it: their ends are reported to its session, which is gone. */
   #removeRemote(frameId: string): void {
+    const session = this.#remote.get(frameId)?.cdp;
     this.#remote.delete(frameId);
     this.#navigations.forget(frameId);
+    for (const [inner, { parent }] of this.#remote) if (parent === session) this.#removeRemote(inner);
   }
 }
 

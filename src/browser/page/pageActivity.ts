@@ -162,6 +162,7 @@ export class PageActivity {
     this.#on(root, 'Network.requestWillBeSent', ({ requestId, type, frameId, request }) => {
       if (type !== 'Document' || frameId !== this.#mainFrameId) return;
       documentRequest = requestId;
+      if (!ownScheme.test(request.url)) this.external = request.url;
       this.response = undefined;
       this.#documentUrl = request.url;
     });

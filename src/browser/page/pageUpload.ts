@@ -105,7 +105,7 @@ async function openChooser(
   signal: AbortSignal,
 ): Promise<PageElement | 'picked' | undefined> {
   const { cdp } = element.address.document;
-  await cdp.send('Page.setInterceptFileChooserDialog', { enabled: true });
+  const giveBack = await page.prompts.takeChoosers(cdp);
   let onOpened = (_: Protocol.Page.FileChooserOpenedEvent): void => undefined;
   const opened = new Promise<PageElement>((resolve) => {
     onOpened = ({ backendNodeId }) => {
@@ -123,7 +123,7 @@ async function openChooser(
     throw error;
   } finally {
     cdp.off('Page.fileChooserOpened', onOpened);
-    await cdp.send('Page.setInterceptFileChooserDialog', { enabled: false });
+    await giveBack();
   }
 }
 

@@ -32,6 +32,8 @@ export interface ActionOutcome {
   readonly dialog: OpenDialog | undefined;
   /** Where the debugger paused the page, which blocks both until the page goes on. */
   readonly paused: string | undefined;
+  /** What the page asks its user in windows of the browser, a sentence each. */
+  readonly prompts: readonly string[];
   /** The windows that opened, by address; without an id where they have not opened yet. */
   readonly opened: readonly OpenedWindow[];
   readonly download: string | undefined;
@@ -171,7 +173,8 @@ function outcomeOf(
   const stopped = page.navigations.takeStopped();
   const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
   const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;
-  const effects = { navigated, response, challenges, unreachable, stopped, opened, download, external };
+  const prompts = page.prompts.takeNews();
+  const effects = { prompts, navigated, response, challenges, unreachable, stopped, opened, download, external };
   return { ...effects, dialog, paused, settled, busyWith, closed };
 }
 

@@ -28,9 +28,9 @@ export async function scroll(page: SessionPage, uid: string | undefined, move: S
     : await page.callInIsolatedWorld(scrollNearest, [move]);
   const result = resultSchema.parse(answer);
   if (result) return result;
-  const around = uid === undefined ? 'The page' : `Nothing around uid ${uid}`;
+  const around = uid === undefined ? 'The page does not scroll' : `Nothing around uid ${uid} scrolls`;
   throw new ToolError(
-    `${around} scrolls ${move.direction}: all of it is shown in that direction. For the list or frame in it, pass the uid of ` +
+    `${around} ${move.direction}: all of it is shown in that direction. For the list or frame in it, pass the uid of ` +
       'one of its elements; a map or canvas takes pointer with action wheel.',
   );
 }

@@ -1,6 +1,9 @@
 import type { Protocol } from 'puppeteer-core';
+import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
-import { findElement, releaseElements } from './element.js';
+import { drawMarks, isSeen } from '../cdp/injectedFunctions.js';
+import type { PictureMark } from '../injected/contract.js';
+import { findElement, releaseElements, type PageElement } from './element.js';
 import type { SessionPage } from './sessionPage.js';
 
 export interface ScreenshotOptions {
@@ -11,6 +14,8 @@ export interface ScreenshotOptions {
   readonly uid?: string | undefined;
   /** The whole document, not only the viewport. */
   readonly fullPage: boolean;
+  /** Uids to draw at the elements that are seen. */
+  readonly marked?: readonly string[];
   /** Where to begin in a long document or element, in CSS pixels from its top. */
   readonly from?: number | undefined;
   /** A larger picture is scaled down: bytes before base64, and real pixels of the longer side. */
@@ -36,10 +41,14 @@ export interface Screenshot {
   /** The page or element, in CSS pixels. */
   readonly area: { readonly width: number; readonly height: number };
   readonly isScaled: boolean;
+  /** How many uids are drawn. */
+  readonly marks: number;
 }
 
 /** Pictures that are taken until one is small enough; each is much smaller than the one before. */
 const maxTries = 6;
+/** Beyond it the boxes hide the page. */
+const maxMarks = 300;
 
 /** Models see no more pixels of the longer side of a picture: a larger one is scaled down on its way to them. */
 const seenPixels = 2_000;
@@ -65,7 +74,7 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
   const largest = isDivided ? 1 : factor;
   const parts = isDivided ? partsOf(rest, partHeight) : [rest];
   const pictures: Picture[] = [];
-  let [scale, bytesLeft] = [largest, limits.bytes];
+  let [scale, bytesLeft, marks] = [largest, limits.bytes, 0];
   for (const part of parts.slice(0, maxPictures)) {
     const taken = await captureWithin(
       page,
@@ -76,6 +85,7 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
     if (taken === null) break;
     const { image, width, height } = taken;
     ({ scale } = taken);
+    marks += taken.marks;
     bytesLeft -= image.length;
     const top = Math.round(part.y - clip.y);
     const to = top + Math.round(part.height);
@@ -89,6 +99,7 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
     pictures: [first, ...others],
     area: { width: clip.width, height: clip.height },
     isScaled: scale < factor,
+    marks,
   };
 }
 
@@ -123,13 +134,15 @@ async function captureWithin(
   options: ScreenshotOptions,
   clip: Protocol.Page.Viewport,
   room: Room,
-): Promise<(ImageSize & { readonly image: Buffer; readonly scale: number }) | null> {
+): Promise<(ImageSize & { readonly image: Buffer; readonly scale: number; readonly marks: number }) | null> {
   let scale = Math.min(clip.scale, room.pixels / Math.max(clip.width, clip.height));
   for (let tries = 0; tries < (room.isFirst ? maxTries : 1); tries++) {
-    const image = await capture(page, options, { ...clip, scale });
+    const plain = await capture(page, options, { ...clip, scale });
+    const boxes = await boxesIn(page, { ...clip, scale }, options.marked ?? []);
+    const image = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
     const size = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
     const excess = Math.max(Math.max(size.width, size.height) / room.pixels, Math.sqrt(image.length / room.bytes));
-    if (excess <= 1) return { ...size, image, scale };
+    if (excess <= 1) return { ...size, image, scale, marks: boxes.length };
     // A smaller picture compresses worse: a margin saves a further try.
     scale /= image.length > room.bytes ? excess * 1.1 : excess;
   }
@@ -157,6 +170,44 @@ async function capture(
   return Buffer.from(data, 'base64');
 }
 
+/** The boxes of those elements that are seen within an area of the document, in CSS pixels from its corner. */
+async function boxesIn(
+  page: SessionPage,
+  clip: Protocol.Page.Viewport,
+  uids: readonly string[],
+): Promise<PictureMark[]> {
+  if (uids.length === 0) return [];
+  const { cssVisualViewport: at } = await page.cdp.send('Page.getLayoutMetrics');
+  const markOf = async (label: string): Promise<PictureMark[]> => {
+    const element = await findElement(page, label);
+    const box = (await element.call(isSeen)) === true ? await boundsOf(page, element) : undefined;
+    if (box === undefined) return [];
+    const mark = { ...box, label, x: box.x + at.pageX - clip.x, y: box.y + at.pageY - clip.y };
+    const { x, y, width, height } = mark;
+    return x < clip.width && y < clip.height && x + width > 0 && y + height > 0 ? [mark] : [];
+  };
+  // One that has gone meanwhile is not drawn.
+  const found = await Promise.all(uids.map((uid) => markOf(uid).catch(() => [])));
+  await releaseElements(page);
+  return found.flat().slice(0, maxMarks);
+}
+
+async function withMarks(
+  page: SessionPage,
+  image: Buffer,
+  boxes: readonly PictureMark[],
+  { format, quality, scale }: ScreenshotOptions & { readonly scale: number },
+): Promise<Buffer> {
+  const marks = boxes.map(({ label, x, y, width, height }) => ({
+    label,
+    ...{ x: x * scale, y: y * scale, width: width * scale, height: height * scale },
+  }));
+  const share = quality === undefined || format === 'png' ? null : quality / 100;
+  const picture = [image.toString('base64'), `image/${format}`, share, marks] as const;
+  const drawn = z.string().parse(await page.callInIsolatedWorld(drawMarks, [...picture]));
+  return Buffer.from(drawn, 'base64');
+}
+
 /** The captured area, in CSS pixels of the document. */
 async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): Promise<Clip> {
   const box = uid === undefined ? undefined : await boxOf(page, uid).finally(() => releaseElements(page));
@@ -168,16 +219,29 @@ async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): 
 }
 
 /** The element's box in CSS pixels of the viewport, after scrolling it into view. */
-async function boxOf(page: SessionPage, uid: string): Promise<Clip> {
+async function boxOf(page: SessionPage, uid: string): Promise<Bounds> {
   const element = await findElement(page, uid);
   await element.waitUntilActionable('keyboard');
-  const { backendNodeId, document } = element.address;
+  const bounds = await boundsOf(page, element);
+  if (bounds !== undefined) return bounds;
+  throw new ToolError(`uid ${uid} has no box, so there is nothing to capture. Use the uid of its parent.`);
+}
+
+interface Bounds {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Of all its boxes, in CSS pixels of the viewport. Undefined if it has none. */
+async function boundsOf(page: SessionPage, { address }: PageElement): Promise<Bounds | undefined> {
+  const { backendNodeId, document } = address;
   const { quads } = await document.cdp.send('DOM.getContentQuads', { backendNodeId });
   const points = quads.flat();
   const xs = points.filter((_, index) => index % 2 === 0);
   const ys = points.filter((_, index) => index % 2 === 1);
-  if (xs.length === 0)
-    throw new ToolError(`uid ${uid} has no box, so there is nothing to capture. Use the uid of its parent.`);
+  if (xs.length === 0) return undefined;
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
   const origin = await page.frames.originOf(document.cdp);
   return {

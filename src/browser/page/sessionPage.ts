@@ -17,12 +17,17 @@ import { PageTracing } from '../profiling/pageTracing.js';
 import { ScreenRecording } from './screenRecording.js';
 import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
+import { UserPrompts } from './userPrompts.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
-import { openCdpSession } from '../cdp/cdpSessions.js';
+import { openCdpSession, type TargetSession } from '../cdp/cdpSessions.js';
 
 export interface SessionPageOptions {
   readonly id: number;
   readonly page: Page;
+  /** The name of its browser context; undefined for the session's own. */
+  readonly contextName?: string | undefined;
+  /** Whether a person uses the browser. Default: false. */
+  readonly hasUser?: boolean;
   /** Default: none. */
   readonly credentials?: Credentials;
   /** Counts what is kept of the page; the page closes it. */
@@ -59,6 +64,7 @@ export class SessionPage {
   /** Never reused within a session. */
   readonly id: number;
   readonly page: Page;
+  readonly contextName: string | undefined;
   /** A CDP session of its own on the page's target. */
   readonly cdp: CDPSession;
   readonly console: ConsoleCollector;
@@ -67,6 +73,7 @@ export class SessionPage {
   /** A dialog, a pause or a crash, during which the page does not answer. */
   readonly interruptions = new Interruptions();
   readonly dialogs: Dialogs;
+  readonly prompts: UserPrompts;
   readonly elements: ElementUids;
   readonly frames: Frames;
   readonly navigations: PendingNavigations;
@@ -97,6 +104,7 @@ export class SessionPage {
     this.watchWindows = watchWindows;
     this.id = id;
     this.page = page;
+    this.contextName = session.contextName;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
     const keyOf = (session: CDPSession, scriptId: string): number | undefined =>
@@ -106,6 +114,7 @@ export class SessionPage {
     const plainSessions = () => puppeteerSessionsOf(page);
     this.network = new NetworkCollector(cdp, credentials, { plainSessions, keyOf, ...(kept && { kept }) });
     this.dialogs = new Dialogs(cdp, this.interruptions);
+    this.prompts = new UserPrompts({ cdp, hasUser: session.hasUser ?? false });
     this.emulation = new Emulation(page, cdp, kept);
     this.initScripts = new InitScripts(page, cdp, kept);
     this.tracing = new PageTracing(page);
@@ -235,6 +244,12 @@ export class SessionPage {
     return result.value;
   }
 
+  /** Records a worker that several pages use, until the returned function is called. */
+  followWorker(worker: TargetSession): () => void {
+    const ends = [this.console, this.network, this.scripts].map((collector) => collector.followWorker(worker));
+    return () => ends.forEach((end) => end());
+  }
+
   /** Stops the collectors and detaches the CDP session. The tab stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     this.#markClosed();
@@ -244,6 +259,7 @@ export class SessionPage {
     this.console.dispose();
     this.network.dispose();
     this.scripts.dispose();
+    this.prompts.dispose();
     this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
@@ -263,6 +279,7 @@ export async function openSessionPage(options: SessionPageOptions): Promise<Sess
       page.console.ready,
       page.network.ready,
       page.scripts.ready,
+      page.prompts.ready,
     ]);
     return page;
   } catch (error) {

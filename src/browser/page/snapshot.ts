@@ -24,6 +24,8 @@ export interface Snapshot {
   readonly title: string;
   /** One line per node, indented by one space per level. */
   readonly lines: readonly string[];
+  /** The uids of the elements among them that a pointer can act on. */
+  readonly targets: readonly string[];
   /** Undefined when the page was read whole. */
   readonly part: PartialRead | undefined;
 }
@@ -66,16 +68,17 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   const frames = await readFrames(page, start);
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
-  if (!main) return { url: page.url(), title: '', lines: [], part: undefined };
+  if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
   const root = buildTree(main, {
     verbose,
     uidOf: (document, backendNodeId) => page.elements.uidOf(document, backendNodeId),
   });
   const lines: string[] = [];
-  writeLines(root, 0, lines);
+  const targets: string[] = [];
+  writeLines(root, 0, { lines, targets });
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
   const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
-  return { url: main.document.url, title: root.name, lines: shown, part: partialReadOf(page, frames, start) };
+  return { url: main.document.url, title: root.name, lines: shown, targets, part: partialReadOf(page, frames, start) };
 }
 
 async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
@@ -171,9 +174,14 @@ async function linkToOwner(frame: AccessibilityFrame, all: readonly Accessibilit
   }
 }
 
-function writeLines(node: SnapshotNode, depth: number, lines: string[]): void {
-  lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
-  for (const child of node.children) writeLines(child, depth + 1, lines);
+function writeLines(
+  node: SnapshotNode,
+  depth: number,
+  to: { readonly lines: string[]; readonly targets: string[] },
+): void {
+  to.lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
+  if (node.isTarget) to.targets.push(node.uid);
+  for (const child of node.children) writeLines(child, depth + 1, to);
 }
 
 type AXNode = Protocol.Accessibility.AXNode;

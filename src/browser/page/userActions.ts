@@ -31,9 +31,9 @@ async function clickElement(
   count: 1 | 2 = 1,
 ): Promise<void> {
   const acting = await element.waitUntilActionable('pointer');
-  if (!acting.isKeysOnly) return clickAt(page.cdp, await acting.clickablePoint(), button, count);
+  if (acting.key === undefined) return clickAt(page.cdp, await acting.clickablePoint(), button, count);
   await acting.focus();
-  await pressChord(page.cdp, parseChord('Space'));
+  await pressChord(page.cdp, parseChord(acting.key));
 }
 
 export async function hover(page: SessionPage, uid: string): Promise<void> {
@@ -49,7 +49,7 @@ export async function drag(page: SessionPage, fromUid: string, toUid: string, si
 const preparedSchema = z.union([
   z.object({ problem: z.string() }),
   z.object({
-    remaining: z.enum(['set', 'clicked', 'typed', 'replaced', 'chosen']),
+    remaining: z.enum(['set', 'clicked', 'typed', 'replaced', 'chosen', 'stepped']),
     offers: z.boolean().optional(),
   }),
 ]) satisfies z.ZodType<FillResult>;
@@ -67,6 +67,7 @@ export async function fill(page: SessionPage, uid: string, value: string): Promi
   if (remaining === 'set') return undefined;
   if (remaining === 'clicked') return check(page, element, value === 'true');
   if (remaining === 'chosen') return choose(page, element, value);
+  if (remaining === 'stepped') return step(page, element, Number(value));
   if (remaining === 'replaced') await pressChord(page.cdp, parseChord('Control+A'));
   if (value === '') await pressChord(page.cdp, parseChord('Delete'));
   else await page.cdp.send('Input.insertText', { text: value });
@@ -82,6 +83,27 @@ async function check(page: SessionPage, element: PageElement, wanted: boolean): 
   const isAsWanted = async (): Promise<boolean> => (await element.call(isChecked)) === wanted;
   if (await isAsWanted()) return undefined;
   return `${element.uid} did not change at once. take_snapshot shows its state.`;
+}
+
+const maxSteps = 500;
+
+/** Presses the arrow keys of a slider or counter until it holds the value. Resolves with what it holds otherwise. */
+async function step(page: SessionPage, element: PageElement, wanted: number): Promise<string | undefined> {
+  await element.focus();
+  const read = async (): Promise<number> => Number(await element.call(readValue));
+  const held = [await read()];
+  for (let at = held[0]; at !== wanted && held.length < maxSteps; at = held[0]) {
+    await pressChord(page.cdp, parseChord((at ?? 0) < wanted ? 'ArrowRight' : 'ArrowLeft'));
+    held.unshift(await read());
+    // It does not go further, or its steps pass over the value.
+    if (held[0] === at || held[0] === held[2]) break;
+  }
+  const [now, before] = held;
+  if (now === wanted) return undefined;
+  if (now !== before) return `${element.uid} now holds ${now}.`;
+  throw new ToolError(
+    `uid ${element.uid} stays at ${now}: the arrow keys do not change it further. drag its handle, or use pointer.`,
+  );
 }
 
 const optionTimeoutMs = 1_500;

@@ -28,6 +28,12 @@ const blockedEverywhere = [
 /** Parts of Chrome's own user interface are such pages. `TargetGuard` keeps pages of sessions away from them. */
 const browserUi = ['chrome://top-chrome', 'chrome://newtab-footer'];
 
+/** Without a window nobody can choose a device or a screen, and a tab that waits for it takes no clicks: all are refused. */
+const withoutChoices = {
+  hardware: { screen_capture_enabled: false },
+  profile: { default_content_setting_values: { usb_guard: 2, serial_guard: 2, hid_guard: 2, bluetooth_guard: 2 } },
+};
+
 export interface LaunchRules {
   readonly headless: boolean;
   /** The folders whose files may be opened. */
@@ -47,7 +53,8 @@ export async function writePreferences(profile: string, { headless, folders, rul
   await mkdir(join(profile, 'Default'), { recursive: true, mode: 0o700 });
   // Pages are not loaded in advance: such requests cannot be checked before they are sent.
   const net = rules?.hasPatterns === true ? { network_prediction_options: 2 } : {};
-  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify({ policy, net }));
+  const preferences = { policy, net, ...(headless && withoutChoices) };
+  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
   if (headless) await writeFile(join(profile, 'Local State'), JSON.stringify({ auth: { schemes: 'ntlm,negotiate' } }));
 }
 

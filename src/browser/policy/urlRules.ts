@@ -8,7 +8,7 @@ import {
   spellingsOf,
   withoutBrackets,
 } from '../../networkAddresses.js';
-import { compileGlob } from '../patterns/glob.js';
+import { compileGlob } from '../patterns/urlPattern.js';
 
 /** URL patterns of an operator: `--allowed-urls` and `--blocked-urls`, or those of one user. */
 export interface UrlLists {

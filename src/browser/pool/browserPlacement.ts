@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, BrowserContext } from 'puppeteer-core';
+import type { Browser, BrowserContext, Protocol } from 'puppeteer-core';
 import { noop } from '../../async.js';
 import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
 import { refusedAddress } from '../policy/addressPolicy.js';
@@ -10,6 +10,7 @@ import type { BrowserConnection } from '../process/browserConnection.js';
 import { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { uninstallFromFolder } from '../extensions/extensionInstall.js';
 import { FolderWatches } from '../extensions/folderWatches.js';
+import { CommonWorkers } from './commonWorkers.js';
 import { Downloads, type DownloadsOptions } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
@@ -18,19 +19,23 @@ import { SourceMaps } from '../sources/sourceMaps.js';
 import { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { PageSet } from './pageSet.js';
+import { SessionContexts, type NamedContext } from './tabs.js';
 import type { SessionPageState } from './sessionPageState.js';
 
-import { privateFolders } from '../process/privateFolders.js';
+import { privateFolders } from '../../folders.js';
 
 export type PlacementIsolation = 'context' | 'process' | 'profile';
 
 interface PlacementParts {
   readonly connection: BrowserConnection;
   readonly context: BrowserContext;
+  /** That one, and those that the session opened by name. */
+  readonly contexts: SessionContexts;
   readonly isolation: PlacementIsolation;
   readonly pages: PageSet;
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
+  readonly workers: CommonWorkers;
   readonly folderWatches: FolderWatches;
   readonly sources: SourceMaps;
   readonly debugger: SessionDebugger;
@@ -63,6 +68,8 @@ export interface PlacementOptions {
   readonly downloadRefusal?: DownloadsOptions['refusal'];
   /** The context to find again, if it still exists. */
   readonly contextId?: string | undefined;
+  /** The contexts with names to find again, if they still exist: ids by name. */
+  readonly contexts?: Readonly<Record<string, string>> | undefined;
   /** Pages to find or reopen, with their ids. */
   readonly restore?: readonly PageRecord[];
   /** Whether a page that is not found is reopened. Default: always. */
@@ -88,18 +95,30 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const folder = new SessionFolder(connection.temporaryFolder);
   const activity = new ExtensionRecorder(browser, pageState.kept.open());
   const sources = new SourceMaps({ browser, addresses: pageState.addresses });
-  const onPage = (page: SessionPage): Promise<void> => sessionDebugger.onPage(page);
-  const pages = new PageSet({ context, pageState, ledger, maxPages, onPage });
+  const onPage = (page: SessionPage): Promise<void> => {
+    workers.onPage(page);
+    return sessionDebugger.onPage(page);
+  };
+  let downloads: Downloads | undefined;
+  const contexts = new SessionContexts(context, (name) => openNamed(name, options, () => downloads));
+  const pages = new PageSet({ contexts, pageState, ledger, maxPages, hasUser: isolation === 'profile', onPage });
+  const isBeside = ({ browserContextId }: Protocol.Target.TargetInfo, { page }: SessionPage): boolean => {
+    const { id } = page.browserContext();
+    return id === undefined ? !contexts.list().some((each) => each.id === browserContextId) : id === browserContextId;
+  };
+  const workers = new CommonWorkers({ browser, pages: () => pages.list(), isBeside });
   const own = { browser, activity, sources, pages: () => pages.list(), ...pageState };
   const sessionDebugger = new SessionDebugger(own);
   const folderWatches = new FolderWatches(own);
   const placement: PlacementParts = {
     connection,
     context,
+    contexts,
     isolation,
     pages,
     folder,
     activity,
+    workers,
     folderWatches,
     sources,
     debugger: sessionDebugger,
@@ -107,7 +126,6 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     stopGuarding,
   };
   let closing: Promise<void> | undefined;
-  let downloads: Downloads | undefined;
   const close = (options = { keepOpen: false }): Promise<void> =>
     (closing ??= closePlacement(placement, ledger, options.keepOpen).then(() => downloads?.close()));
   try {
@@ -170,16 +188,45 @@ async function openDownloads(
   return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, refusal, note });
 }
 
+/** A context with a name, in which the session has the same rules, downloads and bounds. */
+async function openNamed(
+  name: string,
+  options: PlacementOptions,
+  downloads: () => Downloads | undefined,
+): Promise<NamedContext> {
+  const { connection, isolation, pageState, ledger, registerContext, contexts = {} } = options;
+  const context = await findOrCreateContext({ connection, contextId: contexts[name] });
+  ledger.contexts.opened += 1;
+  const { id } = context;
+  const unregister = id === undefined ? undefined : await registerContext?.(id);
+  const stopGuarding = await guardAddresses({ connection, context, isolation, pageState });
+  if (id !== undefined) await downloads()?.join(id);
+  return {
+    context,
+    close: async ({ keepOpen }) => {
+      stopGuarding();
+      const isClosed = !keepOpen && (await tryCloseContext(context));
+      unregister?.(isClosed);
+      ledger.contexts.closed += 1;
+    },
+  };
+}
+
 function placementRecordOf(
-  { connection, context, isolation, pages }: PlacementParts,
+  { connection, context, contexts, isolation, pages }: PlacementParts,
   { lastPageId, startEmulation }: SessionPageState,
 ): PlacementRecord {
   const { mode } = connection;
   const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
-  return { mode, isolation, pages: pages.records(), lastPageId, startEmulation, ...found };
+  const ids = mode === 'attach' ? contexts.ids() : {};
+  const named = Object.keys(ids).length > 0 && { contexts: ids };
+  return { mode, isolation, pages: pages.records(), lastPageId, startEmulation, ...found, ...named };
 }
 
-async function findOrCreateContext({ connection, contextId }: PlacementOptions): Promise<BrowserContext> {
+async function findOrCreateContext({
+  connection,
+  contextId,
+}: Pick<PlacementOptions, 'connection' | 'contextId'>): Promise<BrowserContext> {
   const { browser } = connection;
   const found = browser.browserContexts().find(({ id }) => id !== undefined && id === contextId);
   return found ?? browser.createBrowserContext();
@@ -192,10 +239,12 @@ async function closePlacement(placement: PlacementParts, ledger: ResourceLedger,
   await placement.debugger.close();
   placement.sources.close();
   placement.folderWatches.close();
+  await placement.workers.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));
   await pages.dispose();
+  await placement.contexts.close({ keepOpen });
   placement.stopGuarding();
   await folder.remove((path) =>
     isolation === 'profile' ? uninstallFromFolder(placement.connection.browser, path) : undefined,

@@ -44,6 +44,8 @@ const maxFiles = 1_000;
 export class Downloads {
   readonly #options: DownloadsOptions;
   readonly #session: CDPSession;
+  /** The ids of further contexts. */
+  readonly #joined = new Set<string>();
   /** Bytes of each download, by guid: received, or expected in total. */
   readonly #sizes = new Map<string, number>();
   readonly #downloads = new Map<string, Download>();
@@ -57,20 +59,20 @@ export class Downloads {
     this.#options = options;
   }
 
+  /** Saves those of another context, too. */
+  async join(contextId: string): Promise<void> {
+    await this.#save(contextId);
+    this.#joined.add(contextId);
+  }
+
   static async open(options: DownloadsOptions): Promise<Downloads> {
-    const { browser, folder } = options;
+    const { browser, contextId } = options;
     const session = await openBrowserCdpSession(browser);
     const downloads = new Downloads(session, options);
     session.on('Browser.downloadWillBegin', (event) => void downloads.#onBegin(event));
     session.on('Browser.downloadProgress', (progress) => downloads.#follow(progress));
-    const downloadPath = join(folder, 'downloads');
     try {
-      await session.send('Browser.setDownloadBehavior', {
-        behavior: 'allow',
-        downloadPath,
-        eventsEnabled: true,
-        ...downloads.#context,
-      });
+      await downloads.#save(contextId);
       return downloads;
     } catch (error) {
       await downloads.close();
@@ -83,9 +85,10 @@ export class Downloads {
     if (!this.#session.detached) await unlessGone(this.#session.detach());
   }
 
-  get #context(): { browserContextId?: string } {
-    const { contextId } = this.#options;
-    return contextId === undefined ? {} : { browserContextId: contextId };
+  async #save(contextId: string | undefined): Promise<void> {
+    const downloadPath = join(this.#options.folder, 'downloads');
+    const options = { behavior: 'allow', downloadPath, eventsEnabled: true } as const;
+    await this.#session.send('Browser.setDownloadBehavior', { ...options, ...idOf(contextId) });
   }
 
   /** Of all files, and of those that are being downloaded what is expected. */
@@ -118,8 +121,8 @@ export class Downloads {
     const { targetInfos = [] } = (await unlessGone(this.#session.send('Target.getTargets'))) ?? {};
     const progress = this.#unclear.get(guid);
     this.#unclear.delete(guid);
-    if (!targetInfos.some((target) => target.targetId === event.frameId && target.browserContextId === contextId))
-      return;
+    const isOurs = (id: string | undefined): boolean => id === contextId || this.#joined.has(id ?? '');
+    if (!targetInfos.some((target) => target.targetId === event.frameId && isOurs(target.browserContextId))) return;
     this.#begin(event);
     if (progress !== undefined) this.#follow(progress);
   }
@@ -169,9 +172,14 @@ export class Downloads {
     this.#sizes.delete(guid);
     const name = this.#downloads.get(guid)?.name ?? guid;
     this.#options.note(`The download of ${JSON.stringify(name)} was cancelled: ${cause}.`);
-    void unlessGone(this.#session.send('Browser.cancelDownload', { guid, ...this.#context }));
+    // Only the context that has it takes the command.
+    for (const contextId of [this.#options.contextId, ...this.#joined])
+      void unlessGone(this.#session.send('Browser.cancelDownload', { guid, ...idOf(contextId) }));
   }
 }
+
+const idOf = (contextId: string | undefined): { browserContextId?: string } =>
+  contextId === undefined ? {} : { browserContextId: contextId };
 
 const maxNameChars = 200;
 const maxAddressChars = 500;

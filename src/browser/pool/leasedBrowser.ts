@@ -111,7 +111,7 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#placement.pages.whenAdopted(signal);
   }
 
-  newPage(options: { background?: boolean; signal?: AbortSignal } = {}): Promise<SessionPage> {
+  newPage(options: Parameters<SessionBrowser['newPage']>[0] = {}): Promise<SessionPage> {
     return this.#placement.pages.open(options);
   }
 
@@ -166,7 +166,8 @@ export class LeasedBrowser implements SessionBrowser {
 
   takeNotices(): string[] {
     const others = [this.debugger.pauses, this.folderWatches, this.activity];
-    return [...this.#pageState.notices.splice(0), ...others.flatMap((each) => each.takeNotices())];
+    const asked = this.pages().flatMap(({ id, prompts }) => prompts.takeNews().map((news) => `Page ${id}: ${news}`));
+    return [...this.#pageState.notices.splice(0), ...others.flatMap((each) => each.takeNotices()), ...asked];
   }
 
   /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */

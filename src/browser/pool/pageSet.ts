@@ -1,34 +1,41 @@
-import type { BrowserContext, Page, Target } from 'puppeteer-core';
+import type { Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { messageOf, ToolError } from '../../errors/errors.js';
+import { messageOf } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
 import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
-import { findTabs, isTab, PageLimit } from './tabs.js';
+import { closedAtOnce, findTabs, isTab, openTab, PageLimit, type SessionContexts } from './tabs.js';
 import type { SessionPageState } from './sessionPageState.js';
 
 export interface PageSetOptions {
-  readonly context: BrowserContext;
+  readonly contexts: SessionContexts;
   readonly pageState: SessionPageState;
   readonly ledger: ResourceLedger;
   /** The limit on tabs. Default 50. */
   readonly maxPages?: number | undefined;
+  /** Whether a person uses the browser. Default: false. */
+  readonly hasUser?: boolean;
   /** Called for each page before it is listed, and waited for. Never rejects. */
   readonly onPage?: (page: SessionPage) => Promise<void>;
+}
+
+interface OpenOptions {
+  readonly background?: boolean;
+  readonly id?: number;
+  /** The name of a context; undefined: the session's own. */
+  readonly context?: string | undefined;
 }
 
 const adoptTimeoutMs = 15_000;
 const arrivalTimeoutMs = 3_000;
 /** Of a tab that crashes as it opens nothing is ever heard. */
-const openTimeoutMs = 10_000;
-const closedGraceMs = 2_000;
 const reopenTimeoutMs = 10_000;
 const maxReloads = 3;
 
 /**
- * The tabs of one browser context as one session sees them: the tabs that it opened, the tabs that were open before, and
+ * The tabs of a session's browser contexts as the session sees them: the tabs that it opened, the tabs that were open before, and
  * every popup of these. Popups of extensions are added by `adoptPopup` only; service workers are never in it. Owned by a
  * placement, which disposes it.
  *
@@ -41,7 +48,7 @@ const maxReloads = 3;
  *                                                                            └─ close ──> dispose, next selected, notice
  */
 export class PageSet {
-  readonly #context: BrowserContext;
+  readonly #contexts: SessionContexts;
   readonly #pageState: SessionPageState;
   readonly #ledger: ResourceLedger;
   readonly #pages = new Map<number, SessionPage>();
@@ -58,6 +65,7 @@ export class PageSet {
   readonly #closing = new WeakSet<SessionPage>();
   readonly #disposed = new AbortController();
   readonly #limit: PageLimit;
+  readonly #hasUser: boolean;
   readonly #onPage: (page: SessionPage) => Promise<void>;
   readonly #windowWatchers = new Set<OnWindow>();
   /** Of tabs that Chrome has told of, and that are no pages yet. */
@@ -70,17 +78,21 @@ export class PageSet {
   /** Settles with the session's first page here, opened by the session or by the page. */
   #firstPage: Promise<unknown> | undefined;
 
-  constructor({ context, pageState, ledger, maxPages, onPage }: PageSetOptions) {
+  constructor({ contexts, pageState, ledger, maxPages, hasUser = false, onPage }: PageSetOptions) {
+    this.#hasUser = hasUser;
     this.#onPage = onPage ?? (() => Promise.resolve());
-    this.#limit = new PageLimit(context, maxPages);
-    this.#context = context;
+    this.#limit = new PageLimit(contexts, maxPages);
+    this.#contexts = contexts;
+    contexts.onOpened = (context) => void context.on('targetcreated', this.#onTarget);
     this.#pageState = pageState;
     this.#ledger = ledger;
   }
 
   /** Finds the pages to restore, or reopens them if `mayReopen` allows it; then adopts all tabs, present and future. */
   async start(records: readonly PageRecord[], mayReopen: (record: PageRecord) => boolean): Promise<PageRecovery> {
-    const tabs = records.length === 0 ? new Map<string, Page>() : await findTabs(this.#context);
+    const names = new Set(records.map(({ context }) => context));
+    await Promise.all([...names].map((name) => this.#contexts.get(name)));
+    const tabs = records.length === 0 ? new Map<string, Page>() : await findTabs(this.#contexts);
     const [kept, missing] = partition(records, ({ targetId }) => tabs.has(targetId));
     const [reopened, lost] = partition(missing, mayReopen);
     // Before the listener is added: a target that it reports first would get a new page id.
@@ -88,9 +100,8 @@ export class PageSet {
       ...kept.map((record) => this.#restoreTab(record, tabs.get(record.targetId))),
       ...reopened.map((record) => this.#reopen(record)),
     ]);
-    this.#context.on('targetcreated', this.#onTarget);
-    const targets = this.#context.targets().filter(isTab);
-    await Promise.all(targets.map((target) => this.#adoptTarget(target).catch(noop)));
+    this.#contexts.own.on('targetcreated', this.#onTarget);
+    await Promise.all(this.#contexts.tabs().map((target) => this.#adoptTarget(target).catch(noop)));
     this.#selected ??= this.list()[0];
     return { kept, reopened, lost };
   }
@@ -143,8 +154,9 @@ export class PageSet {
   }
 
   /** Opens a blank page; one that opens after the signal aborted is closed. */
-  async open(options: { background?: boolean; id?: number; signal?: AbortSignal } = {}): Promise<SessionPage> {
-    const opening = this.#takeBlankPage() ?? this.#openPage(options);
+  async open(options: OpenOptions & { readonly signal?: AbortSignal } = {}): Promise<SessionPage> {
+    const blank = options.context === undefined ? this.#takeBlankPage() : undefined;
+    const opening = blank ?? this.#openPage(options);
     const page = await untilAborted(opening, options.signal, (late) => void this.close(late).catch(noop));
     if (options.background !== true || this.#selected === undefined) this.#selected = page;
     return page;
@@ -180,7 +192,7 @@ export class PageSet {
   /** Removes all listeners and disposes every SessionPage. The tabs stay open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     this.#disposed.abort(new Error('The session has released this browser.'));
-    this.#context.off('targetcreated', this.#onTarget);
+    for (const context of this.#contexts.list()) context.off('targetcreated', this.#onTarget);
     await Promise.allSettled(this.#adoptions.values());
     for (const page of this.list()) this.#remove(page);
     await Promise.all(this.#disposals);
@@ -198,10 +210,11 @@ export class PageSet {
     return isUnchanged && blankPage.url() === 'about:blank' ? Promise.resolve(blankPage) : undefined;
   }
 
-  async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
+  async #openPage({ background = false, id, context: name }: OpenOptions): Promise<SessionPage> {
     this.#isOpening += 1;
     try {
-      const page = await this.#limit.open(() => this.#openTab(background));
+      const open = async () => openTab(await this.#contexts.get(name), { background, signal: this.#disposed.signal });
+      const page = await this.#limit.open(open);
       const adopted = await this.#adopt(page, id).catch((error: unknown) => {
         throw page.isClosed() ? closedAtOnce(error) : error;
       });
@@ -209,28 +222,6 @@ export class PageSet {
       return adopted;
     } finally {
       this.#isOpening -= 1;
-    }
-  }
-
-  /** Puppeteer waits 30 s for a tab that is closed as soon as it opens, and for a browser that exits meanwhile. */
-  async #openTab(background: boolean): Promise<Page> {
-    const before = new Set(this.#context.targets());
-    const closed = new AbortController();
-    const onClosed = (target: Target): void => {
-      if (!isTab(target) || before.has(target)) return;
-      // Perhaps another one.
-      timeLimit(closedGraceMs).addEventListener('abort', () => closed.abort(new Error('The tab was closed.')));
-    };
-    this.#context.on('targetdestroyed', onClosed);
-    try {
-      const signal = AbortSignal.any([closed.signal, timeLimit(openTimeoutMs), this.#disposed.signal]);
-      const opening = this.#context.newPage({ background });
-      return await untilAborted(opening, signal, (late) => void late.close().catch(noop));
-    } catch (error) {
-      if (this.#disposed.signal.aborted || !this.#context.browser().connected) throw error;
-      throw closedAtOnce(error);
-    } finally {
-      this.#context.off('targetdestroyed', onClosed);
     }
   }
 
@@ -242,8 +233,8 @@ export class PageSet {
   }
 
   async #reopen(record: PageRecord): Promise<void> {
-    const { id, url, selected } = record;
-    const page = await this.open({ id, background: !selected });
+    const { id, url, selected, context } = record;
+    const page = await this.open({ id, background: !selected, context });
     // Before loading: the first request and script must see it.
     this.#pageState.notices.push(...(await restoreEmulation(page, record)));
     if (url === 'about:blank') return;
@@ -299,7 +290,9 @@ export class PageSet {
 
   async #openSessionPage(page: Page, id: number, isNew: boolean): Promise<SessionPage> {
     const { credentials, kept } = this.#pageState;
-    const opening = openSessionPage({ id, page, credentials, watchWindows: this.#watchWindows, kept: kept.open() });
+    const contextName = this.#contexts.nameOf(page.browserContext());
+    const session = { contextName, credentials, hasUser: this.#hasUser, watchWindows: this.#watchWindows };
+    const opening = openSessionPage({ id, page, ...session, kept: kept.open() });
     const sessionPage = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, sessionPage);
@@ -363,7 +356,7 @@ export class PageSet {
     const isSelected = this.#selected === page;
     const isOurs = page.isTouched || this.#opened.has(page) || isSelected;
     const isExpected = this.#closing.has(page) || this.#popups.has(page) || this.#disposed.signal.aborted;
-    if (!isOurs || isExpected || !this.#context.browser().connected) return;
+    if (!isOurs || isExpected || !this.#contexts.own.browser().connected) return;
     const next = isSelected ? this.#pageBelow(page) : undefined;
     const instead = next === undefined ? '' : ` Page ${next.id} (${next.url()}) is selected now.`;
     const why = page.url().startsWith('chrome-extension://')
@@ -388,11 +381,6 @@ export class PageSet {
     });
     this.#disposals.add(disposal);
   }
-}
-
-function closedAtOnce(cause: unknown): ToolError {
-  const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
-  return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {

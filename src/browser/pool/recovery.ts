@@ -10,6 +10,8 @@ export interface PlacementRecord {
   readonly contextId?: string;
   /** Another node closed that context with all its pages. */
   readonly isClosed?: boolean;
+  /** The ids of the contexts that the session opened by name. */
+  readonly contexts?: Readonly<Record<string, string>>;
   readonly pages: readonly PageRecord[];
   /** Page ids are never reused. */
   readonly lastPageId: number;
@@ -75,12 +77,15 @@ export interface PageRecord {
   readonly targetId: string;
   readonly url: string;
   readonly selected: boolean;
+  /** The name of its context; absent for the session's own. */
+  readonly context?: string;
   readonly emulated: EmulationSettings;
 }
 
 export function pageRecordOf(page: SessionPage, selected: boolean): PageRecord {
-  const { id, frames, emulation } = page;
-  return { id, targetId: frames.mainId, url: page.url(), selected, emulated: emulation.applied };
+  const { id, frames, emulation, contextName: context } = page;
+  const named = context === undefined ? {} : { context };
+  return { id, targetId: frames.mainId, url: page.url(), selected, ...named, emulated: emulation.applied };
 }
 
 /** Reapplies the recorded emulation to the page. Resolves with notices for the client when that fails. */

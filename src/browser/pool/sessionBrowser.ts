@@ -47,9 +47,13 @@ export interface SessionBrowser {
   select(pageId: number): SessionPage;
   /**
    * Opens a blank page, or uses the untouched first one. Selects it, unless `background` is set and another page is
-   * open.
+   * open. With `context` in the browser context of that name, which has its own cookies and storage.
    */
-  newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;
+  newPage(options?: {
+    readonly background?: boolean;
+    readonly context?: string | undefined;
+    readonly signal?: AbortSignal;
+  }): Promise<SessionPage>;
   /** Applies settings to each page, and to those that open later. A notice names each page where that fails. */
   emulateFromStart(settings: EmulationSettings): Promise<void>;
   closePage(pageId: number): Promise<void>;

@@ -154,11 +154,12 @@ export class SessionLease implements BrowserLease {
       const connection = await this.#connect(lost, queue);
       // A page may be what killed the browser.
       const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
-      const { contextId, pages: restore = [] } = lost ?? {};
+      const { contextId, contexts, pages: restore = [] } = lost ?? {};
       const registerContext = this.#binding?.registerContext;
       const options = {
         isolation: this.#isolation,
         contextId,
+        contexts,
         restore,
         mayReopen,
         registerContext: this.#contextRegistrar(registerContext),

@@ -1,17 +1,100 @@
 import type { BrowserContext, Page, Target } from 'puppeteer-core';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 
 /** The default limit on the tabs of one session, each of which may be a renderer process. */
 const maxPages = 50;
 
-/** Limits the tabs in the context of one session, opened by tools or by pages. */
+/** The limit on the contexts that a session opens by name. */
+const maxNamed = 5;
+const maxNameChars = 40;
+
+/** A context that a session has opened by name. `close` never rejects. */
+export interface NamedContext {
+  readonly context: BrowserContext;
+  close(end: { readonly keepOpen: boolean }): Promise<void>;
+}
+
+/**
+ * The contexts of one session in a browser: its own, and those that it opened by name, for several logins side by side.
+ * Each has cookies and storage of its own. Owned by a placement, which closes it.
+ */
+export class SessionContexts {
+  readonly own: BrowserContext;
+  /** Called for each that is opened, before anything is opened in it. */
+  onOpened: (context: BrowserContext) => void = noop;
+  readonly #open: (name: string) => Promise<NamedContext>;
+  readonly #named = new Map<string, Promise<NamedContext>>();
+  readonly #names = new Map<BrowserContext, string>();
+  #isClosed = false;
+
+  constructor(own: BrowserContext, open: (name: string) => Promise<NamedContext>) {
+    this.own = own;
+    this.#open = open;
+  }
+
+  list(): readonly BrowserContext[] {
+    return [this.own, ...this.#names.keys()];
+  }
+
+  /** The tabs in all of them. */
+  tabs(): readonly Target[] {
+    return this.list().flatMap((context) => context.targets().filter(isTab));
+  }
+
+  /** Undefined for the session's own. */
+  nameOf(context: BrowserContext): string | undefined {
+    return this.#names.get(context);
+  }
+
+  /** The ids of the named ones, by name. */
+  ids(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.#names].flatMap(([{ id }, name]) => (id === undefined ? [] : [[name, id]])));
+  }
+
+  /** The session's own, or the one with this name, which the first call opens. Throws a ToolError at the limit. */
+  async get(name: string | undefined): Promise<BrowserContext> {
+    if (name === undefined) return this.own;
+    const opening = this.#named.get(name) ?? this.#openNamed(name);
+    return (await opening).context;
+  }
+
+  /** Closes the named ones, with their pages. Idempotent; never rejects. */
+  async close(end: { readonly keepOpen: boolean }): Promise<void> {
+    this.#isClosed = true;
+    const opened = await Promise.allSettled(this.#named.values());
+    this.#named.clear();
+    await Promise.all(opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value.close(end)] : [])));
+  }
+
+  async #openNamed(name: string): Promise<NamedContext> {
+    if (this.#isClosed) throw new Error('The session has released this browser.');
+    if (this.#named.size >= maxNamed) {
+      const names = [...this.#named.keys()].join(', ');
+      throw new ToolError(`This session has ${maxNamed} contexts, the most there may be: ${names}. Use one of them.`);
+    }
+    if (name.length > maxNameChars)
+      throw new ToolError(`Give the context a name of at most ${maxNameChars} characters.`);
+    const opening = this.#open(name).then((opened) => {
+      this.#names.set(opened.context, name);
+      this.onOpened(opened.context);
+      return opened;
+    });
+    this.#named.set(name, opening);
+    opening.catch(() => this.#named.delete(name));
+    return opening;
+  }
+}
+
+/** Limits the tabs of one session, opened by tools or by pages. */
 export class PageLimit {
-  readonly #context: BrowserContext;
+  readonly #contexts: SessionContexts;
   readonly #limit: number;
   #opening = 0;
 
-  constructor(context: BrowserContext, limit = maxPages) {
-    this.#context = context;
+  constructor(contexts: SessionContexts, limit = maxPages) {
+    this.#contexts = contexts;
     this.#limit = limit;
   }
 
@@ -38,18 +121,13 @@ export class PageLimit {
   }
 
   get #tabs(): number {
-    return this.#context.targets().filter(isTab).length;
+    return this.#contexts.tabs().length;
   }
 }
 
-/** The tabs of a context by target id (CDP Target.TargetInfo), which outlives a connection. */
-export async function findTabs(context: BrowserContext): Promise<ReadonlyMap<string, Page>> {
-  const tabs = await Promise.all(
-    context
-      .targets()
-      .filter(isTab)
-      .map(async (target) => withTargetId(await target.page())),
-  );
+/** The tabs of a session by target id (CDP Target.TargetInfo), which outlives a connection. */
+export async function findTabs(contexts: SessionContexts): Promise<ReadonlyMap<string, Page>> {
+  const tabs = await Promise.all(contexts.tabs().map(async (target) => withTargetId(await target.page())));
   return new Map(tabs.filter((tab) => tab !== undefined));
 }
 
@@ -66,4 +144,40 @@ async function withTargetId(page: Page | null): Promise<readonly [string, Page] 
 export function isTab(target: Target): boolean {
   const type: string = target.type();
   return type === 'page' && !target.url().startsWith('devtools://');
+}
+
+const openTimeoutMs = 10_000;
+const closedGraceMs = 2_000;
+
+/**
+ * Opens a tab; one that opens after the signal aborted is closed. Puppeteer waits 30 s for a tab that is closed as soon as
+ * it opens, and for a browser that exits meanwhile: this ends with a ToolError.
+ */
+export async function openTab(
+  context: BrowserContext,
+  { background, signal }: { readonly background: boolean; readonly signal: AbortSignal },
+): Promise<Page> {
+  const before = new Set(context.targets());
+  const closed = new AbortController();
+  const onClosed = (target: Target): void => {
+    if (!isTab(target) || before.has(target)) return;
+    // Perhaps another one.
+    timeLimit(closedGraceMs).addEventListener('abort', () => closed.abort(new Error('The tab was closed.')));
+  };
+  context.on('targetdestroyed', onClosed);
+  try {
+    const limit = AbortSignal.any([closed.signal, timeLimit(openTimeoutMs), signal]);
+    return await untilAborted(context.newPage({ background }), limit, (late) => void late.close().catch(noop));
+  } catch (error) {
+    if (signal.aborted || !context.browser().connected) throw error;
+    throw closedAtOnce(error);
+  } finally {
+    context.off('targetdestroyed', onClosed);
+  }
+}
+
+/** What the client is told of a tab that was closed or crashed while it opened. */
+export function closedAtOnce(cause: unknown): ToolError {
+  const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
+  return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }

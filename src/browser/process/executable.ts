@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Refusal } from '../../errors/errors.js';
-import { homeFolder } from '../../homeFolder.js';
+import { homeFolder } from '../../folders.js';
 
 /** The environment variables that locate browsers. Only `main.ts` reads them. */
 export interface BrowserSearch {

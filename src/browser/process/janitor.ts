@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../errors/errors.js';
-import { privateFolders } from './privateFolders.js';
+import { privateFolders } from '../../folders.js';
 
 /** The prefix of the run folders of every version of this server. */
 const runFolderPrefix = 'greenroom-';

@@ -3,7 +3,10 @@ import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import { openCdpSession, readStream } from '../cdp/cdpSessions.js';
 
-/** The categories that the trace engine reads; others only make a trace larger. */
+/**
+ * The categories that the trace engine reads; others only make a trace larger. Without V8's source rundown: together with
+ * its profiler it crashes renderers of Chrome 156 in which documents load while a trace begins or ends.
+ */
 const includedCategories = [
   'blink.console',
   'blink.user_timing',
@@ -12,7 +15,6 @@ const includedCategories = [
   'disabled-by-default-devtools.timeline',
   'disabled-by-default-devtools.timeline.frame',
   'disabled-by-default-devtools.timeline.stack',
-  'disabled-by-default-devtools.v8-source-rundown',
   'disabled-by-default-lighthouse',
   'disabled-by-default-v8.compile',
   'disabled-by-default-v8.cpu_profiler',

@@ -24,6 +24,11 @@ export interface OriginalPosition extends Position {
   readonly name: string | undefined;
 }
 
+/** A place in a script, and the original identifier there. */
+export interface NamedPosition extends Position {
+  readonly name: string;
+}
+
 /** One original file of a map. */
 export interface MappedFile {
   /** `src/app.ts`. */
@@ -47,6 +52,8 @@ const maxFiles = 20_000;
 /** Lines without code that are passed over from the line that was asked for. */
 const maxLinesAhead = 50;
 const maxPlaces = 50;
+/** Names of one part of a script; a line may have more. */
+const maxNames = 10_000;
 
 const text = z.string().nullish().catch(null);
 const plainMap = z.looseObject({
@@ -117,6 +124,22 @@ export class MapReader {
         found.places.push({ line: generatedLine, column: generatedColumn });
     }
     return found && { line: found.line, places: found.places };
+  }
+
+  /** The original identifiers of a part of the script, where the map tells them. */
+  namesBetween(from: Position, to: Position): NamedPosition[] {
+    const names: NamedPosition[] = [];
+    const mappings = decodedMappings(this.#map);
+    for (let line = from.line; line <= to.line && line < mappings.length && names.length < maxNames; line++) {
+      for (const segment of mappings[line] ?? []) {
+        const [column] = segment;
+        const name = segment.length === 5 ? this.#map.names[segment[4]] : undefined;
+        const isBefore = line === from.line && column < from.column;
+        const isAfter = line === to.line && column >= to.column;
+        if (name !== undefined && !isBefore && !isAfter) names.push({ line, column, name });
+      }
+    }
+    return names;
   }
 
   /** Undefined if the map does not contain it. */

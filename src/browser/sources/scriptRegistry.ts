@@ -78,6 +78,7 @@ export class ScriptRegistry {
     this.#followed = followSessions(root, {
       handlers: (source) => this.#handlers(source),
       enable: ({ session }) => this.#enable(session),
+      onGone: ({ session }) => this.#end(session, () => true),
     });
     this.ready = this.#followed.ready;
   }
@@ -135,6 +136,11 @@ export class ScriptRegistry {
     await Promise.all(resting.flatMap(({ session }) => this.#enable(session)));
   }
 
+  /** Records a worker that several pages use, until the returned function is called. */
+  followWorker(worker: TargetSession): () => void {
+    return this.#followed.follow(worker);
+  }
+
   /** Removes the listeners. Idempotent. */
   dispose(): void {
     this.#followed.stop();
@@ -159,10 +165,7 @@ export class ScriptRegistry {
 
   #handlers(source: TargetSession): CdpHandlers {
     const { session } = source;
-    const end = (isGone: (script: Script) => boolean): void => {
-      for (const script of this.#scripts.values())
-        if (script.session === session && isGone(script)) this.#ended.add(script);
-    };
+    const end = (isGone: (script: Script) => boolean): void => this.#end(session, isGone);
     return {
       'Debugger.scriptParsed': (event) => this.#add(event, source),
       'Runtime.executionContextsCleared': () => end(() => true),
@@ -171,6 +174,11 @@ export class ScriptRegistry {
       'Runtime.executionContextDestroyed': ({ executionContextId: id }) =>
         end(({ executionContextId }) => executionContextId === id),
     };
+  }
+
+  #end(session: CDPSession, isGone: (script: Script) => boolean): void {
+    for (const script of this.#scripts.values())
+      if (script.session === session && isGone(script)) this.#ended.add(script);
   }
 
   #add(event: Protocol.Debugger.ScriptParsedEvent, source: TargetSession): void {

@@ -4,7 +4,7 @@ import type { CDPSession } from 'puppeteer-core';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import type { SessionPage } from '../page/sessionPage.js';
-import type { MappedFile, Position } from './mapReader.js';
+import type { MappedFile, NamedPosition, Position } from './mapReader.js';
 import { SourceMapProblem } from './sourceNames.js';
 import type { Script } from './scriptRegistry.js';
 import { loadText, type LoadedFrom, type LoadingFrame } from './sourceLoader.js';
@@ -131,6 +131,20 @@ export class SourceMaps {
     if (map === undefined || 'problem' in map) return undefined;
     const found = await this.reader.call('generated', { key: map.key, source, line: line - 1 }, signal);
     return found && { line: found.line + 1, places: found.places.map((place) => withinDocument(place, script.start)) };
+  }
+
+  /** The original identifiers of a part of the script. Places count from 0, `part` in the document, the others in the script. */
+  async names(
+    script: MappedScript,
+    part: { readonly from: Position; readonly to: Position },
+    signal: AbortSignal,
+  ): Promise<readonly NamedPosition[]> {
+    const map = await this.open(script, signal);
+    if (map === undefined || 'problem' in map) return [];
+    const [from, to] = [part.from, part.to].map(({ line, column }) =>
+      withinScript({ line: line + 1, column: column + 1 }, script.start),
+    );
+    return from && to ? this.reader.call('names', { key: map.key, from, to }, signal) : [];
   }
 
   /** The text of an original file: from the map, or from its address. Throws a SourceMapProblem. */

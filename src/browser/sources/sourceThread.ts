@@ -16,6 +16,7 @@ export interface SourceOperations {
     positions: readonly Position[];
   }): readonly (OriginalPosition | string | undefined)[];
   generated(place: { key: string; source: number; line: number }): ReturnType<MapReader['generatedOf']>;
+  names(part: { key: string; from: Position; to: Position }): ReturnType<MapReader['namesBetween']>;
   text(file: { key: string; source: number }): string | undefined;
   /** In texts of maps, and in others. */
   search(search: {
@@ -67,6 +68,7 @@ const operations: SourceOperations = {
   drop: ({ key }) => void maps.delete(key),
   originals: ({ key, positions }) => positions.map((position) => originalOrProblem(mapOf(key), position)),
   generated: ({ key, source, line }) => mapOf(key).generatedOf(source, line),
+  names: ({ key, from, to }) => mapOf(key).namesBetween(from, to),
   text: ({ key, source }) => mapOf(key).text(source),
   search: ({ query, files }) => {
     const until = performance.now() + searchMs;

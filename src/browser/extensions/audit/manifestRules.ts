@@ -1,4 +1,4 @@
-import { compileGlob } from '../../patterns/glob.js';
+import { compileGlob } from '../../patterns/urlPattern.js';
 import { isJsonObject, objectAt, objectsIn, stringsIn, type ManifestJson } from '../manifest.js';
 import { parsePattern } from '../matchPattern.js';
 import { commandFindings } from './commandRules.js';
