@@ -210,7 +210,7 @@ async function withMarks(
 
 /** The captured area, in CSS pixels of the document. */
 async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): Promise<Clip> {
-  const box = uid === undefined ? undefined : await boxOf(page, uid).finally(() => releaseElements(page));
+  const box = uid === undefined ? undefined : await boxOf(page, uid);
   const { cssContentSize, cssVisualViewport } = await page.cdp.send('Page.getLayoutMetrics');
   const { pageX, pageY, clientWidth, clientHeight } = cssVisualViewport;
   if (box) return { ...box, x: box.x + pageX, y: box.y + pageY };
@@ -220,6 +220,14 @@ async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): 
 
 /** The element's box in CSS pixels of the viewport, after scrolling it into view. */
 async function boxOf(page: SessionPage, uid: string): Promise<Bounds> {
+  try {
+    return await scrolledBoxOf(page, uid);
+  } finally {
+    await releaseElements(page);
+  }
+}
+
+async function scrolledBoxOf(page: SessionPage, uid: string): Promise<Bounds> {
   const element = await findElement(page, uid);
   await element.waitUntilActionable('keyboard');
   const bounds = await boundsOf(page, element);
