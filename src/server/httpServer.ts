@@ -17,7 +17,7 @@ export interface HttpServerDeps {
     readonly drainTimeout: number;
     readonly maxSessions: number;
   };
-  /** Time to send a request's headers and body, in milliseconds. Default: 30 s. */
+  /** Time to send a request's headers and body, in milliseconds. Default: 2 min. */
   readonly requestTimeout?: number;
   readonly clock: Clock;
   inspect(event: InspectionEvent): void;
@@ -33,8 +33,13 @@ export interface ListeningServer {
   drain(): Promise<void>;
 }
 
-/** Bounds clients that send a request very slowly to hold a socket (slow loris). */
-const requestTimeoutMs = 30_000;
+/**
+ * Bounds clients that send a request very slowly to hold a socket (slow loris). Node looks for them before it reads what has
+ * arrived: it has to be longer than a burst of clients can keep the server busy.
+ */
+const requestTimeoutMs = 120_000;
+/** Connections that may wait to be accepted, where the system allows it: clients that all come back after a restart. */
+const backlog = 4_096;
 /**
  * How long a connection without a request stays open: longer than proxies keep theirs (nginx 60 s, Caddy 120 s, Google's load
  * balancer 600 s), or a proxy would send a request on a connection that is just being closed.
@@ -113,7 +118,7 @@ function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpSe
       );
     });
     const endUpgraded = routeUpgrades(http, upgrade);
-    http.listen(port, host, () => {
+    http.listen({ port, host, backlog }, () => {
       const address = http.address();
       const opened = typeof address === 'object' && address !== null ? address.port : port;
       sendBack({ type: 'listener.opened', port: opened } satisfies ServerEvent);

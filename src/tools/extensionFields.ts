@@ -5,6 +5,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { shortUrl } from './answers.js';
+import type { BrowserToolContext } from './defineTool.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
 /** In an answer. */
@@ -37,13 +38,18 @@ interface PageChanges {
 
 /** Runs `work`, and returns the extension pages of the session that it closed, and the pages that opened meanwhile. */
 export async function closedPagesDuring<T>(
-  browser: SessionBrowser,
+  { browser, signal }: BrowserToolContext,
   work: () => Promise<T>,
 ): Promise<{ readonly value: T } & PageChanges> {
   const before = browser.pages().map((page) => ({ id: page.id, url: page.url() }));
   // No notice tells of them, too.
   const stop = browser.selected?.watchWindows(() => true);
-  const value = await work().finally(stop);
+  const value = await work()
+    .then(async (done) => {
+      await browser.whenPagesAdopted(signal);
+      return done;
+    })
+    .finally(stop);
   const open = new Set(browser.pages().map(({ id }) => id));
   const closed = before.filter(({ id, url }) => url.startsWith('chrome-extension://') && !open.has(id));
   const known = new Set(before.map(({ id }) => id));

@@ -68,7 +68,7 @@ export const installExtensionTool = defineTool({
     const folder = await folderOf(args, context);
     context.progress(2, 3, 'Loading the extension');
     const { browser, signal } = context;
-    const { value, ...changes } = await closedPagesDuring(browser, () =>
+    const { value, ...changes } = await closedPagesDuring(context, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
         const before = await listExtensions(scope);
         const installed = await installExtension(scope, folder);
@@ -305,8 +305,9 @@ export const reloadExtensionTool = defineTool({
     staleContentScripts: z.array(z.object({ pageId: z.int(), url: z.string() })),
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
-  async handler({ extensionId: id, reloadPages = false }, { browser, signal }) {
-    const { value, ...changes } = await closedPagesDuring(browser, () =>
+  async handler({ extensionId: id, reloadPages = false }, context) {
+    const { browser, signal } = context;
+    const { value, ...changes } = await closedPagesDuring(context, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
         const extension = await findExtension(scope, id);
         return {

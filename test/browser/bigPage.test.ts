@@ -46,7 +46,7 @@ let harness: ToolHarness;
 beforeAll(async () => {
   site = await servePages(pages);
   harness = await startToolHarness([...inputTools, ...lookTools, ...navigationTools]);
-}, 60_000);
+});
 afterAll(async () => {
   await harness.close();
   site.close();
@@ -86,7 +86,7 @@ test('[S10] 50 MB in many elements: the beginning is read, and each answer tells
   expect(found.text).toContain('find_in_snapshot {"from":');
   const uid = /uid=(e\d+) button "Go"/.exec(first.text)?.[1];
   expect(await harness.text('click', { uid, includeSnapshot: true })).toContain(`uid=${uid} button "Gone"`);
-}, 180_000);
+});
 
 test('[S10] 50 MB in one text: it is cut, and what comes behind it is shown', async () => {
   await open('/text');
@@ -107,7 +107,7 @@ test('[S10] 50 MB in one text: it is cut, and what comes behind it is shown', as
   expect(size).toContain('true');
   await open('/small');
   expect(await harness.text('take_snapshot')).toContain('paragraph "small"');
-}, 180_000);
+});
 
 test('[S10] a big frame in a small page: the page is read whole, the frame in part, further by its uid', async () => {
   await open('/framed');
@@ -119,7 +119,7 @@ test('[S10] a big frame in a small page: the page is read whole, the frame in pa
   const second = await harness.run('take_snapshot', { from: next });
   expect(second.text).not.toContain('heading "Kinds"');
   expect(partOf(second).next).not.toBe(next);
-}, 180_000);
+});
 
 test('what is read in part has the roles, names and states that the accessibility tree would give', async () => {
   await open('/shapes');
@@ -145,7 +145,7 @@ test('what is read in part has the roles, names and states that the accessibilit
  paragraph
  paragraph
  paragraph`);
-}, 180_000);
+});
 
 test('a snapshot of a page that is read whole begins at a uid, too', async () => {
   await harness.run('navigate_page', { url: 'data:text/html,<h1>Top</h1><ul><li>one</li><li>two</li></ul>' });

@@ -17,8 +17,8 @@ import { clients, node22, type RealClient } from './clients.js';
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'greenroom-clients');
 const drivers = join(root, 'test/clients/drivers');
 /** On an idle machine the slowest takes 20 s; an installation depends on the network. */
-const runTimeoutMs = 90_000;
-const installTimeoutMs = 240_000;
+const runTimeoutMs = 240_000;
+const installTimeoutMs = 600_000;
 const concurrency = 2;
 
 interface Spawned {

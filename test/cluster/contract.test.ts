@@ -13,7 +13,7 @@ const opened: ClusterStore[] = [];
 
 beforeAll(async () => {
   [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
-}, 60_000);
+});
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });

@@ -35,7 +35,7 @@ beforeAll(async () => {
   const site = await siteOfPage();
   nginx = await Nginx.start(site);
   while ((await send(`${nginx.url}/ready`).catch(() => undefined))?.status !== 200);
-}, 60_000);
+});
 afterAll(async () => {
   await nginx.stop();
   await Promise.all(nodes.map((node) => node.dispose()));
@@ -122,4 +122,4 @@ test('[C-NODES][C-NGINX] 90 sessions through nginx as the page on many nodes sho
   const lateComer = await open('sse');
   await lateComer.ping();
   await Promise.allSettled([...clients, lateComer].map((client) => client.close()));
-}, 60_000);
+});

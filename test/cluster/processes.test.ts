@@ -18,7 +18,7 @@ let mortal: ServerProcess;
 beforeAll(async () => {
   redis = await RedisServer.start();
   [one, other, mortal] = await Promise.all([startNode('30s'), startNode('30s'), startNode('2s')]);
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all([one, other, mortal].map((node) => node.dispose()));
   await redis.stop();
@@ -65,7 +65,7 @@ test('[C-NODES] 300 sessions of one node, posted to in turns through two: none f
     expect(answered.toSorted()).toEqual(expected);
   }
   await Promise.all(opened.map(({ stream }) => stream.disconnect()));
-}, 60_000);
+});
 
 test('[S11] a node that stands still for longer than its lease has lost its session when it wakes up', async () => {
   await whenReady(mortal.url);

@@ -12,7 +12,7 @@ let redis: RedisCluster;
 
 beforeAll(async () => {
   redis = await RedisCluster.start();
-}, 60_000);
+});
 afterAll(() => redis.stop());
 
 test('doctor tells a cluster from one Redis', async () => {
@@ -48,4 +48,4 @@ test('[S12][C-FAILOVER] while a node of a cluster is gone nothing is announced; 
   await Promise.all(streams.map((stream) => stream.disconnect()));
   await open.disconnect();
   await node.close();
-}, 60_000);
+});

@@ -15,10 +15,10 @@ const nodes: ServerProcess[] = [];
 
 beforeAll(async () => {
   [redis, chrome] = await Promise.all([RedisServer.start(), startUserChrome()]);
-}, 60_000);
+});
 afterEach(async () => {
   await Promise.all(nodes.splice(0).map((node) => node.dispose()));
-}, 60_000);
+});
 afterAll(() => Promise.all([redis.stop(), chrome.end()]), 60_000);
 
 async function startNode(lease: string, isolation: string, more: readonly string[] = []): Promise<ServerProcess> {
@@ -133,4 +133,4 @@ test('[C-SHARED] kill -9 of a node: of an SSE session the context goes, and it h
   await living.disconnect();
   await foreign.close();
   await browser.disconnect();
-}, 120_000);
+});

@@ -18,7 +18,7 @@ beforeAll(async () => {
   redis = await RedisSentinel.start();
   const start = () => serveNode(new RedisStore({ url: redis.url, ...patient }), { options: { nodeLease: '3s' } });
   nodes = [await start(), await start()];
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all(nodes.map((node) => node.close()));
   await redis.stop();
@@ -98,7 +98,7 @@ test('[S12][C-NODES][C-FAILOVER] kill -9 of the primary: nobody is announced unt
   await store.close();
   await Promise.all([stream.disconnect(), announced.disconnect()]);
   await client.delete();
-}, 60_000);
+});
 
 test('doctor names what is wrong with an address of sentinels, and which primary they name', async () => {
   const { sentinel, replica, url } = redis;

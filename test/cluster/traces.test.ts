@@ -21,7 +21,7 @@ const small: Partial<StoreLimits> = {
 beforeAll(async () => {
   [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
   for (const place of [redis, cluster]) shared.push(await openRedisStore(place, small));
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all(shared.map((store) => store.close()));
   await Promise.all([redis.stop(), cluster.stop()]);

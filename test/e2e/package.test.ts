@@ -65,4 +65,4 @@ test('[C-PACKAGE] the packed package, installed into an empty folder, serves, br
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 180_000);
+}, 600_000);

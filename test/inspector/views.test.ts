@@ -48,7 +48,7 @@ describe.each([1280, 400])('at a width of %i', (width) => {
       }
     }
     await Promise.all(streams.map((stream) => stream.disconnect()));
-  }, 240_000);
+  });
 });
 
 test('[C-INSPECTOR] every view is reached and left, and a session stepped through, by keys alone', async () => {

@@ -265,7 +265,7 @@ describe('texts as a reader sees them', () => {
     ['in composed characters', '<p>cafe\u0301</p>', 'café'],
   ])('wait_for finds one %s', async (_, html, text) => {
     await show(html);
-    expect(await harness.text('wait_for', { text: [text], timeout: 3_000 })).toContain(JSON.stringify(text));
+    expect(await harness.text('wait_for', { text: [text], timeout: 30_000 })).toContain(JSON.stringify(text));
   });
 
   test('another case is no match of its own', async () => {

@@ -336,7 +336,7 @@ test('[S6] breakpoints of a session stop no page of another in the same browser,
   expect(await page.evaluate('sell([2])')).toBe(2);
   expect(other.debugger.pauses.list).toEqual([]);
   await resume();
-  const signal = AbortSignal.timeout(5_000);
+  const signal = AbortSignal.timeout(60_000);
   const trigger = { on: 'line', file: 'shop.js', line: 8, column: undefined } as const;
   await other.debugger.set(
     { trigger, condition: undefined, log: undefined, pauseMs: 60_000, pageId: undefined },

@@ -57,6 +57,20 @@ describe('a window that a click opens', () => {
     expect(harness.browser.takeNotices()).toEqual([]);
   });
 
+  test('is a page for whoever waits until those that Chrome told of are adopted', async () => {
+    const { browser } = harness;
+    const before = browser.pages().length;
+    const cdp = await browser.browser.target().createCDPSession();
+    const told = new Promise((resolve) => browser.browser.once('targetcreated', resolve));
+    await Promise.all([told, cdp.send('Target.createTarget', { url: `${pages.url}/window` })]);
+    expect(browser.pages()).toHaveLength(before);
+    await browser.whenPagesAdopted(new AbortController().signal);
+    expect(browser.pages()).toHaveLength(before + 1);
+    await browser.closePage(browser.pages().at(-1)?.id ?? 0);
+    browser.takeNotices();
+    await cdp.detach();
+  });
+
   test('and that comes later by the next answer', async () => {
     expect((await click('Late')).structured['openedPages']).toBeUndefined();
     const notice = await untilNotice(/was opened by a page: http/);

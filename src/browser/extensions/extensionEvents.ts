@@ -158,6 +158,7 @@ export class EffectObserver {
     const info = await this.#page.info(this.#extensionId);
     const errors = runtimeErrors(info, activity.logs.errors(this.#extensionId));
     const { entries } = activity.logs.read(this.#cursor);
+    await this.#browser.whenPagesAdopted(this.#scope.signal);
     this.#stopWatching?.();
     return {
       errors: errors.filter((error) => error.count > (this.#counts.get(errorKey(error)) ?? 0)),

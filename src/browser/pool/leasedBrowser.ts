@@ -107,6 +107,10 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#placement.pages.ensureFirst(signal);
   }
 
+  whenPagesAdopted(signal: AbortSignal): Promise<void> {
+    return this.#placement.pages.whenAdopted(signal);
+  }
+
   newPage(options: { background?: boolean; signal?: AbortSignal } = {}): Promise<SessionPage> {
     return this.#placement.pages.open(options);
   }

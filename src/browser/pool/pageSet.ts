@@ -20,6 +20,7 @@ export interface PageSetOptions {
 }
 
 const adoptTimeoutMs = 15_000;
+const arrivalTimeoutMs = 3_000;
 /** Of a tab that crashes as it opens nothing is ever heard. */
 const openTimeoutMs = 10_000;
 const closedGraceMs = 2_000;
@@ -59,6 +60,8 @@ export class PageSet {
   readonly #limit: PageLimit;
   readonly #onPage: (page: SessionPage) => Promise<void>;
   readonly #windowWatchers = new Set<OnWindow>();
+  /** Of tabs that Chrome has told of, and that are no pages yet. */
+  readonly #arrivals = new Set<Promise<void>>();
   /** Tabs that the session is opening itself. */
   #isOpening = 0;
   #selected: SessionPage | undefined;
@@ -115,6 +118,12 @@ export class PageSet {
   /** Whether a frame with this id (CDP Page.FrameId) is in one of the pages. */
   hasFrame(frameId: string): boolean {
     return this.list().some((page) => page.hasFrame(frameId));
+  }
+
+  /** Resolves when each tab that Chrome has told of is a page, or at the limit: a tab of a silent server is none yet. */
+  async whenAdopted(signal: AbortSignal): Promise<void> {
+    await untilAborted(Promise.all(this.#arrivals), AbortSignal.any([signal, timeLimit(arrivalTimeoutMs)])).catch(noop);
+    signal.throwIfAborted();
   }
 
   get(pageId: number): SessionPage | undefined {
@@ -252,7 +261,8 @@ export class PageSet {
       ? this.#limit.close(target, this.#pageState.notices)
       : this.#adoptTarget(target).then((page) => this.#tellOfWindow(page, target.opener()));
     // A tab may close before it is adopted.
-    done.catch(noop);
+    const arrival = done.catch(noop).finally(() => this.#arrivals.delete(arrival));
+    this.#arrivals.add(arrival);
   };
 
   readonly #watchWindows = (onWindow: OnWindow): (() => void) => {

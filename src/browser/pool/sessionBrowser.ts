@@ -42,6 +42,8 @@ export interface SessionBrowser {
   readonly selected: SessionPage | undefined;
   /** Opens and selects a blank page unless the session has had a page. */
   ensureFirstPage(signal: AbortSignal): Promise<void>;
+  /** Resolves when the tabs that Chrome has told of are pages. One whose server is silent is waited for 3 s. */
+  whenPagesAdopted(signal: AbortSignal): Promise<void>;
   select(pageId: number): SessionPage;
   /**
    * Opens a blank page, or uses the untouched first one. Selects it, unless `background` is set and another page is
