@@ -1,11 +1,10 @@
 import { createClient } from '@redis/client';
-import { Nginx } from '../support/nginx.js';
 import { RedisServer } from '../support/redisServer.js';
 import { startLoad, startMeasured, type Load, type MeasuredServer } from './processes.js';
 import { alignedOf, median, spreadOf, type Figure } from './report.js';
 
-/** How many nodes there are, and at which of them a session is talked to; of the last two a proxy decides. */
-const shapes = ['no Redis', '1 node', '2 nodes', '3 nodes', 'another node', 'any of 3', 'its own of 3'] as const;
+/** How many nodes there are, and at which of them a session is talked to. */
+const shapes = ['no Redis', '1 node', '2 nodes', '3 nodes', 'another node'] as const;
 type Shape = (typeof shapes)[number];
 
 /** One round of one shape. */
@@ -39,15 +38,11 @@ export async function measureNodes(options: NodesOptions): Promise<NodesRounds> 
   await watch.connect();
   const load = startLoad();
   const servers: MeasuredServer[] = [];
-  const proxies: Nginx[] = [];
   const measured = new Map<`${Door} ${Shape}`, NodesRound[]>();
   try {
     servers.push(await startMeasured('greenroom'));
-    for (const place of ['1/3', '2/3', '3/3'])
-      servers.push(await startMeasured('greenroom', undefined, [redis.url, place]));
-    const urls = servers.slice(1).map(({ url }) => url);
-    for (const choice of ['', 'hash $session;']) proxies.push(await Nginx.start(siteOf(urls, choice)));
-    const measuring = { load, servers, proxies, processor: async () => processorIn(await watch.info('cpu')) };
+    for (let node = 0; node < 3; node += 1) servers.push(await startMeasured('greenroom', undefined, [redis.url]));
+    const measuring = { load, servers, processor: async () => processorIn(await watch.info('cpu')) };
     for (let round = -1; round < options.rounds; round += 1) {
       for (const { door, shape } of turns) {
         const figures = await measure(measuring, door, shape, options.pings);
@@ -62,30 +57,14 @@ export async function measureNodes(options: NodesOptions): Promise<NodesRounds> 
     return measured;
   } finally {
     await load.stop();
-    await Promise.all([...servers, ...proxies].map((server) => server.stop()));
+    await Promise.all(servers.map((server) => server.stop()));
     watch.destroy();
     await redis.stop();
   }
 }
 
-/** As the page on many nodes shows it, with connections that are kept. */
-const siteOf = (urls: readonly string[], choice: string) => (port: number) =>
-  `map $http_mcp_param_browser $session {
-    default $http_mcp_param_browser; '' $http_mcp_session_id$arg_sessionId;
-  }
-  upstream nodes { ${choice} ${urls.map((url) => `server ${new URL(url).host};`).join(' ')} keepalive 32; }
-  server {
-    listen 127.0.0.1:${port}; keepalive_requests 10000000;
-    location / {
-      proxy_pass http://nodes; proxy_http_version 1.1; proxy_buffering off;
-      proxy_set_header Connection ""; proxy_set_header Host localhost;
-    }
-  }`;
-
 interface Measured {
   readonly load: Load;
-  /** Without and with a choice by the id of the session. */
-  readonly proxies: readonly Nginx[];
   /** The first has no Redis. */
   readonly servers: readonly MeasuredServer[];
   /** Of Redis, in milliseconds. */
@@ -93,20 +72,18 @@ interface Measured {
 }
 
 async function measure(
-  { load, servers, proxies, processor }: Measured,
+  { load, servers, processor }: Measured,
   door: Door,
   shape: Shape,
   count: number,
 ): Promise<NodesRound> {
   const [alone, ...nodes] = servers;
   const counts: Readonly<Record<Shape, number>> = {
-    ...{ 'no Redis': 0, '1 node': 1, '2 nodes': 2, '3 nodes': 3, 'another node': 2, 'any of 3': 3, 'its own of 3': 3 },
+    ...{ 'no Redis': 0, '1 node': 1, '2 nodes': 2, '3 nodes': 3, 'another node': 2 },
   };
   const shaped = shape === 'no Redis' ? [alone] : nodes.slice(0, counts[shape]);
   const used = shaped.filter((server) => server !== undefined);
-  const proxied: Partial<Record<Shape, Nginx | undefined>> = { 'any of 3': proxies[0], 'its own of 3': proxies[1] };
-  const proxy = proxied[shape];
-  const urls = proxy === undefined ? used.map((server) => server.url) : [proxy.url];
+  const urls = used.map((server) => server.url);
   const spent = async (): Promise<number> => {
     const each = await Promise.all(used.map((server) => server.processor()));
     return each.reduce((sum, { processorMs }) => sum + processorMs, 0);
@@ -135,7 +112,6 @@ const wanted: readonly {
   { shape: '1 node', other: 'no Redis', atMost: { sse: 1.2, streamable: 2.5, handle: 2.5 } },
   { shape: '2 nodes', other: '1 node', atMost: { sse: 1.5, streamable: 1.5, handle: 1.5 } },
   { shape: '3 nodes', other: '1 node', atMost: { sse: 1.5, streamable: 1.5, handle: 1.5 } },
-  { shape: 'its own of 3', other: 'any of 3', atMost: { sse: 1, streamable: 1, handle: 1 } },
   { shape: 'another node', other: '1 node', atMost: { sse: 2.5, streamable: 2.5, handle: 2.5 } },
 ];
 
