@@ -163,6 +163,7 @@ describe('pinned', () => {
       '--redis-url': undefined,
       '--node-id': 'node',
       '--node-lease': 5000,
+      '--proxy-place': undefined,
       '--allow-browser-addresses': [],
       '--allowed-hosts': ['localhost', '127.0.0.1', '[::1]'],
       '--allowed-origins': ['localhost', '127.0.0.1', '[::1]'],

@@ -54,19 +54,16 @@ const stringListSchema = z
   .readonly();
 
 const browserUrlFormat = 'an address such as http://127.0.0.1:9222 or ws://…';
-const browserUrlArraySchema = z.array(z.url({ protocol: /^(https?|wss?)$/, error: browserUrlFormat })).min(1);
 
 const browserUrlListSchema = z
   .union([z.array(z.string()), z.string()], browserUrlFormat)
   .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
-  .pipe(browserUrlArraySchema)
+  .pipe(z.array(z.url({ protocol: /^(https?|wss?)$/, error: browserUrlFormat })).min(1))
   .transform((value) => [...new Set(value)])
   .readonly();
 
 const redisUrlFormat =
   'an address such as redis://127.0.0.1:6379, redis+sentinel://10.0.0.5:26379,10.0.0.6:26379/mymaster or redis+cluster://10.0.0.5:6379,10.0.0.6:6379';
-
-const proxyFormat = 'an address such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080';
 
 const chromeArgFormat =
   'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox, --proxy-server and --proxy-pac-url, which options of the server set';
@@ -96,6 +93,7 @@ const browserHeaderSchema = z
   .pipe(z.array(z.string().regex(/^[!#$%&'*+.^_`|~\w-]+:[\x20-\x7e]+$/, browserHeaderFormat)))
   .readonly();
 
+const placeFormat = 'a place among so many servers, such as 1/3';
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const hasOnlyPath = ({ search, hash, username }: URL): boolean => search === '' && hash === '' && username === '';
 const gibibyte = 1024 ** 3;
@@ -181,6 +179,12 @@ export const optionsSchema = z.strictObject({
     .describe(
       'how long a node counts as alive without a heartbeat, with `--redis-url`; then other nodes take over or close its sessions',
     ),
+  proxyPlace: z
+    .string()
+    .regex(/^([1-9]\d?)\/([1-9]\d?)$/, placeFormat)
+    .refine((value) => Number(value.split('/')[0]) <= Number(value.split('/')[1]), placeFormat)
+    .optional()
+    .describe('place of this node among the servers of a proxy that hashes session ids: its sessions come back to it'),
   allowBrowserAddresses: stringListSchema
     .default([])
     .describe(
@@ -254,7 +258,7 @@ export const optionsSchema = z.strictObject({
     ),
   proxyServer: z
     .string()
-    .regex(/^[^\s]+$/, proxyFormat)
+    .regex(/^[^\s]+$/, 'an address such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080')
     .optional()
     .describe('proxy of the launched browsers, such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080'),
   chromeArg: chromeArgsSchema

@@ -60,7 +60,8 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   const { clock } = session;
   const notices = (): readonly string[] => [...noticesOf(session), ...reading.remarks];
   try {
-    if (tool.needs !== 'nothing' && session.prepareBrowser !== undefined)
+    const startsBrowser = tool.needs === 'nothing' ? tool.startsBrowser?.(args) === true : true;
+    if (startsBrowser && session.prepareBrowser !== undefined)
       await untilAborted(session.prepareBrowser(growing(call)), cancelled);
     const stopped = call.displaced === undefined ? cancelled : AbortSignal.any([cancelled, call.displaced]);
     const answer = await withinDeadline({ clock, ms, cancelled: stopped }, (signal) =>

@@ -170,8 +170,8 @@ export function paginate<T>(
   items: readonly T[],
   { cursor: given }: Params,
 ): { page: readonly T[]; nextCursor?: string } {
-  // Some clients write null for a cursor that they have not got.
-  const cursor = given ?? undefined;
+  // Some clients write null or an empty text for a cursor that they have not got.
+  const cursor = given === null || given === '' ? undefined : given;
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {

@@ -1,5 +1,5 @@
 import { noop } from '../async.js';
-import { logLevels } from '../tools/client.js';
+import { logLevels, type LogLevel } from '../tools/client.js';
 import { CallClient, capabilitiesOf } from './callClient.js';
 import { callTool, failureOf, traceCall } from './callTool.js';
 import { clientOf } from './envelope.js';
@@ -34,7 +34,7 @@ export const methods: Readonly<Record<string, Method>> = {
   ping: () => ({}),
 
   'logging/setLevel': (server, params) => {
-    const level = logLevels.find((candidate) => candidate === params['level']);
+    const level = readLevel(params['level']);
     if (!level) throw invalidParams(`"level" is one of ${logLevels.join(', ')}.`);
     server.logLevel = level;
     return {};
@@ -76,6 +76,12 @@ export const methods: Readonly<Record<string, Method>> = {
   ...resourceMethods,
   ...promptMethods,
 };
+
+/** Logging libraries write their levels in capitals, and shorten one of them. */
+function readLevel(given: unknown): LogLevel | undefined {
+  const wanted = typeof given === 'string' ? given.toLowerCase() : undefined;
+  return wanted === 'warn' ? 'warning' : logLevels.find((level) => level === wanted);
+}
 
 type Listings = ReturnType<typeof listingsFor>;
 

@@ -79,7 +79,7 @@ export function parseMessage(value: unknown): JSONRPCMessage {
   if (value['jsonrpc'] !== '2.0') throw invalid('A JSON-RPC message has "jsonrpc": "2.0".');
   const message = withoutNulls(value);
   const id = message['id'];
-  if (id !== undefined && !isId(id)) throw invalid(`"id" is ${idRule}.`);
+  if (id !== undefined && !isId(id)) throw invalid(`"id" is ${idRule}${shownNumber(id)}.`);
   requireShallow(message);
   if ('method' in message) checkCall(message);
   else checkResponse(message, id);
@@ -109,7 +109,8 @@ function checkCall({ method, params }: Record<string, unknown>): void {
   if (!isObject(params)) throw invalid('"params" is an object.');
   const meta = params['_meta'];
   const token = isObject(meta) ? meta['progressToken'] : undefined;
-  if (token !== undefined && token !== null && !isId(token)) throw invalid(`"progressToken" is ${idRule}.`);
+  if (token !== undefined && token !== null && !isId(token))
+    throw invalid(`"progressToken" is ${idRule}${shownNumber(token)}.`);
 }
 
 /** Throws `invalid_message` for nesting that could exhaust the stack when it is walked or written. */
@@ -178,6 +179,9 @@ export const shownId = (id: unknown): string => (isJsonId(id) ? id.slice(jsonMar
 function isId(value: unknown): value is RequestId {
   return typeof value === 'string' ? value.length <= maxEchoedLength : Number.isSafeInteger(value);
 }
+
+/** The client may not know that it sent a fraction: some languages have no other numbers. */
+const shownNumber = (value: unknown): string => (typeof value === 'number' ? `, not ${value}` : '');
 
 function isErrorObject(value: unknown): boolean {
   return isObject(value) && Number.isInteger(value['code']) && typeof value['message'] === 'string';

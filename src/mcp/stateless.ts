@@ -43,6 +43,7 @@ type SharedParts = Pick<
   | 'memory'
   | 'secrets'
   | 'profileChoices'
+  | 'prepareBrowser'
   | 'clock'
   | 'log'
 >;
@@ -92,6 +93,7 @@ class StatelessSession implements McpSession {
   readonly memory: SessionMemory;
   readonly secrets: Secrets;
   readonly profileChoices: McpSession['profileChoices'];
+  readonly prepareBrowser: McpSession['prepareBrowser'];
   readonly clock: Clock;
   readonly log: Log;
 
@@ -107,6 +109,7 @@ class StatelessSession implements McpSession {
     this.memory = options.memory;
     this.secrets = options.secrets;
     this.profileChoices = options.profileChoices;
+    this.prepareBrowser = options.prepareBrowser;
     this.clock = options.clock;
     this.log = options.log;
   }

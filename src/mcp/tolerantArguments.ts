@@ -237,7 +237,8 @@ export function nearestName(name: string, names: readonly string[], maxEdits: nu
 
 /** At most three names that a wrong one may mean: by their letters, then by the words that they share. */
 export function nearestNames(name: string, names: readonly string[]): string[] {
-  const nearest = nearestName(name, names, Math.max(2, Math.floor(name.length / 4)));
+  const named = names.filter((candidate) => isPrefixed(name, candidate)).toSorted((a, b) => b.length - a.length);
+  const nearest = named[0] ?? nearestName(name, names, Math.max(2, Math.floor(name.length / 4)));
   const words = wordsOf(name.slice(0, 100));
   const shared = (candidate: string): number => wordsOf(candidate).filter((word) => words.includes(word)).length;
   const related = names
@@ -245,6 +246,10 @@ export function nearestNames(name: string, names: readonly string[]): string[] {
     .toSorted((one, other) => shared(other) - shared(one));
   return [...(nearest === undefined ? [] : [nearest]), ...related].slice(0, 3);
 }
+
+/** Whether `name` is `candidate` with the name of a server before it, as gateways and clients list it. */
+const isPrefixed = (name: string, candidate: string): boolean =>
+  name.endsWith(candidate) && /[^a-zA-Z0-9]$/.test(name.slice(0, -candidate.length));
 
 /** Lower-case words, without the end of a plural. */
 const wordsOf = (name: string): string[] =>

@@ -66,20 +66,25 @@ export function createApp(deps: AppDeps): App {
   };
 }
 
-/** Serves below the path of `--public-url` too: some proxies remove it from a request, some do not. */
+/**
+ * Serves below the path of `--public-url` too: some proxies remove it from a request, some do not. Of slashes that follow
+ * each other one counts: clients join an address that ends with one and a path that begins with one.
+ */
 function belowPath<Others extends unknown[]>(
   publicUrl: string | undefined,
   listener: (request: IncomingMessage, ...others: Others) => void,
 ): (request: IncomingMessage, ...others: Others) => void {
   const prefix = pathOf(publicUrl);
-  if (prefix === '') return listener;
   return (request, ...others) => {
-    const { url = '' } = request;
+    const url = withOneSlash(request.url ?? '');
     const rest = url.slice(prefix.length);
-    if (url.startsWith(prefix) && /^([/?]|$)/.test(rest)) request.url = rest.startsWith('/') ? rest : `/${rest}`;
+    const isBelow = prefix !== '' && url.startsWith(prefix) && /^([/?]|$)/.test(rest);
+    request.url = isBelow ? withOneSlash(`/${rest}`) : url;
     listener(request, ...others);
   };
 }
+
+const withOneSlash = (url: string): string => (url.startsWith('//') ? url.replace(/^\/+/, '/') : url);
 
 function createExpressApp(deps: AppDeps, routes: MessageRoutes, hostOriginPolicy: HostOriginPolicy): Application {
   const app = express();
@@ -124,7 +129,7 @@ function createUpgradeListener(deps: AppDeps, hostOriginPolicy: HostOriginPolicy
     const { url = '' } = upgrade.request;
     try {
       hostOriginPolicy(upgrade.request);
-      if (!/^\/ws(\?|$)/.test(url)) throw new Refusal('not_found');
+      if (!/^\/ws\/?(\?|$)/.test(url)) throw new Refusal('not_found');
       await open(upgrade);
     } catch (error) {
       upgrade.refuse(toLoggedRefusal(error, { path: '/ws', response: upgrade.response, log }));

@@ -17,7 +17,7 @@ import { UserResources } from '../mcp/userResources.js';
 import { browserHandlesOf, type HandleOwner } from '../session/browserHandles.js';
 import type { SessionDeps } from '../session/sessionDeps.js';
 import { SessionQuota } from '../session/quota.js';
-import { SessionRegistry } from '../session/registry.js';
+import { sessionIds, SessionRegistry } from '../session/registry.js';
 import { UserQuotas } from '../session/userQuotas.js';
 import { WarmPool } from '../session/warmPool.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
@@ -56,7 +56,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   // Changed by `reload`.
   const caps = { maxSessions: config.maxSessions, maxSessionsPerUser: config.maxSessionsPerUser };
   const sessionQuota = store && new SessionQuota({ store: store.server.quota, caps, leaseMs: config.nodeLease });
-  const registry = new SessionRegistry(caps, clock, sessionQuota);
+  const registry = new SessionRegistry(caps, clock, sessionQuota, sessionIds(config.proxyPlace));
   const cluster = store && sessionQuota && new Cluster({ config, store, registry, sessionQuota, users, clock, log });
   const { quotas, usage } = createQuotas(setup, users, registry, cluster);
   const watchers = startObservers({

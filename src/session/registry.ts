@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { LRUCache } from 'lru-cache';
 import type { CloseReason } from '../../machines/events.js';
 import { systemClock, type Clock } from '../clock.js';
@@ -15,6 +16,22 @@ import type { SessionDeps, SessionRequest } from './sessionDeps.js';
 /** Retention of tombstones: time and count. */
 const tombstoneTtlMs = 600_000;
 const maxTombstones = 10_000;
+
+const randomId = (): string => randomBytes(17).toString('base64url').slice(0, 22);
+
+/**
+ * Makes the ids of sessions, of at least 128 random bits. At a `place` among the servers of a proxy, such as `1/3`, they are
+ * those that lead the proxy back to this one: `hash` of nginx takes 15 bits of the CRC-32 of a text.
+ */
+export function sessionIds(place: string | undefined): () => string {
+  if (place === undefined) return randomId;
+  const [own = 1, servers = 1] = place.split('/').map(Number);
+  return () => {
+    let id = randomId();
+    while (((crc32(id) >>> 16) & 0x7fff) % servers !== own - 1) id = randomId();
+    return id;
+  };
+}
 
 interface Tombstone extends SessionEnd {
   readonly principal: Principal;
@@ -33,14 +50,21 @@ export class SessionRegistry {
   readonly #caps: QuotaLimits;
   /** Absent with one node. */
   readonly #quota: SessionQuota | undefined;
+  readonly #newId: () => string;
   /** Number of open sessions by owner: kept up to date, so that the quota check is constant time. */
   readonly #openByOwner = new Map<string, number>();
   #open = 0;
   #draining = false;
 
-  constructor(caps: QuotaLimits, clock: Pick<Clock, 'now'> = systemClock, quota?: SessionQuota) {
+  constructor(
+    caps: QuotaLimits,
+    clock: Pick<Clock, 'now'> = systemClock,
+    quota?: SessionQuota,
+    newId: () => string = randomId,
+  ) {
     this.#caps = caps;
     this.#quota = quota;
+    this.#newId = newId;
     const options = { max: maxTombstones, ttl: tombstoneTtlMs, ttlResolution: 0, perf: clock };
     this.#tombstones = new LRUCache(options);
   }
@@ -144,7 +168,7 @@ export class SessionRegistry {
   }
 
   #create(deps: SessionDeps, request: SessionRequest | null): Session {
-    const session = this.#add(new Session(deps, randomBytes(16).toString('base64url'), request));
+    const session = this.#add(new Session(deps, this.#newId(), request));
     if (request === null) this.#warm.add(session);
     session.start();
     return session;

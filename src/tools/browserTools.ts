@@ -57,6 +57,7 @@ const openBrowserTool = defineTool({
   output: z.object({ browser_id: z.string(), idleTimeoutMs: z.int() }),
   annotations: { readOnlyHint: false, destructiveHint: false },
   timeoutMs: 120_000,
+  startsBrowser: ({ emulation }) => emulation !== undefined,
   async handler({ isolation, groups, emulation }, { browsers, signal }) {
     const settings = emulation && readSettings(emulation);
     const { id } = await browsers.open({ isolation, groups, emulation: settings }, signal);

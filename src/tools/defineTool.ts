@@ -159,6 +159,8 @@ interface PlainTool<Input extends z.ZodObject = z.ZodObject, Answered extends An
   readonly needs: 'nothing';
   /** Works on what its session keeps, though not on the browser: it takes `browser_id` like a tool that does. */
   readonly ofSession?: true;
+  /** Whether a call with these arguments starts a browser all the same. */
+  startsBrowser?(args: z.output<Input>): boolean;
   handler(args: z.output<Input>, context: ToolContext): Promise<Answered>;
 }
 

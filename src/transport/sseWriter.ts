@@ -46,7 +46,6 @@ export class SseWriter extends StreamWriter {
     this.response.writeHead(200, {
       'content-type': 'text/event-stream',
       'cache-control': 'no-cache, no-transform',
-      connection: 'keep-alive',
       'x-accel-buffering': 'no',
       ...headers,
     });

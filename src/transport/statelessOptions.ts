@@ -47,7 +47,7 @@ export function statelessOptions(deps: StatelessDeps, added: NewRequest): Statel
   const browsers = deps.browsersOf({
     ...{ ...choices, principal, caller, toolSet, client, clientCapabilities, protocolVersion, sessionId, admitOpening },
   });
-  const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log } = parts;
+  const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, prepareBrowser, log } = parts;
   return {
     ...{
       user: principal.user,
@@ -58,7 +58,7 @@ export function statelessOptions(deps: StatelessDeps, added: NewRequest): Statel
       serverFeatures,
       serverInfo,
     },
-    ...{ workspace, secrets, browsers, clock, log, write },
+    ...{ workspace, secrets, browsers, prepareBrowser, clock, log, write },
     profileChoices: { operator, connection: parseProfileChoice(choices.profile ?? '') },
     resources: deps.resourcesOf(owner),
     memory: openMemory(deps, { principal }),

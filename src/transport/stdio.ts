@@ -115,11 +115,12 @@ export class StdioTransport extends PipeTransport {
 
   #receive(line: DecodedLine): void {
     if (this.state !== 'open' && this.state !== 'refusing') return;
-    if ('fault' in line) this.write(new Refusal(line.fault).toJsonRpc(null));
+    if ('fault' in line) this.write(lineRefusal(line.fault).toJsonRpc(null));
     else
       void receiveText(line.text, {
         receive: (message) => this.dispatch(message),
         failed: (error) => this.onerror?.(error),
+        unreadable: () => lineRefusal('parse_error'),
       }).then((response) => response !== null && this.#writeError(response));
   }
 
@@ -161,6 +162,15 @@ export class StdioTransport extends PipeTransport {
     this.onclose?.();
   }
 }
+
+/** A client that frames its messages in another way has to hear which one is right. */
+const lineRefusal = (fault: 'too_large' | 'parse_error'): Refusal =>
+  fault === 'too_large'
+    ? new Refusal(fault)
+    : new Refusal(fault, {
+        detail:
+          'This line is not JSON. Send each message on one line, UTF-8 encoded, without headers such as Content-Length.',
+      });
 
 const newline = 0x0a;
 

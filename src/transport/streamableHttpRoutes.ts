@@ -188,7 +188,8 @@ function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Cal
   if (eventLog.isWritable === false) throw new Refusal('store_unreachable');
   session.checkOpen();
   const revision = singleHeader(request, 'mcp-protocol-version');
-  if (revision !== '' && !protocolVersions.some((version) => version === revision)) {
+  const spoken = [...protocolVersions, session.server.protocolVersion];
+  if (revision !== '' && !spoken.includes(revision)) {
     throw new Refusal('unsupported_version');
   }
   return { session, channel };

@@ -168,6 +168,8 @@ interface TextReceiver {
   readonly receive: MessageHandler;
   /** Called for an error that is not a Refusal: an internal error. */
   readonly failed: (error: Error) => void;
+  /** The refusal of a text that is not JSON, where the transport has more to say. */
+  readonly unreadable?: () => Refusal;
 }
 
 /**
@@ -177,11 +179,11 @@ interface TextReceiver {
  */
 export async function receiveText(
   text: string,
-  { receive, failed }: TextReceiver,
+  { receive, failed, unreadable = () => new Refusal('parse_error') }: TextReceiver,
 ): Promise<JsonRpcErrorResponse | null> {
   let id: RequestId = null;
   try {
-    const value = parseJson(text);
+    const value = parseJson(text, unreadable);
     id = replyIdOf(value);
     await receive(parseMessage(value));
     return null;
@@ -192,11 +194,11 @@ export async function receiveText(
   }
 }
 
-function parseJson(text: string): unknown {
+function parseJson(text: string, unreadable: () => Refusal): unknown {
   try {
     return parseMessageText(text);
   } catch {
-    throw new Refusal('parse_error');
+    throw unreadable();
   }
 }
 

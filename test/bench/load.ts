@@ -1,4 +1,12 @@
-import { Connection, openSse, openStateless, openStreamable, type OpenSession, type RawSession } from './rawClient.js';
+import {
+  Connection,
+  openHandle,
+  openSse,
+  openStateless,
+  openStreamable,
+  type OpenSession,
+  type RawSession,
+} from './rawClient.js';
 
 /** What the measuring process asks of the load process. `count` sessions or pings in all, `clients` at a time. */
 export type Order =
@@ -26,7 +34,7 @@ export type Order =
   | { readonly kind: 'fill'; readonly url: string; readonly door: Door; readonly count: number }
   | { readonly kind: 'empty' };
 
-export type Door = 'sse' | 'streamable' | 'stateless';
+export type Door = 'sse' | 'streamable' | 'stateless' | 'handle';
 
 export interface Outcome {
   readonly seconds: number;
@@ -39,6 +47,7 @@ const doors: Readonly<Record<Door, OpenSession>> = {
   sse: openSse,
   streamable: openStreamable,
   stateless: openStateless,
+  handle: openHandle,
 };
 const pingsOfAVisit = 5;
 const filling = 32;

@@ -27,7 +27,7 @@ export interface NodesOptions {
 }
 
 const clients = 15;
-const doors = ['sse', 'streamable'] as const;
+const doors = ['sse', 'streamable', 'handle'] as const;
 type Door = (typeof doors)[number];
 const turns = doors.flatMap((door) => shapes.map((shape) => ({ door, shape })));
 
@@ -109,10 +109,10 @@ const wanted: readonly {
   readonly other: Shape;
   readonly atMost: Readonly<Record<Door, number>>;
 }[] = [
-  { shape: '1 node', other: 'no Redis', atMost: { sse: 1.2, streamable: 2.5 } },
-  { shape: '2 nodes', other: '1 node', atMost: { sse: 1.5, streamable: 1.5 } },
-  { shape: '3 nodes', other: '1 node', atMost: { sse: 1.5, streamable: 1.5 } },
-  { shape: 'another node', other: '1 node', atMost: { sse: 2.5, streamable: 2.5 } },
+  { shape: '1 node', other: 'no Redis', atMost: { sse: 1.2, streamable: 2.5, handle: 2.5 } },
+  { shape: '2 nodes', other: '1 node', atMost: { sse: 1.5, streamable: 1.5, handle: 1.5 } },
+  { shape: '3 nodes', other: '1 node', atMost: { sse: 1.5, streamable: 1.5, handle: 1.5 } },
+  { shape: 'another node', other: '1 node', atMost: { sse: 2.5, streamable: 2.5, handle: 2.5 } },
 ];
 
 /** Ratios round by round: what disturbs a round disturbs both. */

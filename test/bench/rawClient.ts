@@ -148,13 +148,52 @@ const envelope = {
   'io.modelcontextprotocol/clientCapabilities': {},
 };
 
+interface StatelessRequest {
+  readonly id: number;
+  readonly method: string;
+  readonly params?: object;
+  /** Beside those that every request has; each ends its line. */
+  readonly headers?: string;
+}
+
+function askStateless(connection: Connection, { id, method, params, headers = '' }: StatelessRequest): Promise<string> {
+  const own = `mcp-protocol-version: 2026-07-28\r\nmcp-method: ${method}\r\n${headers}`;
+  connection.send('POST', '/mcp', own, { jsonrpc: '2.0', id, method, params: { ...params, _meta: envelope } });
+  return connection.next(whole);
+}
+
 /** Revision 2026-07-28: no session; the least that can be asked, in place of a ping, is what the server is. */
 export const openStateless: OpenSession = async (_url, connection) => {
   const ask = async (id: number, method: string): Promise<void> => {
-    const headers = `mcp-protocol-version: 2026-07-28\r\nmcp-method: ${method}\r\n`;
-    connection.send('POST', '/mcp', headers, { jsonrpc: '2.0', id, method, params: { _meta: envelope } });
-    await connection.next(whole);
+    await askStateless(connection, { id, method });
   };
   await ask(1, 'server/discover');
   return { ask, ping: (id) => ask(id, 'server/discover'), close: () => Promise.resolve() };
+};
+
+/** Revision 2026-07-28 with a browser that is opened at `url`; in place of a ping a call that its node has to answer. */
+export const openHandle: OpenSession = async (url, connection) => {
+  const call = (at: Connection, id: number, name: string, browserId?: string): Promise<string> => {
+    const named = browserId === undefined ? '' : `mcp-param-browser: ${browserId}\r\n`;
+    const args = browserId === undefined ? {} : { browser_id: browserId };
+    const headers = `mcp-name: ${name}\r\n${named}`;
+    return askStateless(at, { id, method: 'tools/call', params: { name, arguments: args }, headers });
+  };
+  const door = new Connection(url);
+  const opened = await call(door, 1, 'open_browser');
+  door.close();
+  const handle = /browser_id: ([\w-]{22})/.exec(opened)?.[1];
+  if (handle === undefined) throw new Error(`The server gave no browser: ${opened.slice(0, 300)}`);
+  return {
+    ask: async (id, method) => {
+      await askStateless(connection, { id, method });
+    },
+    ping: async (id) => {
+      const heard = await call(connection, id, 'get_session_info', handle);
+      if (!heard.includes(handle)) throw new Error(`The server answered: ${heard.slice(0, 300)}`);
+    },
+    close: async () => {
+      await call(connection, 0, 'close_browser', handle);
+    },
+  };
 };

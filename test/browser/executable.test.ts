@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runInThisContext } from 'node:vm';
 import { findExecutable, findRunningChrome } from '../../src/browser/process/executable.js';
 import { launchBrowser } from '../../src/browser/process/launchBrowser.js';
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
@@ -47,6 +48,30 @@ describe('the browser to launch', () => {
   it('of a channel that is not installed is refused by the name of the flag, before CHROME_PATH', async () => {
     const refused = findExecutable({ channel: 'canary', chromePath: script });
     await expect(refused).rejects.toThrow(/^--channel canary: there is no such Chrome .*--executable-path/);
+  });
+
+  it('is never one of Windows, where Linux runs below it; who names that is told what to do', async () => {
+    const windows = await mkdtemp(join(folder, 'wsl-'));
+    const programs = {
+      'chrome.exe': 'exit 0',
+      wslinfo: 'echo 2.0',
+      'cmd.exe': "echo 'C:\\Programs'",
+      wslpath: `echo ${windows}/chrome.exe`,
+    };
+    for (const [name, line] of Object.entries(programs))
+      await writeFile(join(windows, name), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+    // Of the process, which the library passes on; the one of a test is a copy.
+    const env = runInThisContext('process.env') as Record<string, string>;
+    const { PATH = '' } = env;
+    env['PATH'] = `${windows}:${PATH}`;
+    try {
+      expect(await findExecutable()).toMatch(/chromium|chrome$/i);
+      await expect(findExecutable({ channel: 'canary' })).rejects.toThrow(/^--channel canary is .*WSL.*--browser-url/);
+      const chromePath = join(windows, 'chrome.exe');
+      await expect(findExecutable({ chromePath })).rejects.toThrow(/^CHROME_PATH names .*WSL.*install-browser/);
+    } finally {
+      env['PATH'] = PATH;
+    }
   });
 
   it('is looked for among those that run by what it wrote into its profile', async () => {

@@ -78,6 +78,14 @@ test.each(kinds)(
     );
     for (const { status, text } of await Promise.all(broken))
       expect([status, text]).toEqual([400, expect.stringContaining('"reason":"parse_error"')]);
+    // The header decides to which node a request goes, and the body has to say the same there.
+    const hers = await new StatelessClient(here.url, '/mcp?userId=bert').open();
+    for (const browser of [hers, 'A'.repeat(22)])
+      for (const at of [one, two]) {
+        const headers = { 'mcp-param-browser': browser };
+        const { status, response } = await at.call('whose', { browser_id: id }, { headers });
+        expect([status, response.error?.code, response.id]).toEqual([400, -32020, 1]);
+      }
     expect(await two.text('close_browser', { browser_id: id })).toBe('Closed.');
     expect(await two.text('whose', { browser_id: id })).toMatch(/^ERROR This browser is closed \(client-closed\)/);
   },

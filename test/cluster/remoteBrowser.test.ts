@@ -5,6 +5,7 @@ import { startServerProcess, waitUntil, type ServerProcess } from '../e2e/suppor
 import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
+import { StatelessClient } from '../support/statelessClient.js';
 import { RedisServer } from '../support/redisServer.js';
 import { whenReady } from './clusterNodes.js';
 
@@ -81,12 +82,17 @@ async function contextsOf(browser: Browser): Promise<readonly string[]> {
   return browserContextIds;
 }
 
-test('[C-SHARED] kill -9 of the node of an SSE session: its context goes, the session hears why, all else in that browser stays', async () => {
+test('[C-SHARED] kill -9 of a node: of an SSE session the context goes, and it hears why; a browser_id keeps its page; all else in that browser stays', async () => {
   const named = ['--prewarm', '0', '--node-id'];
   const [mortal, other] = await Promise.all([
     startNode('30s', 'context', [...named, 'mortal']),
     startNode('9s', 'context', [...named, 'other']),
   ]);
+  const [before, after] = [new StatelessClient(mortal.url), new StatelessClient(other.url)];
+  const handle = { browser_id: await before.open() };
+  await before.text('new_page', { ...handle, url: 'data:text/html,<title>kept</title>' });
+  await before.text('evaluate_script', { ...handle, function: '() => (window.kept = 43)' });
+  const pages = await before.text('list_pages', handle);
   const browser = await puppeteer.connect({ browserURL: chrome.url });
   const foreign = await browser.createBrowserContext();
   /** A session with its context, which is the one that was not there before. */
@@ -107,13 +113,23 @@ test('[C-SHARED] kill -9 of the node of an SSE session: its context goes, the se
   // Its lease is over, as it would be in half a minute.
   const [keys] = await redis.sendCommands('KEYS greenroom:node:mortal.*');
   for (const key of [keys].flat()) await redis.sendCommands(`DEL ${String(key)}`);
-  await waitUntil(async () => !(await contextsOf(browser)).includes(left));
+  // Each connection to a browser is a target of it: that of the dead node may be named until it is told to be gone.
+  const isGone = (): Promise<boolean> =>
+    contextsOf(browser).then(
+      (contexts) => !contexts.includes(left),
+      () => false,
+    );
+  await waitUntil(isGone);
   expect(await contextsOf(browser)).toEqual(expect.arrayContaining([kept, foreign.id]));
   const still = await living.call(2, 'tools/call', evaluate('window.kept'));
   expect(still).toMatchObject({ result: { content: [{ text: expect.stringContaining('42') }] } });
   const url = new URL(dying.endpoint ?? '', other.url).href;
   const { json } = await postJson(url, { jsonrpc: '2.0', id: 3, method: 'ping' });
   expect(json).toMatchObject({ error: { data: { reason: 'closed', closedBecause: 'node-lost' } } });
+  const ofHandle = { ...handle, function: '() => window.kept + document.title' };
+  expect(await after.text('evaluate_script', ofHandle)).toContain('43kept');
+  expect(await after.text('list_pages', handle)).toBe(pages);
+  expect(await after.text('close_browser', handle)).toBe('Closed.');
   await living.disconnect();
   await foreign.close();
   await browser.disconnect();

@@ -112,6 +112,8 @@ test.each([
 test.each([
   ['port', '99999', '--port: "99999" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['port', 'x', '--port: "x" is not allowed. Allowed: a whole number from 0 to 65535.'],
+  ['proxyPlace', '4/3', '--proxy-place: "4/3" is not allowed. Allowed: a place among so many servers, such as 1/3.'],
+  ['proxyPlace', '0/3', '--proxy-place: "0/3" is not allowed. Allowed: a place among so many servers, such as 1/3.'],
   ['port', '1.5', '--port: "1.5" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['idleTimeout', '30', '--idle-timeout: "30" is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
   ['idleTimeout', 1.5, '--idle-timeout: 1.5 is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],

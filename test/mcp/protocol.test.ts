@@ -61,6 +61,23 @@ test('an unknown tool, and parameters of the wrong shape, are -32602 and say wha
   expect(cursor).toMatchObject({ error: { code: -32602, message: expect.stringContaining('cursor') } });
 });
 
+test('a cursor without text is none, and a level is the same in any case', async () => {
+  await stream.whenInitialized();
+  expect(await stream.call(1, 'tools/list', { cursor: '' })).toMatchObject({ result: { tools: expect.any(Array) } });
+  for (const level of ['WARN', 'Notice'])
+    expect(await stream.call(level, 'logging/setLevel', { level })).toMatchObject({ result: {} });
+});
+
+test('a number that is no whole one is named where it is refused', async () => {
+  const answers: string[] = [];
+  for (const message of [
+    { id: 1.5, method: 'ping' },
+    { id: 1, method: 'ping', params: { _meta: { progressToken: 0.1 } } },
+  ])
+    answers.push((await stream.post({ jsonrpc: '2.0', ...message })).text);
+  expect(answers).toEqual([expect.stringContaining('whole number, not 1.5.'), expect.stringContaining('not 0.1.')]);
+});
+
 test('[C-TOOL-ERROR] wrong arguments are a result that names each of them and those that exist', async () => {
   await stream.whenInitialized();
   const textOf = async (id: number, args: object) => {
@@ -154,6 +171,8 @@ test('a tool of another group names its group and how to ask for it; a wrong nam
       '?tools=network or ?tools=all, or start the server with --tools all.',
   );
   expect(await errorOf(served.url, 2, 'ecco')).toBe('Unknown tool: ecco. Did you mean echo?');
+  for (const [id, name] of ['mcp__greenroom__echo', 'greenroom-echo', 'greenroom.echo'].entries())
+    expect(await errorOf(served.url, 3 + id, name)).toBe(`Unknown tool: ${name}. Did you mean echo?`);
 });
 
 test('a session without structured answers gets everything once, as text; null counts as left out', async () => {

@@ -102,6 +102,16 @@ test.each([
   await served.close();
 });
 
+test('[C-STDIO] a client that frames its messages in another way is told how to', async () => {
+  const { served, client, session } = await connect();
+  client.write('Content-Length: 52\r\n');
+  const { error } = await client.first((value) => 'error' in value);
+  expect(error).toMatchObject({ message: expect.stringMatching(/on one line, .*without headers/) });
+  client.closeInput();
+  await session.ended;
+  await served.close();
+});
+
 test('[C-STDIO][S10] a line without an end is not kept', () => {
   const reader = new LineReader(1_000);
   let lines = 0;

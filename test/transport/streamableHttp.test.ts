@@ -169,6 +169,24 @@ test('[C-HTTP] a revision that is not spoken is refused; one that is missing is 
     expect(bare.events).toHaveLength(2);
   }));
 
+test('[C-HTTP] the first revision of all is spoken where it was negotiated', async () => {
+  const served = await startTestServer();
+  const client = await new RawMcp(served.url, { version: '2024-10-07' }).initialize();
+  expect((await client.post(ping('mine'))).status).toBe(200);
+  await client.delete();
+  const newer = await new RawMcp(served.url).initialize();
+  expectRefusal(await newer.post(ping('mine'), { 'mcp-protocol-version': '2024-10-07' }), 'unsupported_version', 'mine');
+  await served.close();
+});
+
+test('[C-HTTP] a connection whose client wants it to end ends after the stream', () =>
+  withRawMcp({}, async (client) => {
+    for (const connection of ['close', 'keep-alive']) {
+      const { headers } = await client.post(ping('mine'), { connection });
+      expect([headers.connection, headers['content-type']]).toEqual([connection, 'text/event-stream']);
+    }
+  }));
+
 test('[C-HTTP] what is not JSON, is too large or is no message is refused by its own name', () =>
   withRawMcp({ options: { bodyLimit: '1kb' } }, async (client) => {
     expectRefusal(await client.postText('{"jsonrpc"'), 'parse_error');

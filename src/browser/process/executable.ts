@@ -56,7 +56,15 @@ export async function findExecutable(options: ExecutableOptions = {}): Promise<s
   });
 }
 
+/** A program of Windows, as Linux below Windows (WSL) can start it: without the pipe over which it would be driven. */
+const isOfWindows = (path: string): boolean => process.platform !== 'win32' && /\.exe$/i.test(path);
+
+const ofWindows =
+  'a program of Windows, which cannot be driven from WSL. Run `greenroom install-browser` in WSL, or start that Chrome ' +
+  'in Windows with --remote-debugging-port=9222 and --user-data-dir, and name it with --browser-url.';
+
 async function requireExecutable(path: string, source: string): Promise<string> {
+  if (isOfWindows(path)) throw new Refusal('browser_failed', { detail: `${source} names ${path}, ${ofWindows}` });
   if (await isExecutable(path)) return path;
   const detail = `${source} names ${path}, which is not an executable file. Correct it, or run \`greenroom install-browser\`.`;
   throw new Refusal('browser_failed', { detail });
@@ -64,6 +72,8 @@ async function requireExecutable(path: string, source: string): Promise<string> 
 
 async function requireChannel(channel: ChromeChannel): Promise<string> {
   const path = await channelPath(channel);
+  if (path !== undefined && isOfWindows(path))
+    throw new Refusal('browser_failed', { detail: `--channel ${channel} is ${path}, ${ofWindows}` });
   if (path !== undefined && (await isExecutable(path))) return path;
   const where = path === undefined ? 'for this system' : `at ${path}`;
   const detail = `--channel ${channel}: there is no such Chrome ${where}. Install it, or name another with --executable-path.`;
@@ -80,7 +90,7 @@ async function systemCandidates(searchPath: string | undefined): Promise<string[
 /** The paths of Chrome's own installers per channel, stable first. Empty on a platform without these. */
 async function channelPaths(): Promise<string[]> {
   const paths = await Promise.all((['stable', 'beta', 'dev'] as const).map(channelPath));
-  return paths.filter((path) => path !== undefined);
+  return paths.filter((path) => path !== undefined).filter((path) => !isOfWindows(path));
 }
 
 /** Undefined on a platform that has no such Chrome. */
