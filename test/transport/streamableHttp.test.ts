@@ -175,7 +175,11 @@ test('[C-HTTP] the first revision of all is spoken where it was negotiated', asy
   expect((await client.post(ping('mine'))).status).toBe(200);
   await client.delete();
   const newer = await new RawMcp(served.url).initialize();
-  expectRefusal(await newer.post(ping('mine'), { 'mcp-protocol-version': '2024-10-07' }), 'unsupported_version', 'mine');
+  expectRefusal(
+    await newer.post(ping('mine'), { 'mcp-protocol-version': '2024-10-07' }),
+    'unsupported_version',
+    'mine',
+  );
   await served.close();
 });
 
