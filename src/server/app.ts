@@ -66,25 +66,20 @@ export function createApp(deps: AppDeps): App {
   };
 }
 
-/**
- * Serves below the path of `--public-url` too: some proxies remove it from a request, some do not. Of slashes that follow
- * each other one counts: clients join an address that ends with one and a path that begins with one.
- */
+/** Serves below the path of `--public-url` too: some proxies remove it from a request, some do not. */
 function belowPath<Others extends unknown[]>(
   publicUrl: string | undefined,
   listener: (request: IncomingMessage, ...others: Others) => void,
 ): (request: IncomingMessage, ...others: Others) => void {
   const prefix = pathOf(publicUrl);
+  if (prefix === '') return listener;
   return (request, ...others) => {
-    const url = withOneSlash(request.url ?? '');
+    const { url = '' } = request;
     const rest = url.slice(prefix.length);
-    const isBelow = prefix !== '' && url.startsWith(prefix) && /^([/?]|$)/.test(rest);
-    request.url = isBelow ? withOneSlash(`/${rest}`) : url;
+    if (url.startsWith(prefix) && /^([/?]|$)/.test(rest)) request.url = rest.startsWith('/') ? rest : `/${rest}`;
     listener(request, ...others);
   };
 }
-
-const withOneSlash = (url: string): string => (url.startsWith('//') ? url.replace(/^\/+/, '/') : url);
 
 function createExpressApp(deps: AppDeps, routes: MessageRoutes, hostOriginPolicy: HostOriginPolicy): Application {
   const app = express();
@@ -129,7 +124,7 @@ function createUpgradeListener(deps: AppDeps, hostOriginPolicy: HostOriginPolicy
     const { url = '' } = upgrade.request;
     try {
       hostOriginPolicy(upgrade.request);
-      if (!/^\/ws\/?(\?|$)/.test(url)) throw new Refusal('not_found');
+      if (!/^\/ws(\?|$)/.test(url)) throw new Refusal('not_found');
       await open(upgrade);
     } catch (error) {
       upgrade.refuse(toLoggedRefusal(error, { path: '/ws', response: upgrade.response, log }));

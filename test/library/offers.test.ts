@@ -237,7 +237,7 @@ test('a long list comes in pages, each once; a cursor that was never given is re
   } while (cursor !== undefined);
   expect(sizes).toEqual([200, 200, 50]);
   expect(names.size).toBe(450);
-  for (const wrong of ['7', '600', '-200', 'NaN', '']) {
+  for (const wrong of ['7', '600', '-200', 'NaN']) {
     await expect(client.listTools({ cursor: wrong })).rejects.toMatchObject({ code: -32602 });
   }
 });

@@ -5,7 +5,6 @@ import { silentLog } from '../../src/log.js';
 import { postJson, send, sendBytes } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { RawWebSocket } from '../support/rawWebSocket.js';
 import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
@@ -84,15 +83,6 @@ test('the root says where to go: a page for a browser, JSON for a program', asyn
   expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
   expect(page.text).toContain(`claude mcp add --transport http greenroom ${served.url}/mcp`);
   expect(page.text).toContain(`<a href="${served.url}/inspector">`);
-});
-
-test('an address that was joined with a slash too many leads to the same door', async () => {
-  const opened = await postJson(`${served.url}//mcp`, initialize(1), { accept: 'application/json' });
-  expect(opened).toMatchObject({ status: 200, json: { id: 1, result: {} } });
-  const sessionId = { 'mcp-session-id': String(opened.headers['mcp-session-id']) };
-  expect((await send(`${served.url}///mcp/`, { method: 'DELETE', headers: sessionId })).status).toBe(204);
-  const socket = await new RawWebSocket(served.url, { path: '/ws/?tools=core' }).whenAnnounced();
-  await socket.disconnect();
 });
 
 test('a route that does not exist is 404 in the words of the catalogue', async () => {

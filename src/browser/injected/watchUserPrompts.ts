@@ -1,19 +1,18 @@
 import { findBinding } from './values.js';
 
-/** Taken before a script of the page can replace them: what comes later uses these, and operators, alone. */
-const { apply } = Reflect;
-const { stringify } = JSON;
-const { preventDefault } = Event.prototype;
-/** Of the Navigation API, which the types do not know yet. */
-const readDestination = getterOf('NavigateEvent', 'destination');
-const readUrl = getterOf('NavigationDestination', 'url');
-
 /**
  * In a document, before its first script: it goes to no address of another scheme than `ownSchemes`, for which the browser
  * would ask the user whether another program is to open it. Each such address is reported instead. Reads little of the page:
  * objects made here for many interfaces have crashed V8's garbage collector (Chrome 156).
  */
 export function watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void {
+  // Taken before a script of the page can replace them: what comes later uses these, and operators, alone.
+  const { apply } = Reflect;
+  const { stringify } = JSON;
+  const { preventDefault } = Event.prototype;
+  // Of the Navigation API, which the types do not know yet.
+  const readDestination = getterOf('NavigateEvent', 'destination');
+  const readUrl = getterOf('NavigationDestination', 'url');
   const binding = findBinding(bindingName);
   Reflect.deleteProperty(globalThis, bindingName);
   const navigation: unknown = Reflect.get(globalThis, 'navigation');
@@ -38,6 +37,7 @@ function schemeOf(url: string): string {
 
 /** Reads an attribute of objects of one kind as the browser does; undefined where it has none. */
 function getterOf(kind: string, name: string): (object: unknown) => unknown {
+  const { apply } = Reflect;
   const { prototype } = (Reflect.get(globalThis, kind) ?? {}) as { readonly prototype?: object };
   const read = prototype && Object.getOwnPropertyDescriptor(prototype, name)?.get;
   return (object) => (read === undefined ? undefined : (apply(read, object, []) as unknown));

@@ -239,7 +239,7 @@ async function closePlacement(placement: PlacementParts, ledger: ResourceLedger,
   await placement.debugger.close();
   placement.sources.close();
   placement.folderWatches.close();
-  await placement.workers.close();
+  placement.workers.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));

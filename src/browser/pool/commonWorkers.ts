@@ -40,11 +40,11 @@ export class CommonWorkers {
     void unlessGone((this.#root ??= this.#watch())).then(() => this.#update(page));
   }
 
-  /** Idempotent; never rejects. */
-  async close(): Promise<void> {
+  /** Waits for nothing: the browser may hang. Idempotent. */
+  close(): void {
     this.#isClosed = true;
-    const root = await unlessGone(this.#root ?? Promise.reject(new Error('It was not opened.')));
-    if (root !== undefined && !root.detached) await unlessGone(root.detach());
+    const detached = this.#root?.then((root) => (root.detached ? undefined : root.detach()));
+    if (detached !== undefined) void unlessGone(detached);
   }
 
   async #watch(): Promise<CDPSession> {
