@@ -38,12 +38,22 @@ export const performanceChecks: readonly Check[] = [
     tool: 'performance_start_trace',
     async run(context) {
       const url = await open(context);
-      const answer = await context.call('performance_start_trace');
+      let own = { lcp: Number.NaN, cls: Number.NaN };
+      // On a busy machine one trace in some hundreds has a shift more than the page.
+      const answer = await context.eventually(
+        async () => {
+          const traced = await context.call('performance_start_trace');
+          own = metrics.parse(await context.evaluate(measured));
+          return traced;
+        },
+        (traced) => {
+          const { lcpMs, cls } = lastSet(traced);
+          near(lcpMs, own.lcp, 100);
+          near(cls, own.cls, 0.01);
+        },
+      );
       const set = lastSet(answer);
       assert.equal(set['url'], url);
-      const own = metrics.parse(await context.evaluate(measured));
-      near(set['lcpMs'], own.lcp, 100);
-      near(set['cls'], own.cls, 0.01);
       assertIncludes(answer.text, `LCP ${String(set['lcpMs'])} ms: Time to first byte`);
       assertIncludes(answer.text, `CLS ${String(set['cls'])}`);
       return `LCP ${String(set['lcpMs'])} ms, CLS ${String(set['cls'])}`;
