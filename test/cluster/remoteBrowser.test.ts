@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { startUserChrome, type UserChrome } from '../browser/support/userChrome.js';
+import { withBrowserCdpSession } from '../../src/browser/cdp/cdpSessions.js';
 import { startServerProcess, waitUntil, type ServerProcess } from '../e2e/support/serverProcess.js';
 import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
@@ -19,7 +20,7 @@ beforeAll(async () => {
 afterEach(async () => {
   await Promise.all(nodes.splice(0).map((node) => node.dispose()));
 });
-afterAll(() => Promise.all([redis.stop(), chrome.end()]), 60_000);
+afterAll(() => Promise.all([redis.stop(), chrome.end()]));
 
 async function startNode(lease: string, isolation: string, more: readonly string[] = []): Promise<ServerProcess> {
   const shared = ['--redis-url', redis.url, '--browser-url', chrome.url, '--isolation', isolation];
@@ -71,16 +72,14 @@ test.each([
     expect(await call(away, 'list_pages', {})).toEqual(listed);
     expect((await away.delete()).status).toBe(204);
   },
-  90_000,
 );
 
-/** The contexts of a browser beside its profile, also those that others opened. */
-async function contextsOf(browser: Browser): Promise<readonly string[]> {
-  const cdp = await browser.target().createCDPSession();
-  const { browserContextIds } = await cdp.send('Target.getBrowserContexts');
-  await cdp.detach();
-  return browserContextIds;
-}
+/**
+ * The contexts of a browser beside its profile, also those that others opened. Each connection is a target of the browser,
+ * so that puppeteer's own may be that of a node which is dead.
+ */
+const contextsOf = (browser: Browser): Promise<readonly string[]> =>
+  withBrowserCdpSession(browser, async (cdp) => (await cdp.send('Target.getBrowserContexts')).browserContextIds);
 
 test('[C-SHARED] kill -9 of a node: of an SSE session the context goes, and it hears why; a browser_id keeps its page; all else in that browser stays', async () => {
   const named = ['--prewarm', '0', '--node-id'];
@@ -113,13 +112,7 @@ test('[C-SHARED] kill -9 of a node: of an SSE session the context goes, and it h
   // Its lease is over, as it would be in half a minute.
   const [keys] = await redis.sendCommands('KEYS greenroom:node:mortal.*');
   for (const key of [keys].flat()) await redis.sendCommands(`DEL ${String(key)}`);
-  // Each connection to a browser is a target of it: that of the dead node may be named until it is told to be gone.
-  const isGone = (): Promise<boolean> =>
-    contextsOf(browser).then(
-      (contexts) => !contexts.includes(left),
-      () => false,
-    );
-  await waitUntil(isGone);
+  await waitUntil(async () => !(await contextsOf(browser)).includes(left));
   expect(await contextsOf(browser)).toEqual(expect.arrayContaining([kept, foreign.id]));
   const still = await living.call(2, 'tools/call', evaluate('window.kept'));
   expect(still).toMatchObject({ result: { content: [{ text: expect.stringContaining('42') }] } });

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { allTools } from '../../src/tools/allTools.js';
 import type { Tool } from '../../src/tools/defineTool.js';
+import { waitUntil } from '../e2e/support/serverProcess.js';
 import { zip } from '../support/zipWriter.js';
 import { openHouse, type House, type Tenant } from './support/house.js';
 
@@ -215,11 +216,14 @@ describe.each([
   test.each(Object.entries(scripts).filter(([name]) => /^(fetch|an image|a frame|a worker)$/.test(name)))(
     '%s reaches what is not blocked',
     async (name, script) => {
-      await tenant.attempt('navigate_page', { url: house.web });
       const path = `/open/${encodeURIComponent(name)}`;
       const source = `async () => { const TO = ${JSON.stringify(house.web + path)}, WEB = ''; ${prelude} ${script} }`;
-      await tenant.attempt('evaluate_script', { function: source });
-      expect(house.requests).toContain(path);
+      // What the attempts before this one left behind may still take the page away.
+      await waitUntil(async () => {
+        await tenant.attempt('navigate_page', { url: house.web });
+        await tenant.attempt('evaluate_script', { function: source });
+        return house.requests.includes(path);
+      });
     },
   );
 
