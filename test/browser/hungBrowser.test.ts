@@ -8,7 +8,7 @@ import { recordingListener, openTestPool, browserPid, leaseRequest, withFirstPag
 const { signal } = new AbortController();
 
 test('a browser that hangs is found out, ended and replaced, and the answer says so', async () => {
-  const hung = await openTestPool({}, { heartbeatMs: 50, heartbeatTimeoutMs: 5_000 });
+  const hung = await openTestPool({}, { heartbeatMs: 50, heartbeatTimeoutMs: 1_000 });
   const told = recordingListener();
   const asked = hung.pool.lease(leaseRequest('context'), told);
   const before = await withFirstPage(asked);
@@ -44,7 +44,7 @@ test('a browser that is killed is told with the signal', async () => {
 test.each(['SIGKILL', 'SIGSTOP'])('a navigation ends with its browser on %s, not at its own limit', async (end) => {
   const silent = createServer();
   await once(silent.listen(0, '127.0.0.1'), 'listening');
-  const hung = await openTestPool({}, { heartbeatMs: 50, heartbeatTimeoutMs: 5_000 });
+  const hung = await openTestPool({}, { heartbeatMs: 50, heartbeatTimeoutMs: 1_000 });
   const told = recordingListener();
   const session = await withFirstPage(hung.pool.lease(leaseRequest('context'), told));
   const pid = await browserPid(session);
