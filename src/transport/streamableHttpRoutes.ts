@@ -188,8 +188,8 @@ function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Cal
   if (eventLog.isWritable === false) throw new Refusal('store_unreachable');
   session.checkOpen();
   const revision = singleHeader(request, 'mcp-protocol-version');
-  const spoken = [...protocolVersions, session.server.protocolVersion];
-  if (revision !== '' && !spoken.includes(revision)) {
+  const isSpoken = revision === session.server.protocolVersion || protocolVersions.some((each) => each === revision);
+  if (revision !== '' && !isSpoken) {
     throw new Refusal('unsupported_version');
   }
   return { session, channel };

@@ -103,7 +103,7 @@ function takesKeys(element: AnyElement): boolean {
 
 /** What a pointer would hit instead of the element. */
 function coverOf(element: AnyElement, box: DOMRect): string | undefined {
-  // What stands at a text without a box of its own is told as what is around it.
+  // A hit on the text of an element with `display: contents` is a hit on the element around it.
   if (freePoint(element, box) !== undefined || getComputedStyle(element).display === 'contents') return undefined;
   const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
   if (!hit) return 'is outside the visible part of the page, and cannot be scrolled into it';

@@ -1,5 +1,6 @@
 import { shortenText } from '../../text.js';
 import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
+import { isExternal } from './userPrompts.js';
 
 /** The resource types that a result may depend on. Not streams, beacons and images. */
 const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
@@ -23,10 +24,6 @@ export interface DocumentResponse {
   readonly mimeType: string;
   readonly headers: Readonly<Record<string, string>>;
 }
-
-/** Schemes of addresses that a browser opens itself. */
-const ownScheme =
-  /^(?:https?|wss?|file|ftp|data|blob|about|javascript|filesystem|view-source|chrome(?:-[a-z]+)?|devtools|isolated-app):/i;
 
 /** The number of requests, or of challenges, that an answer names. */
 const maxNamed = 3;
@@ -139,7 +136,7 @@ export class PageActivity {
     // The load starts later, unless it is cancelled.
     this.#on(cdp, 'Page.frameRequestedNavigation', ({ url }) => {
       this.#changes++;
-      if (!ownScheme.test(url)) this.external = url;
+      if (isExternal(url)) this.external = url;
     });
     this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => {
       this.#changes++;
@@ -162,7 +159,7 @@ export class PageActivity {
     this.#on(root, 'Network.requestWillBeSent', ({ requestId, type, frameId, request }) => {
       if (type !== 'Document' || frameId !== this.#mainFrameId) return;
       documentRequest = requestId;
-      if (!ownScheme.test(request.url)) this.external = request.url;
+      if (isExternal(request.url)) this.external = request.url;
       this.response = undefined;
       this.#documentUrl = request.url;
     });

@@ -135,10 +135,10 @@ async function captureWithin(
   clip: Protocol.Page.Viewport,
   room: Room,
 ): Promise<(ImageSize & { readonly image: Buffer; readonly scale: number; readonly marks: number }) | null> {
+  const boxes = await boxesIn(page, clip, options.marked ?? []);
   let scale = Math.min(clip.scale, room.pixels / Math.max(clip.width, clip.height));
   for (let tries = 0; tries < (room.isFirst ? maxTries : 1); tries++) {
     const plain = await capture(page, options, { ...clip, scale });
-    const boxes = await boxesIn(page, { ...clip, scale }, options.marked ?? []);
     const image = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
     const size = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
     const excess = Math.max(Math.max(size.width, size.height) / room.pixels, Math.sqrt(image.length / room.bytes));
@@ -203,9 +203,8 @@ async function withMarks(
     ...{ x: x * scale, y: y * scale, width: width * scale, height: height * scale },
   }));
   const share = quality === undefined || format === 'png' ? null : quality / 100;
-  const picture = [image.toString('base64'), `image/${format}`, share, marks] as const;
-  const drawn = z.string().parse(await page.callInIsolatedWorld(drawMarks, [...picture]));
-  return Buffer.from(drawn, 'base64');
+  const drawn = await page.callInIsolatedWorld(drawMarks, [image.toString('base64'), `image/${format}`, share, marks]);
+  return Buffer.from(z.string().parse(drawn), 'base64');
 }
 
 /** The captured area, in CSS pixels of the document. */
@@ -219,7 +218,7 @@ async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): 
 }
 
 /** The element's box in CSS pixels of the viewport, after scrolling it into view. */
-async function boxOf(page: SessionPage, uid: string): Promise<Bounds> {
+async function boxOf(page: SessionPage, uid: string): Promise<Clip> {
   try {
     return await scrolledBoxOf(page, uid);
   } finally {
@@ -227,7 +226,7 @@ async function boxOf(page: SessionPage, uid: string): Promise<Bounds> {
   }
 }
 
-async function scrolledBoxOf(page: SessionPage, uid: string): Promise<Bounds> {
+async function scrolledBoxOf(page: SessionPage, uid: string): Promise<Clip> {
   const element = await findElement(page, uid);
   await element.waitUntilActionable('keyboard');
   const bounds = await boundsOf(page, element);
@@ -235,15 +234,8 @@ async function scrolledBoxOf(page: SessionPage, uid: string): Promise<Bounds> {
   throw new ToolError(`uid ${uid} has no box, so there is nothing to capture. Use the uid of its parent.`);
 }
 
-interface Bounds {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
-
 /** Of all its boxes, in CSS pixels of the viewport. Undefined if it has none. */
-async function boundsOf(page: SessionPage, { address }: PageElement): Promise<Bounds | undefined> {
+async function boundsOf(page: SessionPage, { address }: PageElement): Promise<Clip | undefined> {
   const { backendNodeId, document } = address;
   const { quads } = await document.cdp.send('DOM.getContentQuads', { backendNodeId });
   const points = quads.flat();

@@ -16,9 +16,11 @@ export interface UserPromptsOptions {
 
 /** Pages cannot guess it. */
 const bindingName = `greenroom_${randomUUID().replaceAll('-', '')}`;
-/** Addresses that a document can go to. Of all others the browser asks whether another program is to open them. */
-const ownSchemes =
-  'http https file ftp data blob about javascript filesystem view-source chrome chrome-extension devtools'.split(' ');
+/** Schemes of addresses that a browser opens itself. Of all others it asks whether another program is to open them. */
+const ownSchemes = (
+  'http https file ftp data blob about javascript filesystem view-source devtools isolated-app ' +
+  'chrome chrome-extension chrome-error chrome-search chrome-untrusted'
+).split(' ');
 const maxAddressChars = 300;
 const maxNews = 20;
 
@@ -92,6 +94,10 @@ export class UserPrompts {
     this.#news = [...this.#news, news].slice(-maxNews);
   }
 }
+
+/** Whether an address is for another program: mail, telephone, an app. */
+export const isExternal = (url: string): boolean =>
+  !ownSchemes.includes(url.slice(0, Math.max(0, url.indexOf(':'))).toLowerCase());
 
 const cancelledFiles =
   'It asked the user for files, and nobody is here to answer: it was refused. upload_file with the uid of what opens the ' +

@@ -30,7 +30,6 @@ interface OpenOptions {
 
 const adoptTimeoutMs = 15_000;
 const arrivalTimeoutMs = 3_000;
-/** Of a tab that crashes as it opens nothing is ever heard. */
 const reopenTimeoutMs = 10_000;
 const maxReloads = 3;
 

@@ -146,6 +146,7 @@ export function isTab(target: Target): boolean {
   return type === 'page' && !target.url().startsWith('devtools://');
 }
 
+/** Chrome reports nothing about a tab that crashes as it opens. */
 const openTimeoutMs = 10_000;
 const closedGraceMs = 2_000;
 
@@ -176,7 +177,7 @@ export async function openTab(
   }
 }
 
-/** What the client is told of a tab that was closed or crashed while it opened. */
+/** The error for a tab that closed or crashed while it opened. */
 export function closedAtOnce(cause: unknown): ToolError {
   const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
   return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
