@@ -4,6 +4,7 @@ import type { WakeHint } from '../../src/cluster/clusterStore.js';
 import { messageOf } from '../../src/errors/errors.js';
 import { silentLog, type LogFields, type Log } from '../../src/log.js';
 import { createOrchestrator } from '../../src/server/orchestrator.js';
+import { TraceRecorder } from '../prove/traces.js';
 import { now } from './history.js';
 import { noteTool } from './noteTool.js';
 
@@ -55,6 +56,7 @@ const orchestrator = await createOrchestrator({
   store,
   tools: [noteTool(name, writeToLedger)],
   log,
+  observe: new TraceRecorder((step) => writeToLedger({ type: 'step', ...step })).observe,
   options: {
     ...{ port: 0, structured: true, prewarm: 0, lease: 'lazy', dataDir, nodeId: name, nodeLease: `${leaseMs}ms` },
     ...{ maxSessions: 1_000, maxSessionsPerUser: 1_000, connectRate: 1e6, requestRate: 1e6 },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { formatKey } from '../../src/cluster/redis/redisKeys.js';
 import { messageOf } from '../../src/errors/errors.js';
+import { stepsOutside } from '../prove/traces.js';
 import { findViolations, type Violation } from './invariants.js';
 import { reasonOf, request, type ClientOptions } from './chaosClient.js';
 import { Fleet } from './fleet.js';
@@ -59,7 +60,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
     const whole = [...history.events, ...ledger].toSorted((one, other) => one.at - other.at);
     return {
       history: whole,
-      violations: findViolations(whole, options.pausedMs),
+      violations: [...findViolations(whole, options.pausedMs), ...findSteps(whole)],
       faults: faultsMade,
       seconds: (now() - startedAt) / 1_000,
     };
@@ -67,6 +68,12 @@ export async function run(options: RunOptions): Promise<Outcome> {
     await fleet.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Every trace of a chart is a way of its explored graph. */
+function findSteps(history: readonly HistoryEvent[]): Violation[] {
+  const steps = history.flatMap((each) => (each.type === 'step' ? [each] : []));
+  return stepsOutside(steps).map((what) => ({ invariant: 'left', what: `a chart left its explored graph: ${what}` }));
 }
 
 /** Resolves with the number of faults when all are over and every client has left. */

@@ -1,3 +1,4 @@
+import type { SeenStep } from '../prove/traces.js';
 import type { FaultKind } from './faultPlan.js';
 
 export type Transport = 'sse' | 'streamable-http';
@@ -55,6 +56,8 @@ export type HistoryEvent = { readonly at: number } & (
   | { readonly type: 'takenOver'; readonly node: string; readonly session: string; readonly isRestored: boolean }
   /** A node told of an error that nothing explains. */
   | { readonly type: 'defect'; readonly node: string; readonly what: string }
+  /** A chart of a node took a step that none of that process had taken. */
+  | ({ readonly type: 'step' } & SeenStep)
   /** At the end there was something that should not be. */
   | { readonly type: 'left'; readonly what: string }
 );

@@ -3,6 +3,7 @@ import { silentLog } from '../../src/log.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { connectClient, startTestServer, whenAllEnded, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
+import { stepsOutside, TraceRecorder } from '../prove/traces.js';
 import { doors } from './doors.js';
 
 const seed = Date.now() % 2 ** 31;
@@ -10,11 +11,12 @@ const seed = Date.now() % 2 ** 31;
 const tools = () => new TestTools().all.filter(({ name }) => name === 'echo' || name === 'count');
 
 let served: TestServer;
+const traces = new TraceRecorder();
 const defects: string[] = [];
 beforeEach(async () => {
   defects.length = 0;
   const log = { ...silentLog, error: (message: string) => void defects.push(message) };
-  served = await startTestServer({ tools: tools(), log, options: { bodyLimit: '8kb' } });
+  served = await startTestServer({ tools: tools(), log, observe: traces.observe, options: { bodyLimit: '8kb' } });
 });
 
 test('[C-FUZZ] there are at least 20,000 cases', () => {
@@ -43,4 +45,10 @@ describe(`seed ${seed}`, () => {
       expect({}).not.toHaveProperty('x');
     },
   );
+});
+
+test('[C-FUZZ][S9] every step of every chart is one of the explored graphs', async () => {
+  expect(stepsOutside(traces.steps)).toEqual([]);
+  expect(traces.steps.length).toBeGreaterThan(20);
+  await served.close();
 });

@@ -1,8 +1,12 @@
-import type { Observation } from '../../src/telemetry/observer.js';
+import type { Observation, ObservationHandler } from '../../src/telemetry/observer.js';
 import { Gate } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { TestTools } from '../support/testTools.js';
+import { TraceRecorder } from '../prove/traces.js';
 import { claimError, toolsError } from './plan.js';
+
+/** What the charts of every server of a test were seen to do. */
+export const traces = new TraceRecorder();
 
 /** What the test holds of one server, apart from its pool. */
 export class TestGates {
@@ -11,6 +15,11 @@ export class TestGates {
   readonly registering = new Gate();
   readonly claiming = new Gate();
   readonly unexpected: Observation[] = [];
+
+  readonly observe: ObservationHandler = (observation) => {
+    traces.observe(observation);
+    if (observation.kind === 'unexpected') this.unexpected.push(observation);
+  };
 
   /** Lets the work that the chart invoked end as the event says. */
   settle(type: string): void {

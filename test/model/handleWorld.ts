@@ -72,7 +72,7 @@ export class HandleWorld {
   static async start(scenario: Omit<Scenario, 'name' | 'moves'>, hasEarlier: boolean): Promise<HandleWorld> {
     const { lease, setup } = scenario;
     const gates = new TestGates();
-    const { clock, tools, registering, claiming, unexpected } = gates;
+    const { clock, tools, registering, claiming } = gates;
     let isHeld = false;
     const served = await startTestServer({
       clock,
@@ -82,9 +82,7 @@ export class HandleWorld {
         onSession: () => (isHeld ? registering.pass() : undefined),
         directory: { claim: () => (isHeld ? claiming.pass() : Promise.resolve()) },
       }),
-      observe: (observation) => {
-        if (observation.kind === 'unexpected') unexpected.push(observation);
-      },
+      observe: gates.observe,
     });
     const earlier = hasEarlier ? await new RawMcp(served.url, { path: '/mcp?userId=anna' }).initialize() : undefined;
     isHeld = true;

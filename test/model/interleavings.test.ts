@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { runEveryOrder, type ScheduledProgram, type Scheduler } from './everyOrder.js';
+import { stepsOutside } from '../prove/traces.js';
+import { traces } from './gates.js';
 import { plan, ScheduledCore, setting } from './scheduledCore.js';
 import { orderBounds, runSessionOrders } from './sessionOrders.js';
 
@@ -70,4 +72,9 @@ test('every order within the bound is counted; what is lost in one of them is fo
   expect(violations.get('"a count is lost"')).toEqual(['0 read', '1 read', '1 write', '0 write']);
   const unsaid = await runEveryOrder(2, 4, (scheduler) => counting(scheduler, true));
   expect([...unsaid.violations.keys()].join()).toMatch('steps that share nothing: ');
+});
+
+test('[S9] every step of every order is one of the explored graph', () => {
+  expect(stepsOutside(traces.steps)).toEqual([]);
+  expect(traces.steps.length).toBeGreaterThan(100);
 });

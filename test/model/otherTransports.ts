@@ -6,6 +6,7 @@ import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
+import { traces } from './gates.js';
 import { edgeName } from './plan.js';
 
 /** What a session of the real server took of the chart, by name. */
@@ -38,7 +39,7 @@ const hold = { jsonrpc: '2.0', id: 'held', method: 'tools/call', params: { name:
 /** A session over Streamable HTTP whose streams were lost while a call runs. */
 async function withLostStreams(taken: ChartCoverage, run: (given: LostSession) => Promise<unknown>): Promise<void> {
   const [tools, clock] = [new TestTools(), new ManualClock()];
-  const served = await startTestServer({ tools: tools.all, clock });
+  const served = await startTestServer({ tools: tools.all, clock, observe: traces.observe });
   const client = await new RawMcp(served.url).initialize();
   const session = served.orchestrator.registry.find(client.sessionId, 'anyone');
   taken.follow(session);
@@ -100,7 +101,7 @@ async function withWarmSession(
   given: TestServerOptions = {},
 ): Promise<void> {
   const pool = new FakeBrowserPool();
-  const served = await startTestServer({ pool, options: { prewarm: 1 }, ...given });
+  const served = await startTestServer({ pool, options: { prewarm: 1 }, observe: traces.observe, ...given });
   while (pool.listeners.size === 0) await nextTurn();
   const [id = ''] = pool.listeners.keys();
   const session = served.orchestrator.registry.peek(id);

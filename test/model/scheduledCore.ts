@@ -14,6 +14,7 @@ import { emptyToolSet, extendToolSet } from '../../src/tools/catalogue.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RecordingChannel } from '../support/recordingChannel.js';
 import { TestTools } from '../support/testTools.js';
+import { traces } from './gates.js';
 import type { ScheduledProgram, Scheduler, StepOwner } from './everyOrder.js';
 import type { BrowserPool } from '../../src/browser/pool/browserLease.js';
 import { ScheduledPool, type Step } from './scheduledPool.js';
@@ -134,6 +135,7 @@ export class ScheduledCore implements ScheduledProgram {
     this.pool = new ScheduledPool((id, name) => this.step(id, name));
     this.#queueLimit = queueLimit;
     const inspect = createObserver(this.clock, [
+      traces.observe,
       (observation) => {
         if (observation.kind === 'unexpected') this.unexpected.push(observation);
       },

@@ -10,6 +10,7 @@ export class ScheduledPool implements BrowserPool {
   readonly closed: string[] = [];
   readonly isFull = false;
   readonly #listeners = new Map<string, LeaseListener>();
+  readonly #lost = new Set<string>();
   readonly #losses = new Map<string, () => boolean>();
   readonly #step: (sessionId: string, name: Step) => Promise<void>;
 
@@ -32,6 +33,7 @@ export class ScheduledPool implements BrowserPool {
     const open = async (): Promise<SessionBrowser> => {
       await this.#step(sessionId, 'browser');
       this.opened.push(sessionId);
+      this.#lost.delete(sessionId);
       isOpen = true;
       if (isReleased) close();
       return { ensureFirstPage: () => Promise.resolve() } as unknown as SessionBrowser;
@@ -53,12 +55,14 @@ export class ScheduledPool implements BrowserPool {
 
   /** Only what is open can be lost. */
   lose(sessionId: string): void {
-    if (this.#losses.get(sessionId)?.() === true) this.#listeners.get(sessionId)?.lost();
+    if (this.#losses.get(sessionId)?.() !== true) return;
+    this.#lost.add(sessionId);
+    this.#listeners.get(sessionId)?.lost();
   }
 
   /** A browser is there again after `lose`. */
   recover(sessionId: string): void {
-    this.#listeners.get(sessionId)?.ready();
+    if (this.#lost.delete(sessionId)) this.#listeners.get(sessionId)?.ready();
   }
 
   health() {

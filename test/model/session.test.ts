@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { resumeOverHttp, useWarmSession, ChartCoverage } from './otherTransports.js';
 import { initialTransition, transition, type StateValue } from 'xstate';
 import { chart, edgeName, inputOf, inventoryOf, scenariosOf, withoutSetup, type Scenario } from './plan.js';
+import { traces } from './gates.js';
+import { stepsOutside } from '../prove/traces.js';
 import { HandleWorld } from './handleWorld.js';
 import { World } from './world.js';
 
@@ -97,6 +99,11 @@ test('[S9] every state and transition of the chart was taken, but those that the
   const missed = (all: string[], taken: Set<string>) => all.filter((one) => !taken.has(one)).toSorted();
   expect(missed(edges, takenEdges)).toEqual(Object.values(unreachable).flat().toSorted());
   expect(missed(states, enteredStates)).toEqual([leftAtOnce]);
+});
+
+test('[S9] every step of every chart is one of the explored graphs', () => {
+  expect(stepsOutside(traces.steps)).toEqual([]);
+  expect(traces.steps.length).toBeGreaterThan(100);
 });
 
 /** A situation in which the chart would take a transition that it stays by, and the event. */

@@ -76,7 +76,7 @@ export class World {
   /** A session in `created` whose stream is attached and whose browser, tools and claim are held. */
   static async start({ lease, queueLimit, setup }: Omit<Scenario, 'name' | 'moves'>): Promise<World> {
     const gates = new TestGates();
-    const { clock, tools, registering, claiming, unexpected } = gates;
+    const { clock, tools, registering, claiming } = gates;
     const served = await startTestServer({
       clock,
       tools: tools.all,
@@ -85,9 +85,7 @@ export class World {
         onSession: () => registering.pass(),
         directory: { claim: () => claiming.pass() },
       }),
-      observe: (observation) => {
-        if (observation.kind === 'unexpected') unexpected.push(observation);
-      },
+      observe: gates.observe,
     });
     served.pool.holdLeases();
     const stream = new RawSse(served.url, { path: '/sse?userId=anna' });

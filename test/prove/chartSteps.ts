@@ -65,6 +65,9 @@ const keyOf = ({ value, context, status }: AnyMachineSnapshot): string => JSON.s
  */
 export class ChartSteps {
   readonly snapshots: AnyMachineSnapshot[] = [];
+  /** Where a chart was started or restored, and each step that something around it made it take. */
+  readonly starts = new Set<number>();
+  readonly taken = new Map<string, { readonly from: number; readonly event: string; readonly next: number }>();
   readonly #machine: AnyStateMachine;
   readonly #ids = new Map<string, number>();
   readonly #steps = new Map<string, ChartStep>();
@@ -89,10 +92,20 @@ export class ChartSteps {
 
   start(input: object): ChartStep {
     const [snapshot, actions]: [AnyMachineSnapshot, readonly Executable[]] = initialTransition(this.#machine, input);
-    return { next: this.#idOf(snapshot), effects: actions.flatMap(effectOf), isHandled: true };
+    const next = this.#idOf(snapshot);
+    this.starts.add(next);
+    return { next, effects: actions.flatMap(effectOf), isHandled: true };
   }
 
+  /** A step that is taken. */
   step(from: number, event: AnyEventObject): ChartStep {
+    const step = this.probe(from, event);
+    this.taken.set(`${from} ${event.type} ${step.next}`, { from, event: event.type, next: step.next });
+    return step;
+  }
+
+  /** A step that could be taken. */
+  probe(from: number, event: AnyEventObject): ChartStep {
     const key = `${from} ${JSON.stringify(event)}`;
     const known = this.#steps.get(key);
     if (known !== undefined) return known;
@@ -118,7 +131,9 @@ export class ChartSteps {
 
   /** The number of a snapshot that was stored and changed, with the actors that ran then. */
   resume({ children }: AnyMachineSnapshot, value: StateValue, context: object): number {
-    return this.#idOf(Object.assign(this.#machine.resolveState({ value, context }), { children }));
+    const restored = this.#idOf(Object.assign(this.#machine.resolveState({ value, context }), { children }));
+    this.starts.add(restored);
+    return restored;
   }
 
   #idOf(snapshot: AnyMachineSnapshot): number {

@@ -129,7 +129,7 @@ export class LifecycleWorld<Facts extends object> implements World<LifecycleStat
     const samples = this.#lifecycle.happenings(situation).map(({ event }) => event);
     const unnamed = this.#lifecycle.eventTypes.filter((type) => {
       const event = samples.find((each) => each.type === type) ?? this.#sample(type);
-      return !isOver && !this.steps.step(state.chart, event).isHandled;
+      return !isOver && !this.steps.probe(state.chart, event).isHandled;
     });
     return [...broken(promises, where), ...unnamed.map((type) => `S9: ${type} is not handled ${where}`)];
   }

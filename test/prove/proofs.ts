@@ -39,12 +39,17 @@ export const stepsOf = (machine: AnyStateMachine): ChartSteps => new ChartSteps(
 
 type SessionKind = Omit<SessionBounds, 'queueLimit' | 'maxInFlight'>;
 
-const sessionKinds: readonly SessionKind[] = [
+const preparedKinds: readonly SessionKind[] = [
   ...(['eager', 'lazy'] as const).flatMap((lease) =>
     [true, false].flatMap((resumable) => [false, true].map((isWarm) => ({ lease, resumable, isWarm }))),
   ),
-  { lease: 'eager', resumable: false, isWarm: true, setup: 'none' },
-  { lease: 'lazy', resumable: false, isWarm: false, setup: 'none' },
+  ...(['eager', 'lazy'] as const).flatMap((lease) =>
+    [false, true].map((isWarm) => ({ lease, resumable: true, isWarm, hasHandle: true as const })),
+  ),
+];
+const sessionKinds: readonly SessionKind[] = [
+  ...preparedKinds,
+  ...preparedKinds.map((kind) => ({ ...kind, setup: 'none' as const })),
 ];
 
 /** Every kind of session, with at most so many early messages and requests in flight. */
@@ -113,9 +118,9 @@ export function families(isDeep: boolean): Family[] {
   ];
 }
 
-const boundsOf = ({ lease, resumable, isWarm, setup }: SessionKind, bound: number) => ({
+const boundsOf = ({ lease, resumable, isWarm, setup, hasHandle }: SessionKind, bound: number) => ({
   ...{ lazy: Number(lease === 'lazy'), warm: Number(isWarm), noSetup: Number(setup === 'none') },
-  ...{ resumable: Number(resumable), limit: bound - 1, max: bound },
+  ...{ handle: Number(hasHandle === true), resumable: Number(resumable), limit: bound - 1, max: bound },
 });
 
 export function prove(world: World<unknown>, options?: ExploreOptions): { proof: Proof; shapes: ReadonlySet<string> } {

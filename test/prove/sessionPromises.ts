@@ -107,7 +107,8 @@ function openPromises(
     'S3, S4: what was accepted is delivered': early || queue.length === 0,
     'S10: early messages are counted, and bounded': context.held === queue.length && context.held <= bounds.queueLimit,
     'S4: requests in flight are counted': context.inFlight === working + requestsIn(queue),
-    'S3: active is entered by initialize': early || isActive === (context.handshake === 'begun'),
+    'S3: active is entered by initialize, or without one by a client that sends none':
+      early || isActive === (context.handshake === (bounds.hasHandle ? 'none' : 'begun')),
     'S2: whether a client is attached is known': phase === 'draining' || context.attached === (client === 'here'),
     'S1: the state of the browser is known': browserFacts[browser].includes(context.browser),
     'S1: a lost browser is replaced before the announcement':

@@ -10,6 +10,8 @@ export interface SessionBounds {
   readonly lease: 'eager' | 'lazy';
   readonly resumable: boolean;
   readonly isWarm: boolean;
+  /** Whether its client has no connection that can be lost, and sends requests by its handle alone. */
+  readonly hasHandle?: true;
   /** none: neither tools nor claim are waited for. */
   readonly setup?: 'none';
   readonly queueLimit: number;
@@ -60,8 +62,9 @@ export class SessionWorld implements World<SessionState> {
   constructor(steps: ChartSteps, bounds: SessionBounds) {
     this.#bounds = bounds;
     this.steps = steps;
-    const { lease, resumable, isWarm, setup, queueLimit, maxInFlight } = bounds;
+    const { lease, resumable, isWarm, setup, hasHandle, queueLimit, maxInFlight } = bounds;
     const words = [lease, isWarm ? 'warm' : 'asked for', resumable ? 'resumable' : 'not resumable'];
+    if (hasHandle === true) words.push('by its handle');
     if (setup === 'none') words.push('nothing to set up');
     this.title = `session: ${words.join(', ')}`;
     this.name = `${this.title}; ${queueLimit} early, ${maxInFlight} in flight`;
@@ -131,11 +134,15 @@ export class SessionWorld implements World<SessionState> {
     const restored: SessionState = { ...state, chart, acquiring, working: 0, timers: [], client: 'here' };
     const started = this.#send(restored, { type: 'transport.attached' }, ignore);
     const detached = { type: 'transport.detached', because: 'client-closed' };
-    return [{ ...this.#move('outside', started, detached, { client: 'away' }), name: 'takeover' }];
+    const move = this.#bounds.hasHandle
+      ? this.#move('outside', started, { type: 'transport.attached' })
+      : this.#move('outside', started, detached, { client: 'away' });
+    return [{ ...move, name: 'takeover' }];
   }
 
   get #client() {
-    return { issuer: 'local', user: 'anna', resumable: this.#bounds.resumable };
+    const { resumable, hasHandle } = this.#bounds;
+    return { issuer: 'local', user: 'anna', resumable, ...(hasHandle && { handshake: 'none' as const }) };
   }
 
   #move(
@@ -158,6 +165,8 @@ export class SessionWorld implements World<SessionState> {
       return [this.#move('outside', state, { ...attached, client: this.#client }, { client: 'here' })];
     if (client === 'gone') return [];
     const messages = kinds.filter((kind) => this.#takes(state, snapshot, kind));
+    if (this.#bounds.hasHandle)
+      return messages.map((kind) => this.#move('outside', state, { type: 'message.received', kind }));
     return [
       ...messages.map((kind) => this.#move('outside', state, { type: 'message.received', kind })),
       this.#move('outside', state, attached, { client: 'here' }),
@@ -170,6 +179,7 @@ export class SessionWorld implements World<SessionState> {
   /** What `Session.receive` lets through: a message that is not taken is refused before the chart hears of it. */
   #takes({ queue, working }: SessionState, snapshot: AnyMachineSnapshot, kind: string): boolean {
     const isCounted = kind === 'initialize' || kind === 'request';
+    if (this.#bounds.hasHandle && (kind !== 'request' || snapshot.hasTag('early'))) return false;
     if (snapshot.hasTag('early')) return queue.length < this.#bounds.queueLimit;
     if (!isCounted) return true;
     return !snapshot.hasTag('draining') && working < this.#bounds.maxInFlight;
@@ -196,6 +206,7 @@ export class SessionWorld implements World<SessionState> {
             this.#move('outside', state, failed, { browser: 'failed' }),
           ]
         : []),
+      ...(browser === 'up' && acquiring === 0 ? [this.#move('outside', state, failed, { browser: 'failed' })] : []),
       ...(browser === 'up' ? [this.#move('outside', state, { type: 'browser.lost' }, { browser: 'down' })] : []),
     ];
   }
@@ -349,7 +360,8 @@ export class SessionWorld implements World<SessionState> {
     const isChecked = actors.some((each) => each.startsWith('checkBrowser'));
     if (user !== this.#client.user || resumable !== this.#bounds.resumable)
       violate('S6: the client of a warm session is not recorded');
-    if (before.matches({ 'tools-registered': 'waiting' }) && !isChecked)
+    const hasNone = this.#bounds.setup === 'none' && (before.context as SessionContext).browser === 'deferred';
+    if (before.matches({ 'tools-registered': 'waiting' }) && !isChecked && !hasNone)
       violate('S1: the browser of a warm session is not checked when its client comes');
   }
 
@@ -370,9 +382,9 @@ export class SessionWorld implements World<SessionState> {
         : []),
     ];
     const where = `in ${JSON.stringify(snapshot.value)}`;
-    const unnamed = sessionEventTypes.filter((type) => !this.steps.step(state.chart, { ...sample, type }).isHandled);
+    const unnamed = sessionEventTypes.filter((type) => !this.steps.probe(state.chart, { ...sample, type }).isHandled);
     const changing = redundant.filter((event) => {
-      const { next, effects } = this.steps.step(state.chart, event);
+      const { next, effects } = this.steps.probe(state.chart, event);
       return next !== state.chart || effects.length > 0;
     });
     return [

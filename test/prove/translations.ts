@@ -13,7 +13,7 @@ const session: Translation = {
     ...['hasTools', 'isClaimed', 'announced', 'ended', 'twice', 'late', 'quiet'].map((name) => `bit ${name}`),
     'byte queue[6]',
   ],
-  bounds: ['lazy', 'warm', 'noSetup', 'resumable', 'limit', 'max', 'quiet'],
+  bounds: ['lazy', 'warm', 'noSetup', 'handle', 'resumable', 'limit', 'max', 'quiet'],
   guards: {
     isAttached: '$attached',
     isLazy: 'K_lazy',
@@ -37,7 +37,8 @@ const session: Translation = {
       `if ($ended || !$announced) $late = 1; { int i; for (i = 0; i < $queued; i++) {
         if ($queue[i] == @initialize || $queue[i] == @request) $working++; $queue[i] = 0; } } $queued = 0;`,
     requestBrowser: () => '$acquiring = least($acquiring + 1, 2);',
-    markAttached: () => '$attached = 1; if (ev.client) { $known = 1; $resumable = K_resumable; }',
+    markAttached: () =>
+      '$attached = 1; if (ev.client) { $known = 1; $resumable = K_resumable; if (K_handle) $handshake = @none; }',
     markDetached: () => '$attached = 0;',
     markBrowserReady: () => '$browser = @ready;',
     markBrowserLost: () => '$browser = @lost;',
@@ -55,7 +56,7 @@ const session: Translation = {
     checkBrowser: { done: '', error: '$lent = @down;' },
     claim: { done: '$isClaimed = 1;', error: '' },
   },
-  before: `$known = !K_warm; $resumable = !K_warm && K_resumable; $handshake = @awaited; $client = @none; $lent = @none;
+  before: `$known = !K_warm; $resumable = !K_warm && K_resumable; $handshake = K_handle && !K_warm ? @none : @awaited; $client = @none; $lent = @none;
     $browser = K_lazy ? @deferred : @leasing; $acquiring = !K_lazy;`,
   after: 'if (!K_warm) { $client = @here; fire(transport.attached); }',
   moves: [
@@ -64,18 +65,21 @@ const session: Translation = {
       take: '$client = @here; ev.client = 1; fire(transport.attached);',
     },
     ...['initialize', 'request', 'notification', 'response'].map((kind) => {
-      const isIn = `tagged(early) ? $queued < K_limit : ${['initialize', 'request'].includes(kind) ? '(!tagged(draining) && $working < K_max)' : '1'}`;
+      const isCountedKind = ['initialize', 'request'].includes(kind);
+      const hasRoom = isCountedKind ? '!tagged(draining) && $working < K_max' : '1';
+      const byHandle = kind === 'request' ? '!tagged(early)' : '0';
+      const isIn = `(!K_handle || ${byHandle}) && (tagged(early) ? $queued < K_limit : (${hasRoom}))`;
       return {
         when: `!$quiet && ($client == @here || $client == @away) && (${isIn})`,
         take: `$queue[$queued] = @${kind}; $queued++; ev.kind = @${kind}; fire(message.received);`,
       };
     }),
     {
-      when: '!$quiet && ($client == @here || $client == @away)',
+      when: '!$quiet && !K_handle && ($client == @here || $client == @away)',
       take: '$client = @here; fire(transport.attached);',
     },
     ...['client-closed', 'slow-client'].map((because) => ({
-      when: '!$quiet && ($client == @here || $client == @away)',
+      when: '!$quiet && !K_handle && ($client == @here || $client == @away)',
       take: `$client = @away; ev.because = @${because}; fire(transport.detached);`,
     })),
     { when: '$acquiring > 0', take: '$acquiring--; $lent = @up; fire(browser.leased);' },
@@ -88,7 +92,7 @@ const session: Translation = {
       take: '$lent = @up; fire(browser.leased);',
     },
     {
-      when: '!$quiet && $acquiring == 0 && ($lent == @down || ($lent == @none && !tagged(early)))',
+      when: '!$quiet && $acquiring == 0 && ($lent == @up || $lent == @down || ($lent == @none && !tagged(early)))',
       take: '$lent = @failed; ev.failure = @unreachable; fire(browser.failed);',
     },
     { when: '!$quiet && $lent == @up', take: '$lent = @down; fire(browser.lost);' },
@@ -103,7 +107,9 @@ const session: Translation = {
       take: `{ int i; for (i = 0; i < sizeof now.s; i++) now.s[i] = 0; for (i = 0; i < sizeof now.t; i++) now.t[i] = 0; }
         put(session) put(session.active) put(session.active.detached)
         $attached = 0; $inFlight = 0; $held = 0; $working = 0; $acquiring = !K_lazy; $client = @here;
-        fire(transport.attached); $client = @away; ev.because = @client-closed; fire(transport.detached);`,
+        fire(transport.attached);
+        if (K_handle) { fire(transport.attached); }
+        else { $client = @away; ev.because = @client-closed; fire(transport.detached); }`,
     },
     // For the properties alone: from then on nothing comes from outside.
     { when: 'K_quiet && !$quiet', take: '$quiet = 1;' },

@@ -1,3 +1,4 @@
+import { stepsOutside } from '../../prove/traces.js';
 import type { Sample } from './server.js';
 
 export interface Round {
@@ -14,6 +15,7 @@ const growth: Readonly<Record<Size, number>> = { heap: 1.05, resident: 1.1, chro
 /** What is wrong: nothing, if the list is empty. */
 export function judge(rounds: readonly Round[], last: Sample): string[] {
   const problems = last.errors.map((error) => `The log told of an error: ${error}`);
+  for (const step of stepsOutside(last.steps)) problems.push(`A chart left its explored graph: ${step}`);
   const third = Math.floor(rounds.length / 3);
   if (third === 0) problems.push('There were too few rounds to see whether memory grows.');
   for (const [size, limit] of Object.entries(growth) as [Size, number][]) {

@@ -4,6 +4,7 @@ import { defineConfig } from '../../../src/config/config.js';
 import { silentLog, type LogFields, type Log } from '../../../src/log.js';
 import { createOrchestrator } from '../../../src/server/orchestrator.js';
 import { supervisorDefaults, createSupervisor } from '../../../src/browser/supervisor.js';
+import { TraceRecorder, type SeenStep } from '../../prove/traces.js';
 
 /** What the server of the soak is asked for; it answers `end` when everything is closed. */
 export type Question = 'sample' | 'end';
@@ -18,8 +19,11 @@ export interface Sample {
   readonly open: Readonly<Record<ResourceKind, number>>;
   /** What the log told at the level `error`. */
   readonly errors: readonly string[];
+  /** What its charts were seen to do. */
+  readonly steps: readonly SeenStep[];
 }
 
+const traces = new TraceRecorder();
 const errors: string[] = [];
 const note = (message: string, fields?: LogFields): void => void errors.push(`${message} ${JSON.stringify(fields)}`);
 const log: Log = { ...silentLog, error: note };
@@ -44,7 +48,7 @@ const pool = await openBrowserPool({
   chromePath,
   searchPath,
 });
-const orchestrator = await createOrchestrator({ config, pool, log });
+const orchestrator = await createOrchestrator({ config, pool, log, observe: traces.observe });
 const { url } = await orchestrator.listen();
 
 async function sample(): Promise<Sample> {
@@ -63,6 +67,7 @@ async function sample(): Promise<Sample> {
     // Made of the ledger's own entries.
     open: Object.fromEntries(open) as Sample['open'],
     errors,
+    steps: traces.steps,
   };
 }
 
