@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import type { InspectionEvent } from 'xstate';
 import { z } from 'zod';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
-import type { Log } from '../log.js';
+import { shortId, type Log } from '../log.js';
 import type { Caller } from '../tenancy/principal.js';
 import { RemoteRequests, type RemoteRequest } from './remoteRequests.js';
 import { Heartbeat } from './heartbeat.js';
@@ -28,6 +29,8 @@ export interface ClusterNodeDeps {
    */
   restoreSession(sessionId: string, stored: string): Promise<boolean>;
   readonly hooks: NodeHooks;
+  /** Receives the inspection events of the node's actors. */
+  readonly inspect?: (event: InspectionEvent) => void;
 }
 
 /** What a node maintains besides its sessions. */
@@ -84,8 +87,6 @@ export class ClusterNode {
   readonly #servedTunnels = new Map<string, { readonly tunnel: OwnerTunnel; readonly node: string }>();
   /** Sessions whose inbox is being read. True: another read follows. */
   readonly #inboxReads = new Map<string, boolean>();
-  /** Sessions with a takeover in progress at this node. */
-  readonly #takeovers = new Set<string>();
   #isSubscribed = false;
   #hasLeft = false;
   #entriesRenewedAt = 0;
@@ -102,6 +103,7 @@ export class ClusterNode {
       log,
       isReady,
       onSessionLost: options.onSessionLost,
+      ...(options.inspect && { inspect: options.inspect }),
     });
     const [onLeaseAcquired, onHeartbeat] = [() => this.#renewEntries(), () => this.#onHeartbeat()];
     this.#heartbeat = new Heartbeat({ store, node: this.name, leaseMs, clock, log, onLeaseAcquired, onHeartbeat });
@@ -181,7 +183,7 @@ export class ClusterNode {
       } while (this.#inboxReads.get(sessionId) === true);
     } catch (error) {
       // The requesting node polls and wakes this node again.
-      this.#options.log.warn('inbox read failed', { session: sessionId.slice(0, 8), error: messageOf(error) });
+      this.#options.log.warn('inbox read failed', { session: shortId(sessionId), error: messageOf(error) });
     } finally {
       this.#inboxReads.delete(sessionId);
     }
@@ -189,9 +191,8 @@ export class ClusterNode {
 
   /** True: the inbox may hold more messages. */
   async #serveBatch(sessionId: string): Promise<boolean> {
-    const term = this.ownership.termOf(sessionId);
-    // The session cannot answer before its takeover is complete.
-    if (term === undefined || this.#takeovers.has(sessionId)) return false;
+    const term = this.ownership.servingTermOf(sessionId);
+    if (term === undefined) return false;
     const messages = await this.#options.store.inbox.take(term, inboxBatchSize);
     if (messages === 'fenced') {
       this.ownership.onFenced(term);
@@ -224,7 +225,7 @@ export class ClusterNode {
 
   /** Whether the owner is dead, or is this node after a failed takeover. */
   async #isOwnerGone(sessionId: string, owner: string): Promise<boolean> {
-    if (owner === this.name) return !this.#takeovers.has(sessionId) && !this.ownership.has(sessionId);
+    if (owner === this.name) return !this.ownership.has(sessionId);
     return !(await this.#options.store.nodes.isAlive(owner));
   }
 
@@ -242,20 +243,14 @@ export class ClusterNode {
 
   /** The owner is dead. One of the nodes that notice restores the session, or records its end. */
   async #takeOver(previousTerm: OwnershipTerm, owner: string): Promise<void> {
-    const { directory, nodes } = this.#options.store;
     const { sessionId } = previousTerm;
     // A draining node takes nothing over, nor does a node without a lease.
-    if (this.ownership.isHandingOff || !this.isReady || this.#takeovers.has(sessionId)) return;
-    this.#takeovers.add(sessionId);
-    try {
-      const epoch = await directory.takeOver(previousTerm, this.name);
-      if (epoch === null) return;
-      // The old owner may have renewed its sessions just before this takeover: wake it, so that it notices the loss.
-      nodes.wake(owner, sessionId).catch(() => undefined);
-      await this.#restoreSession({ sessionId, epoch });
-    } finally {
-      this.#takeovers.delete(sessionId);
-    }
+    if (this.ownership.isHandingOff || !this.isReady) return;
+    const term = await this.ownership.takeOver(previousTerm);
+    if (term === null) return;
+    // The old owner may have renewed its sessions just before this takeover: wake it, so that it notices the loss.
+    this.#options.store.nodes.wake(owner, sessionId).catch(() => undefined);
+    await this.#restoreSession(term);
     await this.#readInbox(sessionId);
   }
 
@@ -263,19 +258,15 @@ export class ClusterNode {
   async #restoreSession(term: OwnershipTerm): Promise<void> {
     const { store, restoreSession, log } = this.#options;
     const { sessionId, epoch } = term;
-    this.ownership.acquire(term);
     try {
       const stored = await store.snapshots.get(sessionId);
       const isRestored = stored !== null && (await restoreSession(sessionId, stored));
-      log.info('session takeover', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
-      if (!isRestored) await this.ownership.release(term, 'node-lost');
-      else if ((await store.directory.completeTakeover(term)) === 'fenced') this.ownership.onFenced(term);
+      log.info('session takeover', { session: shortId(sessionId), epoch, restored: isRestored });
+      if (isRestored) await this.ownership.completeTakeover(term);
+      else await this.ownership.release(term, 'node-lost');
     } catch (error) {
       this.ownership.relinquish(sessionId);
       throw error;
-    } finally {
-      // A term that ended while the session was being restored ended before there was a session to drop.
-      if (this.ownership.termOf(sessionId)?.epoch !== epoch) this.#options.onSessionLost(sessionId);
     }
   }
 

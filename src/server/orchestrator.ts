@@ -103,9 +103,9 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);
   };
   cluster?.start({
+    ...{ inspect: watchers.inspect, rows: watchers.rows },
     serveRequest: createForwardedServer(deps),
     restoreSession: createSessionRestorer({ ...deps, directory }),
-    rows: watchers.rows,
     usage: () => quotas.published,
     sharedBrowsers: () => pool.sharedContexts?.() ?? [],
   });

@@ -1,7 +1,7 @@
 import type { AnyEventObject } from 'xstate';
 import { replay, chartCases, type ChartCase } from './walk.js';
 
-const [session, browser, server] = ['session', 'browser', 'server'].map(
+const [session, browser, server, ownership] = ['session', 'browser', 'server', 'ownership'].map(
   (name) => chartCases.find((walkable) => walkable.name === name) ?? missing(name),
 );
 
@@ -277,6 +277,59 @@ describe('the server chart', () => {
     { given: 'the last session', events: [opened, 'server.drain', sessionsGone], state: { draining: 'browsers' } },
     { given: 'the last browser', events: [opened, 'server.drain', sessionsGone, browsersGone], state: 'stopped' },
   ])('after $given is in $state', ({ events, state, context }) => expectEnd(server, {}, events, state, context));
+});
+
+describe('the ownership chart', () => {
+  const granted = { type: 'term.granted', term: { sessionId: 's', epoch: 1 } };
+  const ended = (because: string) => ({ type: 'session.ended', because });
+  const recorded = (output: string) => ({ type: 'xstate.done.actor.0.ownership.closing.recording', output });
+  const unreachable = { type: 'xstate.error.actor.0.ownership.closing.recording', error: new Error('away') };
+  const stored: Script = [granted, 'snapshot.saved'];
+  const closed: Script = [granted, ended('client-closed')];
+  const restored: Script = [granted, 'session.restored'];
+
+  test.each<Row & { readonly by?: 'takeover' }>([
+    { given: 'a claim', events: [granted], state: { owned: 'claimed' }, context: { term: granted.term } },
+    { given: 'a refused claim', events: ['term.refused'], state: 'released' },
+    { given: 'a snapshot', events: stored, state: { owned: 'stored' } },
+    { given: 'a write that is fenced off', events: [...stored, 'write.fenced'], state: { fenced: 'releasing' } },
+    { given: 'the end of a fenced session', events: [granted, 'write.fenced', ended('node-lost')], state: 'released' },
+    { given: 'the end of a session', events: closed, state: { closing: 'recording' } },
+    { given: 'its record', events: [...closed, recorded('closed')], state: 'closed' },
+    { given: 'a record that is fenced off', events: [...closed, recorded('fenced')], state: 'released' },
+    { given: 'a store that is away', events: [...closed, unreachable], state: { closing: 'pending' } },
+    {
+      given: 'a store that answers again',
+      events: [...closed, unreachable, 'lease.renewed'],
+      state: { closing: 'recording' },
+      context: closedBecause('client-closed'),
+    },
+    { given: 'a stop without a snapshot', events: [granted, 'handoff.begun'], state: { owned: 'claimed' } },
+    { given: 'a stop with a snapshot', events: [...stored, 'handoff.begun'], state: { owned: 'handed-off' } },
+    { given: 'a handoff', events: [...stored, 'handoff.begun', ended('server-draining')], state: 'released' },
+    {
+      given: 'a client that leaves during the handoff',
+      events: [...stored, 'handoff.begun', ended('client-closed')],
+      state: { closing: 'recording' },
+    },
+    { given: 'a takeover', by: 'takeover', events: [granted], state: { owned: 'restoring' } },
+    { given: 'its session', by: 'takeover', events: restored, state: { owned: 'restored' } },
+    {
+      given: 'its completion',
+      by: 'takeover',
+      events: [...restored, 'takeover.completed'],
+      state: { owned: 'stored' },
+    },
+    { given: 'a takeover that fails', by: 'takeover', events: [granted, 'takeover.failed'], state: 'released' },
+    {
+      given: 'another takeover during this one',
+      by: 'takeover',
+      events: [granted, 'write.fenced'],
+      state: { fenced: 'restoring' },
+    },
+  ])('after $given is in $state', ({ events, state, context, by = 'claim' }) =>
+    expectEnd(ownership, { sessionId: 's', by }, events, state, context),
+  );
 });
 
 function expectEnd(

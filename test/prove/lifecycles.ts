@@ -1,4 +1,11 @@
-import { alertEventTypes, browserEventTypes, serverEventTypes, type Failure } from '../../machines/events.js';
+import {
+  alertEventTypes,
+  browserEventTypes,
+  ownershipEventTypes,
+  serverEventTypes,
+  type Failure,
+} from '../../machines/events.js';
+import type { AnyEventObject } from 'xstate';
 import { answersOf, runs, type Happening, type Lifecycle, type Situation } from './lifecycleWorld.js';
 
 const failure: Failure = { reason: 'browser_failed', message: 'It did not answer.' };
@@ -202,5 +209,162 @@ function alertSteps(
     'S4: it is over when it has recovered, not when few try':
       !isMeasured || snapshot.matches('ok') || (last === 'fine' ? after.snapshot.matches('ok') : stays),
     'S4: it fires when it is confirmed': isMeasured || after.snapshot.matches('firing'),
+  };
+}
+
+interface OwnershipFacts {
+  /** What this node may think of its term. `left`: another node shall take over. */
+  readonly standing: 'asked' | 'refused' | 'granted' | 'lost' | 'left' | 'ended';
+  readonly session: 'none' | 'open' | 'dropped' | 'ended';
+  readonly takeover: 'none' | 'restoring' | 'restored' | 'over';
+  readonly isSaved: boolean;
+  /** Of the end of the session: the last answer of the directory. */
+  readonly recorded: 'no' | 'failed' | 'yes';
+  /** Whether the session was dropped in the last step. */
+  readonly isDropped: boolean;
+}
+
+/** One term of ownership: it is asked for, the session lives and ends, another node takes over, the node stops. */
+export const ownershipLifecycle = (by: 'claim' | 'takeover'): Lifecycle<OwnershipFacts> => ({
+  name: `ownership: by ${by}`,
+  eventTypes: ownershipEventTypes,
+  input: { sessionId: 's', by },
+  facts: {
+    ...{ standing: 'asked', session: by === 'claim' ? 'open' : 'none', takeover: 'none' },
+    ...{ isSaved: false, recorded: 'no', isDropped: false },
+  },
+  happenings: (situation) => ownershipHappenings(situation, by),
+  act(facts, action, violate) {
+    if (action === 'start recordEnd') return { ...facts, recorded: 'no' };
+    if (action !== 'dropSession') return facts;
+    if (facts.isDropped) violate('S5: a session is dropped twice in one step');
+    return { ...facts, isDropped: true, session: facts.session === 'open' ? 'dropped' : facts.session };
+  },
+  promises(situation) {
+    const { snapshot, facts } = situation;
+    const { standing, takeover, recorded } = facts;
+    const { term, closedBecause } = snapshot.context as Record<string, unknown>;
+    const isOwner = standing === 'granted' || (standing === 'left' && facts.session !== 'ended');
+    const isAcquiring = takeover === 'restoring' || (takeover === 'restored' && standing === 'granted');
+    return {
+      'S11: it writes while it owns the session, and no longer': snapshot.hasTag('owner') === isOwner,
+      'S11: no other takeover is begun here while one is under way':
+        snapshot.hasTag('acquiring') === (standing === 'asked' || (isAcquiring && standing !== 'ended')),
+      'S11: it is handed off when it was left to another node':
+        snapshot.matches({ owned: 'handed-off' }) === (standing === 'left'),
+      'S11: what can be restored is known':
+        snapshot.matches({ owned: 'stored' }) ===
+        (standing === 'granted' && isRestorable(facts) && takeover !== 'restored'),
+      'S5: the end of its session is recorded': snapshot.matches('closing') === (standing === 'ended'),
+      'S5: it is recorded once, and again if that failed':
+        runs(situation, 'recordEnd') === (standing === 'ended' && recorded === 'no'),
+      'S11: the term and the end are known':
+        (term !== null) === (standing !== 'asked') && (closedBecause !== null) === (standing === 'ended'),
+    };
+  },
+  stepPromises: ownershipSteps,
+  mayRest: ({ snapshot, facts }) =>
+    facts.recorded === 'failed' || (snapshot.hasTag('owner') && facts.session === 'open'),
+  isAwaited: ({ snapshot }) => snapshot.matches('requested'),
+});
+
+const isRestorable = ({ isSaved, takeover }: OwnershipFacts): boolean =>
+  isSaved || takeover === 'restored' || takeover === 'over';
+
+/** An event, and what it changes around the chart. */
+function ownershipChange(
+  facts: OwnershipFacts,
+  by: Happening<OwnershipFacts>['by'],
+  event: AnyEventObject,
+  change: Partial<OwnershipFacts>,
+): Happening<OwnershipFacts> {
+  return { by, isGood: by === 'own', event, facts: { ...facts, isDropped: false, ...change } };
+}
+
+function sessionEnds(facts: OwnershipFacts, because: string, by: 'own' | 'outside'): Happening<OwnershipFacts> {
+  const { standing, takeover } = facts;
+  const isLeft = standing === 'left' && because === 'server-draining';
+  const event = { type: 'session.ended', because, detail: because };
+  return ownershipChange(facts, by, event, {
+    ...{ standing: isLeft || standing === 'lost' ? standing : 'ended', session: 'ended' },
+    takeover: takeover === 'restoring' ? 'over' : takeover,
+  });
+}
+
+/** What the attempt to restore the session comes to. */
+function takeoverHappenings(facts: OwnershipFacts): Happening<OwnershipFacts>[] {
+  const { standing, takeover } = facts;
+  const restored = { takeover: 'restored', session: 'open' } as const;
+  const failed = { takeover: 'over', standing: standing === 'granted' ? 'lost' : standing } as const;
+  if (takeover !== 'restoring' && takeover !== 'restored') return [];
+  return [
+    { ...ownershipChange(facts, 'own', { type: 'takeover.failed' }, failed), isGood: false },
+    ...(takeover === 'restoring'
+      ? [
+          ownershipChange(facts, 'own', { type: 'session.restored' }, restored),
+          { ...sessionEnds(facts, 'node-lost', 'own'), isGood: false },
+        ]
+      : [ownershipChange(facts, 'own', { type: 'takeover.completed' }, { takeover: 'over' })]),
+  ];
+}
+
+function ownershipHappenings(
+  situation: Situation<OwnershipFacts>,
+  by: 'claim' | 'takeover',
+): Happening<OwnershipFacts>[] {
+  const { facts } = situation;
+  const { standing, session } = facts;
+  const outside = (type: string, change: Partial<OwnershipFacts> = {}) =>
+    ownershipChange(facts, 'outside', { type }, change);
+  const granted = { type: 'term.granted', term: { sessionId: 's', epoch: 2 } };
+  if (standing === 'asked')
+    return [
+      outside('lease.renewed'),
+      ownershipChange(facts, 'answer', { type: 'term.refused' }, { standing: 'refused' }),
+      ownershipChange(facts, 'own', granted, {
+        ...{ standing: 'granted', takeover: by === 'takeover' ? 'restoring' : 'none' },
+      }),
+    ];
+  const owns = standing === 'granted';
+  const recorded = answersOf<OwnershipFacts>(situation, 'recordEnd').flatMap(({ event }) =>
+    event.type.includes('.error.')
+      ? [{ ...ownershipChange(facts, 'own', event, { recorded: 'failed' }), isGood: false }]
+      : ['closed', 'fenced'].map((output) =>
+          ownershipChange(facts, 'own', { ...event, output, detail: output }, { recorded: 'yes' }),
+        ),
+  );
+  return [
+    outside('lease.renewed'),
+    outside('write.fenced', owns || standing === 'left' ? { standing: 'lost' } : {}),
+    outside('handoff.begun', owns && isRestorable(facts) ? { standing: 'left' } : {}),
+    ...(session === 'open' && owns ? [outside('snapshot.saved', { isSaved: true })] : []),
+    ...(session === 'open'
+      ? (['client-closed', 'server-draining'] as const).map((because) => sessionEnds(facts, because, 'outside'))
+      : []),
+    ...(session === 'dropped' ? [sessionEnds(facts, 'node-lost', 'own')] : []),
+    ...takeoverHappenings(facts),
+    ...recorded,
+  ];
+}
+
+function ownershipSteps(
+  { facts }: Situation<OwnershipFacts>,
+  { output }: AnyEventObject,
+  after: Situation<OwnershipFacts>,
+): Record<string, boolean> {
+  const { standing, takeover, isDropped, session } = after.facts;
+  const isFenced = standing === 'lost' && facts.standing !== 'lost';
+  const opensLate = facts.takeover === 'restoring' && takeover !== 'restoring' && standing !== 'granted';
+  const isRecorded = output === 'closed';
+  const isOver =
+    standing === 'refused' ||
+    isRecorded ||
+    output === 'fenced' ||
+    (standing === 'left' && session === 'ended') ||
+    (standing === 'lost' && (session === 'ended' || (takeover === 'over' && session === 'none')));
+  return {
+    'S5: a session that is not owned any more is dropped, and no other': isDropped === (isFenced || opensLate),
+    'S5: a term is over when nothing is left of it': (after.snapshot.status === 'done') === isOver,
+    'S11: it says whether the end is recorded': after.snapshot.matches('closed') === isRecorded,
   };
 }

@@ -3,7 +3,7 @@ import { machines } from '../../machines/index.js';
 import { ChartSteps } from './chartSteps.js';
 import { explore, type Counterexample, type ExploreOptions, type World } from './explore.js';
 import { LifecycleWorld } from './lifecycleWorld.js';
-import { alertLifecycle, browserLifecycle, serverLifecycle } from './lifecycles.js';
+import { alertLifecycle, browserLifecycle, ownershipLifecycle, serverLifecycle } from './lifecycles.js';
 import { ServerWorld } from './serverWorld.js';
 import { SessionWorld, type SessionBounds } from './sessionWorld.js';
 
@@ -49,11 +49,15 @@ const sessionKinds: readonly SessionKind[] = [
 export const sessionWorlds = (steps: ChartSteps, bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight'>) =>
   sessionKinds.map((kind) => new SessionWorld(steps, { ...kind, ...bounds }));
 
+const ownershipWorlds = (steps: ChartSteps): World<unknown>[] =>
+  (['claim', 'takeover'] as const).map((by) => new LifecycleWorld(steps, ownershipLifecycle(by)));
+
 /** The worlds that each chart is explored in, smallest bounds: a change of the chart shows here. */
 export function smallWorlds(name: (typeof machines)[number]['name'], machine: AnyStateMachine): World<unknown>[] {
   const steps = stepsOf(machine);
   if (name === 'session') return sessionWorlds(steps, { queueLimit: 1, maxInFlight: 2 });
   if (name === 'browser') return [0, 1, 2].map((attempts) => new LifecycleWorld(steps, browserLifecycle(attempts)));
+  if (name === 'ownership') return ownershipWorlds(steps);
   if (name === 'server') return [new LifecycleWorld(steps, serverLifecycle)];
   return [new LifecycleWorld(steps, alertLifecycle)];
 }
@@ -90,6 +94,7 @@ export function families(isDeep: boolean): Family[] {
       },
     },
     { name: 'browser', world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)) },
+    ...ownershipWorlds(stepsOf(machineOf('ownership'))).map((world) => ({ name: world.name, world: one(world) })),
     { name: 'server', world: one(new LifecycleWorld(server, serverLifecycle)) },
     { name: 'alert', world: one(new LifecycleWorld(alert, alertLifecycle)) },
   ];
