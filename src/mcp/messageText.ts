@@ -1,4 +1,4 @@
-import type { JsonRpcErrorResponse } from '../errors/errors.js';
+import { Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import { jsonMark, isJsonId, isObject, shownId, valueAt, type JSONRPCMessage } from './protocol.js';
 
 /** The JSON of a message for the wire: one text, or short texts around bytes that many messages share. */
@@ -86,9 +86,31 @@ function onOneLine(json: string): string {
 const echoedPaths = [['id'], ['params', 'requestId'], ['params', '_meta', 'progressToken']] as const;
 const echoedNames = new Set<unknown>(echoedPaths.map((path) => path.at(-1)));
 
-/** Parses the JSON of a message, or of a batch of them. Throws what `JSON.parse` throws. */
+/** Values in one text of JSON: more would hold the event loop while they are made, checked and walked. */
+const maxValues = 100_000;
+
+/** Whether a JSON text has more values than a message may. Strings are skipped: only their number counts. */
+export function hasTooManyValues(text: string): boolean {
+  // Each takes two characters at least.
+  if (text.length <= 2 * maxValues) return false;
+  let values = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') at = endOfString(text, at);
+    else if (character === ',' || character === '[' || character === '{') values += 1;
+  }
+  return values > maxValues;
+}
+
+/**
+ * Parses the JSON of a message, or of a batch of them. Throws what `JSON.parse` throws, or `invalid_message` for one of too
+ * many values.
+ */
 export function parseMessageText(json: string): unknown {
   const text = json.startsWith('\ufeff') ? json.slice(1) : json;
+  if (hasTooManyValues(text)) {
+    throw new Refusal('invalid_message', { detail: `A message has at most ${maxValues} values. Send less at a time.` });
+  }
   const value: unknown = JSON.parse(text);
   const messages: readonly unknown[] = Array.isArray(value) ? value : [value];
   let digits: ReadonlyMap<string, string> | undefined;
@@ -107,7 +129,8 @@ export function parseMessageText(json: string): unknown {
   return value;
 }
 
-const numberHere = /[-+.\deE]+/y;
+/** A number, a word, or blanks, up to what ends it. */
+const plainHere = /[^"[\]{},:]+/y;
 const digitsAlone = /^-?\d+$/;
 
 interface Level {
@@ -126,12 +149,19 @@ function echoedNumbersIn(text: string): ReadonlyMap<string, string> {
       const end = endOfString(text, at);
       if (level?.awaitsKey === true) enter(level, text.slice(at, end + 1));
       at = end;
-    } else if (echoedNames.has(level?.key) && /[-\d]/.test(character)) {
-      numberHere.lastIndex = at;
-      const [number = character] = numberHere.exec(text) ?? [];
-      if (digitsAlone.test(number)) found.set(JSON.stringify(levels.map(({ key }) => key)), number);
-      at += number.length - 1;
-    } else structure(levels, character);
+      continue;
+    }
+    plainHere.lastIndex = at;
+    const [plain] = plainHere.exec(text) ?? [];
+    if (plain === undefined) {
+      structure(levels, character);
+      continue;
+    }
+    const number = plain.trim();
+    if (echoedNames.has(level?.key) && digitsAlone.test(number)) {
+      found.set(JSON.stringify(levels.map(({ key }) => key)), number);
+    }
+    at += plain.length - 1;
   }
   return found;
 }
@@ -154,10 +184,12 @@ function structure(levels: Level[], character: string): void {
 
 /** The index of the quotation mark that ends the string that begins at `start`. */
 function endOfString(text: string, start: number): number {
-  for (let at = start + 1; ; at++) {
-    if (text[at] === '\\') at += 1;
-    else if (text[at] === '"' || at >= text.length) return at;
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let first = end;
+    while (text[first - 1] === '\\') first -= 1;
+    if ((end - first) % 2 === 0) return end;
   }
+  return text.length;
 }
 
 function serialize(result: object): SharedResult {

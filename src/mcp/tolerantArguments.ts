@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Tool } from '../tools/defineTool.js';
+import { hasTooManyValues } from './messageText.js';
 import { isObject, isShallow, valueAt } from './protocol.js';
 import { shortenText } from '../text.js';
 
@@ -178,6 +179,7 @@ function otherReadings(value: unknown): unknown[] {
 }
 
 function parsedText(text: string): unknown[] {
+  if (hasTooManyValues(text)) return [];
   try {
     const parsed: unknown = JSON.parse(text);
     return isShallow(parsed) ? [parsed] : [];

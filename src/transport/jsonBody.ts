@@ -7,7 +7,7 @@ const utf8 = new TextDecoder();
 
 /**
  * Reads a JSON body of up to `limit` bytes; an empty body is an empty object. Called after authentication. Rejects with
- * `unsupported_media_type`, `too_large`, `parse_error`, or `queue_full` when `share` has no memory left. If an embedder's
+ * `unsupported_media_type`, `too_large`, `parse_error`, `invalid_message`, or `queue_full` when `share` has no memory left. If an embedder's
  * middleware has read the body already, its `request.body` is returned.
  */
 export async function readJson(request: IncomingMessage, limit: number, share: BodyShare): Promise<unknown> {
@@ -26,13 +26,13 @@ export async function readJsonBytes(request: IncomingMessage, limit: number, sha
   }
 }
 
-/** Throws `parse_error`. */
+/** Throws `parse_error`, or `invalid_message` for too many values. */
 export function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return {};
   try {
     return parseMessageText(utf8.decode(bytes));
-  } catch {
-    throw new Refusal('parse_error');
+  } catch (error) {
+    throw error instanceof Refusal ? error : new Refusal('parse_error');
   }
 }
 

@@ -197,8 +197,8 @@ export async function receiveText(
 function parseJson(text: string, unreadable: () => Refusal): unknown {
   try {
     return parseMessageText(text);
-  } catch {
-    throw unreadable();
+  } catch (error) {
+    throw error instanceof Refusal ? error : unreadable();
   }
 }
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { hasTooManyValues, parseMessageText } from '../../src/mcp/messageText.js';
 import { parseMessage } from '../../src/mcp/protocol.js';
+import { readArguments } from '../../src/mcp/tolerantArguments.js';
 import type { Content } from '../../src/tools/client.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { RawMcp } from '../support/rawMcp.js';
@@ -42,6 +44,11 @@ describe('what a client wants echoed is bounded where it comes in', () => {
     ['an id that is no whole number', call('1.5', '1'), null],
     ['a nested argument', `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":${nested(50_000)}}}`, 1],
     ['a nested result', `{"jsonrpc":"2.0","id":1,"result":{"a":${nested(50_000)}}}`, null],
+    [
+      'a list of 120,000 values',
+      `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[${'0,'.repeat(120_000)}0]}}`,
+      null,
+    ],
     ['a long method', `{"jsonrpc":"2.0","id":1,"method":"${'x'.repeat(1_001)}"}`, 1],
   ])('%s is refused, and the session goes on', async (_what, body, id) => {
     const mcp = await new RawMcp(served.url).initialize();
@@ -62,6 +69,45 @@ describe('what a client wants echoed is bounded where it comes in', () => {
     const message = { jsonrpc: '2.0', id, method: 'ping', params };
     expect(parseMessage(message)).toBe(message);
     expect(() => parseMessage({ ...message, params: { deep: [params.deep] } })).toThrow('at most 100 levels');
+  });
+});
+
+describe('values are counted before they are made, since making, checking and walking them holds the event loop', () => {
+  const many = 100_001;
+  const text = (values: string): string => `{"a":${values}}`;
+
+  test.each([
+    ['lists', text(`[${'[],'.repeat(many)}0]`)],
+    ['objects', text(`[${'{},'.repeat(many)}0]`)],
+    ['keys', text(`{${Array.from({ length: many }, (_, key) => `"${key}":0`).join()}}`)],
+    ['requests of a batch', `[${'{"method":"ping"},'.repeat(many)}0]`],
+    ['texts that end in backslashes', text(`[${String.raw`"\\",`.repeat(many)}0]`)],
+  ])('too many %s', (_what, json) => expect(() => parseMessageText(json)).toThrow('at most 100000 values'));
+
+  test.each([
+    ['in a text', ',[{'.repeat(many)],
+    ['behind an escaped quotation mark', `\\\\"${'\\",[{'.repeat(many)}`],
+  ])('what looks like them %s is none', (_where, content) => {
+    const json = JSON.stringify({ id: 1, content });
+    expect(hasTooManyValues(json)).toBe(false);
+    expect(parseMessageText(json)).toEqual({ id: 1, content });
+  });
+
+  test('nor are they made of a text that a client passes for a list', () => {
+    const read = (given: string) => {
+      const tool = { ...unwritable, input: z.strictObject({ list: z.array(z.unknown()) }) };
+      return readArguments(tool, { list: given }, true);
+    };
+    expect(read('[1, 2]')).toMatchObject({ args: { list: [1, 2] } });
+    expect(read(`[${'1,'.repeat(many)}0]`)).toHaveProperty('error');
+  });
+
+  test('digits of an id are kept, wherever they stand and whatever is around them', () => {
+    const json = `{"a": [1, "id", {"id": 1e9}], "id" :\n 9007199254740993${' '.repeat(1_000)}, "params":{"_meta":{"progressToken":-9007199254740995}}}`;
+    expect(parseMessageText(json)).toMatchObject({
+      id: '\x009007199254740993',
+      params: { _meta: { progressToken: '\x00-9007199254740995' } },
+    });
   });
 });
 

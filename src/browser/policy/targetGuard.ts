@@ -46,6 +46,8 @@ export class TargetGuard {
         if (!isScopeRoot(parent)) void this.#watchRequests(child);
       });
     });
+    // Of a session itself this event tells the end of one below it: of a frame or worker.
+    connection.on('sessiondetached', (session) => this.#watched.delete(session));
     connection.on('Target.targetCreated', ({ targetInfo }) => void this.#onTarget(targetInfo));
     connection.on('Target.targetInfoChanged', ({ targetInfo }) => void this.#onTarget(targetInfo));
   }
@@ -101,7 +103,6 @@ export class TargetGuard {
       void unlessGone(this.#answer(session, event));
     });
     this.#watched.add(session);
-    session.once('sessiondetached', () => this.#watched.delete(session));
     return this.#intercept(session);
   }
 
