@@ -127,6 +127,15 @@ export type OwnershipEvent =
   /** From the node: the store answers. */
   | { type: 'lease.renewed' };
 
+export type NodeEvent =
+  /** From the heartbeat. `expired`: no renewal succeeded within the time of a lease. */
+  | { type: 'lease.renewed'; until: number }
+  | { type: 'lease.expired' }
+  /** From the orchestrator: sessions end; then every one has ended; then nothing of the node is left in the store. */
+  | { type: 'node.drain' }
+  | { type: 'node.leave' }
+  | { type: 'node.left' };
+
 /** The session creations within a sliding window, at one moment. */
 export interface CreationWindow {
   readonly creations: number;
@@ -167,6 +176,14 @@ export const serverEventTypes = [
   'listener.failed',
   'server.drain',
 ] as const satisfies readonly ServerEvent['type'][];
+
+export const nodeEventTypes = [
+  'lease.renewed',
+  'lease.expired',
+  'node.drain',
+  'node.leave',
+  'node.left',
+] as const satisfies readonly NodeEvent['type'][];
 
 export const ownershipEventTypes = [
   'term.granted',

@@ -116,7 +116,7 @@ function messagesOf(
   if (kind === 'unexpected') return [];
   if (kind === 'event') return [{ type: '@xstate.event', ...about, event: reduceToKnownWords(observation.event) }];
   const { value, context } = observation;
-  const isDone = value === 'closed' || value === 'stopped' || value === 'released';
+  const isDone = typeof value === 'string' && finalStates.has(value);
   const state = { status: isDone ? 'done' : 'active', value, context: reduceToKnownWords(context) };
   const snapshot = { type: '@xstate.snapshot', ...about, event: { type: observation.cause }, snapshot: state };
   const before = known.get(sessionId);
@@ -132,6 +132,9 @@ function messagesOf(
   else before.snapshot = snapshot;
   return before === undefined ? [created, snapshot] : [snapshot];
 }
+
+/** Of all charts. */
+const finalStates: ReadonlySet<string> = new Set(['closed', 'stopped', 'released', 'left']);
 
 /** Fields whose texts are words of the charts; every other text may be a secret or a name. */
 const chartWords: ReadonlySet<string> = new Set([

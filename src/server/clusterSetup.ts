@@ -79,7 +79,8 @@ export class Cluster {
       serveRequest: (socket, caller) => this.#started.serveRequest(socket, caller),
       restoreSession: (sessionId, stored) => this.#started.restoreSession(sessionId, stored),
       onSessionLost: (sessionId) => registry.peek(sessionId)?.close('node-lost'),
-      inspect: (event) => this.#started.inspect(event),
+      // The first events come with the node itself; nobody watches yet.
+      inspect: (event) => this.#handlers?.inspect(event),
       hooks: { onHeartbeat: () => this.#onHeartbeat(), onLeave: () => this.#onLeave() },
     });
     this.contextRegistry = new ContextRegistry({

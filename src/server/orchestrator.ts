@@ -95,7 +95,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { app, requestListener, upgrade } = createApp(deps);
   const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
-    cluster?.node.ownership.beginHandoff();
+    cluster?.node.drain();
     for (const part of [quotas, stateless.subscriptions]) part.close();
     await Promise.all([stateless.allTasks.close(), warm.drain()]);
   };

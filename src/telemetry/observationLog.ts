@@ -81,6 +81,7 @@ function logTransition(
 function isNews({ machine, from, context }: ObservationOf<'transition'>): boolean {
   if (machine === 'session') return readContext(context).user !== undefined;
   if (machine === 'browser') return from === 'lost' || from === 'failed';
+  if (machine === 'node') return from === 'lease-lost';
   // The session's own line has the news of it.
   return machine !== 'server' && !isOfSession(machine) && from !== '';
 }
@@ -144,7 +145,7 @@ function subjectOf(machine: string, actor: string): LogFields {
 }
 
 /** States that are logged as warnings. */
-const warningStates: ReadonlySet<string> = new Set(['lost', 'failed', 'firing']);
+const warningStates: ReadonlySet<string> = new Set(['lost', 'failed', 'firing', 'lease-lost']);
 
 /** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
 function describeCause(cause: string): string {

@@ -1,7 +1,7 @@
 import type { AnyEventObject } from 'xstate';
 import { replay, chartCases, type ChartCase } from './walk.js';
 
-const [session, browser, server, ownership] = ['session', 'browser', 'server', 'ownership'].map(
+const [session, browser, server, ownership, node] = ['session', 'browser', 'server', 'ownership', 'node'].map(
   (name) => chartCases.find((walkable) => walkable.name === name) ?? missing(name),
 );
 
@@ -330,6 +330,37 @@ describe('the ownership chart', () => {
   ])('after $given is in $state', ({ events, state, context, by = 'claim' }) =>
     expectEnd(ownership, { sessionId: 's', by }, events, state, context),
   );
+});
+
+describe('the node chart', () => {
+  const opened = { type: 'xstate.done.actor.0.node.joining.opening' };
+  const refused = { type: 'xstate.error.actor.0.node.joining.opening', error: new Error('version') };
+  const subscribed = { type: 'xstate.done.actor.0.node.joining.subscribing' };
+  const away = { type: 'xstate.error.actor.0.node.joining.subscribing', error: new Error('away') };
+  const again = { type: 'xstate.after.subscribeRetry.node.joining.retrying' };
+  const renewed = { type: 'lease.renewed', until: 900 };
+  const ready: Script = [opened, subscribed, renewed];
+
+  test.each<Row>([
+    { given: 'its start', events: [], state: { joining: 'opening' } },
+    { given: 'a store that refuses it', events: [refused], state: { joining: 'failed' } },
+    { given: 'a store that goes away', events: [opened, away], state: { joining: 'retrying' } },
+    { given: 'a second try', events: [opened, away, again], state: { joining: 'subscribing' } },
+    { given: 'its subscription', events: [opened, subscribed], state: { joining: 'leasing' } },
+    { given: 'its first lease', events: ready, state: 'ready', context: { leaseUntil: 900 } },
+    { given: 'no lease at all', events: [opened, subscribed, 'lease.expired'], state: 'lease-lost' },
+    { given: 'a lease that is over', events: [...ready, 'lease.expired'], state: 'lease-lost' },
+    { given: 'another one', events: [...ready, 'lease.expired', renewed], state: 'ready' },
+    { given: 'a drain', events: [...ready, 'node.drain'], state: { draining: 'leased' } },
+    { given: 'a drain before it has joined', events: [opened, 'node.drain'], state: { draining: 'unleased' } },
+    {
+      given: 'a lease that ends meanwhile',
+      events: [...ready, 'node.drain', 'lease.expired'],
+      state: { draining: 'unleased' },
+    },
+    { given: 'the end of its sessions', events: [...ready, 'node.drain', 'node.leave'], state: 'leaving' },
+    { given: 'its end', events: [...ready, 'node.drain', 'node.leave', 'node.left'], state: 'left' },
+  ])('after $given is in $state', ({ events, state, context }) => expectEnd(node, {}, events, state, context));
 });
 
 function expectEnd(

@@ -5,6 +5,7 @@ import {
   alertMachine,
   browserMachine,
   machines,
+  nodeMachine,
   ownershipMachine,
   serverMachine,
   sessionMachine,
@@ -39,6 +40,7 @@ const samples: Readonly<Record<string, readonly AnyEventObject[]>> = {
     { type: 'session.ended', because: 'client-closed' },
     { type: 'session.ended', because: 'server-draining' },
   ],
+  'lease.renewed': [{ type: 'lease.renewed', until: 1_000 }],
   'listener.opened': [{ type: 'listener.opened', port: 4000 }],
   'listener.failed': [{ type: 'listener.failed', failure: { reason: 'listen_failed', message: 'in use' } }],
 };
@@ -72,6 +74,7 @@ const chartInputs: Readonly<Record<string, Pick<ChartCase, 'machine' | 'inputs'>
     machine: browserMachine.provide({ delays: { connectTimeout: 1, backoff: 1 } }),
     inputs: [{ id: 'b', mode: 'launch', maxAttempts: 2 }],
   },
+  node: { machine: nodeMachine.provide({ delays: { subscribeRetry: 1 } }), inputs: [{}] },
   ownership: {
     machine: ownershipMachine,
     inputs: (['claim', 'takeover'] as const).map((by) => ({ sessionId: 's', by })),
