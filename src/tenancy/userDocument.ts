@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parsedJson } from '../text.js';
 import { isSubject } from './principal.js';
 
 const instantSchema = z.iso.datetime();
@@ -71,7 +72,7 @@ export class UserStoreError extends Error {}
 
 /** Parses the text of a document. Throws a {@link UserStoreError} that calls the text `name`. */
 export function parseUserDocument(text: string, name: string): UserDocument {
-  const content = parseJson(text);
+  const content = parsedJson(text);
   const parsed = userDocumentSchema.safeParse(content);
   if (parsed.success) return parsed.data;
   const version = typeof content === 'object' && content !== null && 'version' in content ? content.version : undefined;
@@ -81,14 +82,6 @@ export function parseUserDocument(text: string, name: string): UserDocument {
     );
   }
   throw new UserStoreError(`${name} is damaged: restore a copy of it, or move it away to start without users.`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Users, tokens and browsers that were removed. */

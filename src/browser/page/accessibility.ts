@@ -13,21 +13,17 @@ export interface AccessibilityFrame {
   readonly inner: Map<number, AccessibilityFrame>;
 }
 
-/** A node of the snapshot. */
+/** A node of the snapshot. It gets a uid when it is written. */
 export interface SnapshotNode {
-  readonly uid: string;
+  readonly document: FrameDocument;
+  readonly backendNodeId: number;
   readonly role: string;
   readonly name: string;
-  /** Name, states and value, as printed after the role. */
-  readonly details: string;
+  /** Value and states, as printed after the name. */
+  readonly states: string;
   /** A pointer can act on it itself. */
   readonly isTarget: boolean;
   readonly children: readonly SnapshotNode[];
-}
-
-export interface TreeOptions {
-  readonly verbose: boolean;
-  readonly uidOf: (document: FrameDocument, backendNodeId: number) => string;
 }
 
 /** Nodes that only repeat the content of others. */
@@ -40,8 +36,6 @@ const foldedRoles: ReadonlySet<string> = new Set([
   'LabelText',
   'Section',
   'LayoutTable',
-  'LayoutTableRow',
-  'LayoutTableCell',
   'rowgroup',
 ]);
 /** Fields whose parts (day, month, year) are set as a whole. */
@@ -82,6 +76,16 @@ const rolesNamedByContent: ReadonlySet<string> = new Set([
   'switch',
   'tab',
 ]);
+/** Roles whose name the browser makes of all that they hold, which is shown itself. */
+const rolesAroundContent: ReadonlySet<string> = new Set([
+  'cell',
+  'columnheader',
+  'gridcell',
+  'LayoutTableCell',
+  'LayoutTableRow',
+  'row',
+  'rowheader',
+]);
 /** States shown when true, or with their value when it is a text. */
 const shownStates: readonly string[] = [
   'busy',
@@ -117,12 +121,10 @@ interface DraftNode {
   endsLine?: boolean;
 }
 
-/** Folds the trees of a page's frames into one of the relevant nodes. Only shown nodes get a uid. */
-export function buildTree(main: AccessibilityFrame, options: TreeOptions): SnapshotNode {
-  const drafts = frameNodes(main, options.verbose);
-  const [root] = drafts;
-  if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', isTarget: false, children: [] };
-  return toSnapshotNode(root, options);
+/** Folds the trees of a page's frames into one of the relevant nodes. Undefined if the page has none. */
+export function buildTree(main: AccessibilityFrame, verbose: boolean): SnapshotNode | undefined {
+  const [root] = frameNodes(main, verbose);
+  return root && toSnapshotNode(root, verbose);
 }
 
 function frameNodes(frame: AccessibilityFrame, verbose: boolean): DraftNode[] {
@@ -255,22 +257,33 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
   return name === '' && propertyValue(source, 'focusable') !== true;
 }
 
-function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
-  const joined = joinText(node.children);
+function toSnapshotNode(draft: DraftNode, verbose: boolean): SnapshotNode {
+  const joined = joinText(draft.children);
+  const node = !verbose && isNamedByContent(draft, joined) ? { ...draft, name: '' } : draft;
   const children = joined.filter((child, index) => !isRedundantText(child, node, joined[index - 1], joined[index + 1]));
   const [only] = children;
   // A paragraph with a single text is one line, not two.
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
   const name = merged ? only.name : node.name;
   return {
-    uid: options.uidOf(node.document, node.source.backendDOMNodeId ?? 0),
+    document: node.document,
+    backendNodeId: node.source.backendDOMNodeId ?? 0,
     role: node.role,
     name,
-    details: detailsOf(node, name, options.verbose) + clickableDetails(node, name, children),
+    states: statesOf(node, name, verbose) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
-    children: merged ? [] : children.map((child) => toSnapshotNode(child, options)),
+    children: merged ? [] : children.map((child) => toSnapshotNode(child, verbose)),
   };
 }
+
+function isNamedByContent({ role, name }: DraftNode, children: readonly DraftNode[]): boolean {
+  if (!rolesAroundContent.has(role) || children.every((child) => child.role === 'text')) return false;
+  const content = children.flatMap(textsIn).join('');
+  return content.replaceAll(' ', '') === name.replaceAll(' ', '');
+}
+
+const textsIn = ({ name, children }: DraftNode): string[] =>
+  children.length === 0 ? [name] : children.flatMap(textsIn);
 
 /** Identifies a clickable element without text by its id or classes. */
 function clickableDetails({ clickable }: DraftNode, name: string, children: readonly DraftNode[]): string {
@@ -315,9 +328,8 @@ function isRedundantText(
   return collapseWhitespace(textValue(parent.source.value)) === child.name;
 }
 
-function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
+function statesOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
   const parts: string[] = [];
-  if (name !== '') parts.push(quoted(name));
   const level = propertyValue(source, 'level');
   if (role === 'heading' && level !== undefined) parts.push(`level=${String(level)}`);
   const value = collapseWhitespace(textValue(source.value));
@@ -329,7 +341,7 @@ function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean):
 }
 
 /** Characters that change the direction of what follows are written as escapes, so that they cannot reorder a line. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   const escapeOf = (character: string): string => `\\u${character.charCodeAt(0).toString(16)}`;
   return JSON.stringify(text).replace(/[\u202A-\u202E\u2066-\u2069]/g, escapeOf);
 }

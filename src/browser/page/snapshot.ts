@@ -5,6 +5,7 @@ import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
 import { noClickables, readClickables, type ClickableElements } from './clickable.js';
 import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
+import { writeLines } from './snapshotLines.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
@@ -22,7 +23,7 @@ export interface PartialRead {
 export interface Snapshot {
   readonly url: string;
   readonly title: string;
-  /** One line per node, indented by one space per level. */
+  /** One line per node, or row of a table, indented by one space per level. */
   readonly lines: readonly string[];
   /** The uids of the elements among them that a pointer can act on. */
   readonly targets: readonly string[];
@@ -31,7 +32,7 @@ export interface Snapshot {
 }
 
 export interface SnapshotOptions {
-  /** Keeps structure and properties that are usually noise. */
+  /** Keeps structure, and properties that are usually noise, and gives each cell of a table a line. */
   readonly verbose: boolean;
   /** The uid of the first node to show. Default: the page's first. */
   readonly from?: string | undefined;
@@ -69,16 +70,18 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
-  const root = buildTree(main, {
-    verbose,
-    uidOf: (document, backendNodeId) => page.elements.uidOf(document, backendNodeId),
-  });
-  const lines: string[] = [];
-  const targets: string[] = [];
-  writeLines(root, 0, { lines, targets });
+  const root = buildTree(main, verbose);
+  const uidOf = ({ document, backendNodeId }: SnapshotNode): string => page.elements.uidOf(document, backendNodeId);
+  const { lines, targets, lineOf } = writeLines(root, { verbose, uidOf });
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
-  const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
-  return { url: main.document.url, title: root.name, lines: shown, targets, part: partialReadOf(page, frames, start) };
+  const shown = from === undefined || isOutlined ? lines : lines.slice(lineWith(from, lineOf));
+  return {
+    url: main.document.url,
+    title: root?.name ?? '',
+    lines: shown,
+    targets,
+    part: partialReadOf(page, frames, start),
+  };
 }
 
 async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
@@ -157,9 +160,9 @@ function partialReadOf(
   };
 }
 
-function linesFrom(lines: readonly string[], uid: string): readonly string[] {
-  const index = lines.findIndex((line) => line.trimStart().startsWith(`uid=${uid} `));
-  if (index !== -1) return lines.slice(index);
+function lineWith(uid: string, lineOf: ReadonlyMap<string, number>): number {
+  const index = lineOf.get(uid);
+  if (index !== undefined) return index;
   throw new ToolError(`uid ${uid} is not in the snapshot any more. take_snapshot shows the present uids.`);
 }
 
@@ -172,16 +175,6 @@ async function linkToOwner(frame: AccessibilityFrame, all: readonly Accessibilit
     const owner = await outer.document.cdp.send('DOM.getFrameOwner', { frameId }).catch(() => undefined);
     if (owner) outer.inner.set(owner.backendNodeId, frame);
   }
-}
-
-function writeLines(
-  node: SnapshotNode,
-  depth: number,
-  to: { readonly lines: string[]; readonly targets: string[] },
-): void {
-  to.lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
-  if (node.isTarget) to.targets.push(node.uid);
-  for (const child of node.children) writeLines(child, depth + 1, to);
 }
 
 type AXNode = Protocol.Accessibility.AXNode;
