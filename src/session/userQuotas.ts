@@ -137,7 +137,8 @@ export class BrowserTime {
  */
 export class UserQuotas {
   readonly #options: UserQuotasOptions;
-  readonly #defaults: Quotas;
+  /** Of every user, `--user-quota`. May be changed while it runs; then `start` has to be called again. */
+  defaults: Quotas;
   /** Browser time of sessions that have ended, by user. */
   readonly #spent = new Map<string, { day: number; ms: number }>();
   readonly #measured = new Map<string, { readonly at: number; readonly figures: Promise<Figures> }>();
@@ -148,7 +149,7 @@ export class UserQuotas {
 
   constructor(options: UserQuotasOptions) {
     this.#options = options;
-    this.#defaults = parseQuotas(options.defaults);
+    this.defaults = parseQuotas(options.defaults);
   }
 
   /** From now on sessions end whose user is far over a quota, and other nodes are told of the use. */
@@ -228,11 +229,11 @@ export class UserQuotas {
   }
 
   get #isBounded(): boolean {
-    return this.#options.hasUsers || this.#options.defaults.length > 0;
+    return this.#options.hasUsers || Object.keys(this.defaults).length > 0;
   }
 
   async #quotasOf(principal: Principal): Promise<Quotas> {
-    return { ...this.#defaults, ...parseQuotas(await this.#options.quotasOf(principal)) };
+    return { ...this.defaults, ...parseQuotas(await this.#options.quotasOf(principal)) };
   }
 
   async #measure(key: string): Promise<Figures> {
