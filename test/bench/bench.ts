@@ -15,6 +15,7 @@ import {
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureChart, type ChartCost } from './chart.js';
+import { densityFigures, measureDensity } from './density.js';
 import { diagnose, diagnoseExtensions, diagnosisTable } from './diagnosis.js';
 import { erasFigures, measureEras } from './eras.js';
 import { explain } from './explained.js';
@@ -28,7 +29,7 @@ import { measureTokens, tokenFigures, tokenTable, type TokenCounts } from './tok
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
  * work, in turns; clients of both kinds of revision at once; and nodes that share a Redis beside one that does not. `--part
- * servers`, `eras`, `nodes`, `browsers`, `tokens` or `diagnosis` runs one of them: the last but one counts the tokens of fixed
+ * servers`, `eras`, `nodes`, `browsers`, `density`, `tokens` or `diagnosis` runs one of them: the last but one counts the tokens of fixed
  * tasks, the last places planted bugs through the tools.
  */
 
@@ -101,6 +102,14 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
   return { figures: browserFigures(browsers), browsers };
 }
 
+/** Sessions that share a browser process, then some with one each. */
+async function runDensity(): Promise<Figure[]> {
+  const [many, few] = values.quick === true ? [20, 4] : [100, 20];
+  const shared = await measureDensity(many, 'context', options.report);
+  const own = await measureDensity(few, 'process', options.report);
+  return [shared, own].flatMap(densityFigures);
+}
+
 const isWanted = (part: string): boolean => values.part === undefined || values.part === part;
 const nothing: Measured = { figures: [], series: [], profiles: new Map(), chart: undefined };
 const { figures: ofServers, series, profiles, chart } = isWanted('servers') ? await run() : nothing;
@@ -113,6 +122,7 @@ const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
 const tokens: TokenCounts = isWanted('tokens') ? await measureTokens(options.report) : new Map();
+const density = isWanted('density') ? await runDensity() : [];
 const inExtensions = isWanted('diagnosis') ? await diagnoseExtensions(options.report) : [];
 const diagnoses = isWanted('diagnosis') ? await diagnose(options.report) : [];
 const figures = [
@@ -121,6 +131,7 @@ const figures = [
   ...(nodes.size > 0 ? nodesFigures(nodes) : []),
   ...takeovers,
   ...ofBrowsers,
+  ...density,
   ...(tokens.size > 0 ? tokenFigures(tokens) : []),
 ];
 const { folder } = options;

@@ -115,11 +115,20 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
   ];
 }
 
+interface ServerOptions {
+  readonly maxSessions?: number;
+  readonly maxBrowsers?: number;
+  readonly isolation?: 'context' | 'process';
+}
+
 /** Ours runs before its clients come, with a session ready. */
-export async function startGreenroom(): Promise<{ readonly url: string; readonly orchestrator: Orchestrator }> {
+export async function startGreenroom({ maxSessions = 200, ...others }: ServerOptions = {}): Promise<{
+  readonly url: string;
+  readonly orchestrator: Orchestrator;
+}> {
   const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
   const orchestrator = await createOrchestrator({
-    options: { port: 0, maxSessionsPerUser: 200, maxSessions: 200 },
+    options: { port: 0, maxSessionsPerUser: maxSessions, maxSessions, ...others },
     search: { chromePath, searchPath },
   });
   return { ...(await orchestrator.listen()), orchestrator };

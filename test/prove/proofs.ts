@@ -25,6 +25,8 @@ export interface Family {
   readonly name: string;
   /** Of each bound, as long as there is one. */
   world(bound: number): World<unknown> | undefined;
+  /** The same for the second checker, of a chart that is translated for it. */
+  readonly second?: { readonly chart: string; bounds(bound: number): Readonly<Record<string, number>> };
 }
 
 const allDelays = ['setupTimeout', 'initializeTimeout', 'idleTimeout', 'resumeGrace', 'drainTimeout'];
@@ -79,7 +81,11 @@ export function families(isDeep: boolean): Family[] {
     ...sessionKinds.map((kind) => {
       const world = (bound: number) =>
         new SessionWorld(session, { ...kind, queueLimit: bound - 1, maxInFlight: bound });
-      return { name: world(1).title, world };
+      return {
+        name: world(1).title,
+        world,
+        second: { chart: 'session', bounds: (bound: number) => boundsOf(kind, bound) },
+      };
     }),
     {
       name: 'sessions of one server',
@@ -89,11 +95,28 @@ export function families(isDeep: boolean): Family[] {
         return new ServerWorld(each, new LifecycleWorld(server, serverLifecycle), bound);
       },
     },
-    { name: 'browser', world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)) },
-    { name: 'server', world: one(new LifecycleWorld(server, serverLifecycle)) },
-    { name: 'alert', world: one(new LifecycleWorld(alert, alertLifecycle)) },
+    {
+      name: 'browser',
+      world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)),
+      second: { chart: 'browser', bounds: (bound) => ({ max: bound - 1 }) },
+    },
+    {
+      name: 'server',
+      world: one(new LifecycleWorld(server, serverLifecycle)),
+      second: { chart: 'server', bounds: () => ({}) },
+    },
+    {
+      name: 'alert',
+      world: one(new LifecycleWorld(alert, alertLifecycle)),
+      second: { chart: 'alert', bounds: () => ({}) },
+    },
   ];
 }
+
+const boundsOf = ({ lease, resumable, isWarm, setup }: SessionKind, bound: number) => ({
+  ...{ lazy: Number(lease === 'lazy'), warm: Number(isWarm), noSetup: Number(setup === 'none') },
+  ...{ resumable: Number(resumable), limit: bound - 1, max: bound },
+});
 
 export function prove(world: World<unknown>, options?: ExploreOptions): { proof: Proof; shapes: ReadonlySet<string> } {
   const { states, transitions, depth, layers, isComplete, counterexamples, shapes } = explore(world, options);
