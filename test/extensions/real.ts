@@ -75,7 +75,9 @@ async function fetchExtension({ from, package: name, folder }: RealExtension): P
     const [archive = ''] = await readdir(unfinished);
     await run('tar', ['--extract', '--gzip', '--strip-components=1', '--file', archive], { cwd: unfinished });
   } else {
-    await run('apt-get', ['download', '-q', name], { cwd: unfinished });
+    const download = (): Promise<unknown> => run('apt-get', ['download', '-q', name], { cwd: unfinished });
+    // A new machine does not know yet what there is.
+    await download().catch(() => run('apt-get', ['update', '-q']).then(download));
     const [archive = ''] = await readdir(unfinished);
     await run('dpkg-deb', ['--extract', archive, '.'], { cwd: unfinished });
   }
