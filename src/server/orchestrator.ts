@@ -99,7 +99,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { app, requestListener, upgrade } = createApp(deps);
   const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
-    cluster?.node.ownership.beginHandoff();
+    cluster?.node.drain();
     for (const part of [quotas, stateless.subscriptions]) part.close();
     await Promise.all([stateless.allTasks.close(), warm.drain()]);
   };
@@ -107,9 +107,9 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);
   };
   cluster?.start({
+    ...{ inspect: watchers.inspect, rows: watchers.rows },
     serveRequest: createForwardedServer(deps),
     restoreSession: createSessionRestorer({ ...deps, directory }),
-    rows: watchers.rows,
     usage: () => quotas.published,
     sharedBrowsers: () => pool.sharedContexts?.() ?? [],
   });
