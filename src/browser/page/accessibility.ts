@@ -117,19 +117,24 @@ interface DraftNode {
   endsLine?: boolean;
 }
 
+/** A computation that pauses now and then. */
+type Steps<Result> = Generator<undefined, Result>;
+
 /** Folds the trees of a page's frames into one of the relevant nodes. Only shown nodes get a uid. */
-export function buildTree(main: AccessibilityFrame, options: TreeOptions): SnapshotNode {
-  const drafts = frameNodes(main, options.verbose);
+export function* buildTree(main: AccessibilityFrame, options: TreeOptions): Steps<SnapshotNode> {
+  const drafts = yield* frameNodes(main, options.verbose);
   const [root] = drafts;
   if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', isTarget: false, children: [] };
-  return toSnapshotNode(root, options);
+  return yield* toSnapshotNode(root, options);
 }
 
-function frameNodes(frame: AccessibilityFrame, verbose: boolean): DraftNode[] {
+function* frameNodes(frame: AccessibilityFrame, verbose: boolean): Steps<DraftNode[]> {
   const nodes = withUnlisted(frame);
+  yield;
   const byId = new Map(nodes.map((node) => [node.nodeId, node]));
+  yield;
   const [root] = nodes;
-  return root ? draftNodes(root, { frame, byId, verbose, inPointer: false, inControl: false }) : [];
+  return root ? yield* draftNodes(root, { frame, byId, verbose, inPointer: false, inControl: false }) : [];
 }
 
 /** The nodes, and under their nearest ancestor the clickable elements that the browser leaves out of its tree. */
@@ -170,7 +175,13 @@ interface WalkContext {
   readonly inControl: boolean;
 }
 
-function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
+/** Nodes between two pauses: a pause passes through all levels of the tree. */
+const nodesPerStep = 32;
+let nodesSeen = 0;
+const isPauseDue = (): boolean => (nodesSeen += 1) % nodesPerStep === 0;
+
+function* draftNodes(source: AXNode, walk: WalkContext): Steps<DraftNode[]> {
+  if (isPauseDue()) yield;
   const role = textValue(source.role);
   if (droppedRoles.has(role)) return [];
   const name = collapseWhitespace(textValue(source.name));
@@ -178,7 +189,7 @@ function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
   if (role === 'StaticText') return name === '' ? [] : [textDraft(source, document, name)];
   const facts = walk.frame.clickable.facts.get(source.backendDOMNodeId ?? 0);
   const isControl = pointerRoles.has(role);
-  const children = childDrafts(source, walk, facts, isControl);
+  const children = yield* childDrafts(source, walk, facts, isControl);
   const isClickable = !isControl && isClickTarget(source, facts, walk, children);
   if (!isClickable && isFolded(source, role, name, walk.verbose)) return inPlaceOf(facts, children);
   const isActionable = isControl || isClickable || children.some((child) => child.isActionable);
@@ -196,19 +207,26 @@ function inPlaceOf(facts: PointerFacts | undefined, children: DraftNode[]): Draf
   return children;
 }
 
-function childDrafts(
+function* childDrafts(
   source: AXNode,
   walk: WalkContext,
   facts: PointerFacts | undefined,
   isControl: boolean,
-): DraftNode[] {
+): Steps<DraftNode[]> {
   if (wholeRoles.has(textValue(source.role)) && !walk.verbose) return [];
   const inner = {
     ...walk,
     inPointer: facts?.pointer ?? walk.inPointer,
     inControl: walk.inControl || isControl || facts?.labelsField === true,
   };
-  return [...childNodes(source, inner), ...innerFrameNodes(source, walk)];
+  const children: DraftNode[] = [];
+  for (const id of source.childIds ?? []) {
+    const child = walk.byId.get(id);
+    if (child) children.push(...(yield* draftNodes(child, inner)));
+  }
+  const frame = source.backendDOMNodeId === undefined ? undefined : walk.frame.inner.get(source.backendDOMNodeId);
+  if (frame) children.push(...(yield* frameNodes(frame, walk.verbose)));
+  return children;
 }
 
 const textDraft = (source: AXNode, document: FrameDocument, name: string): DraftNode => ({
@@ -235,18 +253,6 @@ function isClickTarget(
   return facts.pointer && !inPointer && !inControl && !isCover;
 }
 
-function childNodes(source: AXNode, walk: WalkContext): DraftNode[] {
-  return (source.childIds ?? []).flatMap((id) => {
-    const child = walk.byId.get(id);
-    return child ? draftNodes(child, walk) : [];
-  });
-}
-
-function innerFrameNodes(source: AXNode, { frame, verbose }: WalkContext): DraftNode[] {
-  const inner = source.backendDOMNodeId === undefined ? undefined : frame.inner.get(source.backendDOMNodeId);
-  return inner ? frameNodes(inner, verbose) : [];
-}
-
 function isFolded(source: AXNode, role: string, name: string, verbose: boolean): boolean {
   if (source.ignored) return true;
   if (source.backendDOMNodeId === undefined) return true;
@@ -255,20 +261,27 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
   return name === '' && propertyValue(source, 'focusable') !== true;
 }
 
-function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
+function* toSnapshotNode(node: DraftNode, options: TreeOptions): Steps<SnapshotNode> {
+  if (isPauseDue()) yield;
   const joined = joinText(node.children);
-  const children = joined.filter((child, index) => !isRedundantText(child, node, joined[index - 1], joined[index + 1]));
+  const value = joined.length === 0 ? '' : collapseWhitespace(textValue(node.source.value));
+  const parent = { ...node, value };
+  const children = joined.filter(
+    (child, index) => !isRedundantText(child, parent, joined[index - 1], joined[index + 1]),
+  );
   const [only] = children;
   // A paragraph with a single text is one line, not two.
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
   const name = merged ? only.name : node.name;
+  const shown: SnapshotNode[] = [];
+  if (!merged) for (const child of children) shown.push(yield* toSnapshotNode(child, options));
   return {
     uid: options.uidOf(node.document, node.source.backendDOMNodeId ?? 0),
     role: node.role,
     name,
     details: detailsOf(node, name, options.verbose) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
-    children: merged ? [] : children.map((child) => toSnapshotNode(child, options)),
+    children: shown,
   };
 }
 
@@ -293,6 +306,9 @@ function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   return joined;
 }
 
+/** A longer name is not searched for the text of each child. */
+const maxComparedChars = 10_000;
+
 /** The text of a node that has nothing but text. */
 const textIn = ({ name, children }: DraftNode): string =>
   children.every(({ role }) => role === 'text') ? children.map((child) => child.name).join(' ') || name : '';
@@ -303,7 +319,7 @@ const naming = new Set(['Legend', 'caption', 'Figcaption']);
 /** Whether a text only repeats its parent's name or value, or the name of the field that it labels. */
 function isRedundantText(
   child: DraftNode,
-  parent: DraftNode,
+  parent: DraftNode & { readonly value: string },
   before: DraftNode | undefined,
   after: DraftNode | undefined,
 ): boolean {
@@ -311,8 +327,9 @@ function isRedundantText(
   if (child.role !== 'text') return false;
   if (before?.name === child.name || after?.name === child.name) return true;
   if (parent.name === '' || parent.role === 'RootWebArea') return false;
-  if (rolesNamedByContent.has(parent.role) || parent.name.includes(child.name)) return true;
-  return collapseWhitespace(textValue(parent.source.value)) === child.name;
+  if (rolesNamedByContent.has(parent.role)) return true;
+  const isInName = parent.name.length <= maxComparedChars && parent.name.includes(child.name);
+  return isInName || parent.value === child.name;
 }
 
 function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean): string {

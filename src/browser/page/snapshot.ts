@@ -4,7 +4,9 @@ import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
 import { noClickables, readClickables, type ClickableElements } from './clickable.js';
-import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
+import { inSlices } from '../patterns/slices.js';
+import { buildTree, type AccessibilityFrame, type SnapshotNode, type TreeOptions } from './accessibility.js';
+import { nodesOf } from '../process/browserTransport.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
@@ -43,6 +45,8 @@ export interface SnapshotOptions {
  */
 const maxWholeNodes = 40_000;
 const charactersPerLine = 50;
+/** The limit of nodes bounds the work; the tool has a deadline. */
+const maxBuildMs = 60_000;
 /** The limit for the outline of a larger document. */
 export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 
@@ -69,16 +73,11 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
-  const root = buildTree(main, {
-    verbose,
-    uidOf: (document, backendNodeId) => page.elements.uidOf(document, backendNodeId),
-  });
-  const lines: string[] = [];
-  const targets: string[] = [];
-  writeLines(root, 0, { lines, targets });
+  const uidOf: TreeOptions['uidOf'] = (document, backendNodeId) => page.elements.uidOf(document, backendNodeId);
+  const { lines, targets, title } = await inSlices(writeTree(main, { verbose, uidOf }), undefined, maxBuildMs);
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
   const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
-  return { url: main.document.url, title: root.name, lines: shown, targets, part: partialReadOf(page, frames, start) };
+  return { url: main.document.url, title, lines: shown, targets, part: partialReadOf(page, frames, start) };
 }
 
 async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
@@ -133,8 +132,8 @@ function selectWhole(weights: readonly Weight[]): boolean[] {
 }
 
 async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameReading, 'nodes' | 'next'>> {
-  const { nodes } = await cdp.send('Accessibility.getFullAXTree', { frameId });
-  return { nodes, next: undefined };
+  const response = await cdp.send('Accessibility.getFullAXTree', { frameId });
+  return { nodes: nodesOf(response), next: undefined };
 }
 
 /** How much was read; `next` is in the frame of `start` or in a later one. */
@@ -174,15 +173,26 @@ async function linkToOwner(frame: AccessibilityFrame, all: readonly Accessibilit
   }
 }
 
-function writeLines(
-  node: SnapshotNode,
-  depth: number,
-  to: { readonly lines: string[]; readonly targets: string[] },
-): void {
-  to.lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
-  if (node.isTarget) to.targets.push(node.uid);
-  for (const child of node.children) writeLines(child, depth + 1, to);
+interface WrittenTree {
+  readonly title: string;
+  readonly lines: string[];
+  readonly targets: string[];
 }
+
+function* writeTree(main: AccessibilityFrame, options: TreeOptions): Generator<undefined, WrittenTree> {
+  const root = yield* buildTree(main, options);
+  const written: WrittenTree = { title: root.name, lines: [], targets: [] };
+  yield* writeLines(root, 0, written);
+  return written;
+}
+
+function* writeLines(node: SnapshotNode, depth: number, to: WrittenTree): Generator<undefined, void> {
+  if (to.lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`) % linesPerStep === 0) yield;
+  if (node.isTarget) to.targets.push(node.uid);
+  for (const child of node.children) yield* writeLines(child, depth + 1, to);
+}
+
+const linesPerStep = 100;
 
 type AXNode = Protocol.Accessibility.AXNode;
 
