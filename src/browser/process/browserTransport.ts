@@ -214,38 +214,47 @@ class NodeList {
   #isInText = false;
   #isEscaped = false;
   #isOver = false;
+  /** Of the items in a piece. */
+  #start = 0;
+  #lastEnd = 0;
 
   add(piece: Buffer): void {
     if (this.#isOver) {
       this.end += piece.toString('utf8');
       return;
     }
-    let [start, lastEnd] = [0, 0];
-    for (let at = 0; at < piece.length; at++) {
-      if (this.#isInText) {
-        const end = endOfText(piece, at, this.#isEscaped);
-        this.#isEscaped = end === -1 && isEscapedAt(piece, at, piece.length, this.#isEscaped);
-        if (end === -1) break;
-        this.#isInText = false;
-        at = end;
-        continue;
-      }
-      const byte = piece[at];
-      if (byte === quote) this.#isInText = true;
-      else if (this.#depth === undefined) {
-        if (byte === bracket) [this.#depth, start, lastEnd] = [0, at + 1, at + 1];
-      } else if (byte === brace || byte === bracket) this.#depth += 1;
-      else if (byte === bracketEnd && this.#depth === 0) {
-        this.#isOver = true;
-        this.end = piece.toString('utf8', at);
-        break;
-      } else if (byte === braceEnd || byte === bracketEnd) {
-        this.#depth -= 1;
-        if (this.#depth === 0) lastEnd = at + 1;
-      }
+    [this.#start, this.#lastEnd] = [0, 0];
+    for (let at = 0; at < piece.length && !this.#isOver; at++) {
+      if (this.#isInText) at = this.#skipText(piece, at);
+      else this.#readStructure(piece, at);
     }
-    if (lastEnd > start) this.#parse(piece.subarray(start, lastEnd));
-    if (this.#depth !== undefined && !this.#isOver) this.#rest = Buffer.concat([this.#rest, piece.subarray(lastEnd)]);
+    if (this.#lastEnd > this.#start) this.#parse(piece.subarray(this.#start, this.#lastEnd));
+    if (this.#depth === undefined || this.#isOver) return;
+    this.#rest = Buffer.concat([this.#rest, piece.subarray(this.#lastEnd)]);
+  }
+
+  #skipText(piece: Buffer, at: number): number {
+    const end = endOfText(piece, at, this.#isEscaped);
+    this.#isInText = end === -1;
+    this.#isEscaped = this.#isInText && isEscapedAt(piece, at, piece.length, this.#isEscaped);
+    return this.#isInText ? piece.length : end;
+  }
+
+  #readStructure(piece: Buffer, at: number): void {
+    const byte = piece[at];
+    const opens = byte === bracket || byte === brace;
+    const closes = byte === bracketEnd || byte === braceEnd;
+    if (byte === quote) this.#isInText = true;
+    else if (this.#depth === undefined) {
+      if (byte === bracket) [this.#depth, this.#start, this.#lastEnd] = [0, at + 1, at + 1];
+    } else if (opens) this.#depth += 1;
+    else if (closes && this.#depth === 0) {
+      this.#isOver = true;
+      this.end = piece.toString('utf8', at);
+    } else if (closes) {
+      this.#depth -= 1;
+      if (this.#depth === 0) this.#lastEnd = at + 1;
+    }
   }
 
   #parse(bytes: Buffer): void {
