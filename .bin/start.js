@@ -20,7 +20,7 @@ function fromFile(name) {
 }
 
 const option = (name, otherwise) =>
-  flag(name) ?? process.env[`GREENROOM_${name.toUpperCase()}`] ?? fromFile(name) ?? otherwise;
+  (flag(name) ?? process.env[`GREENROOM_${name.toUpperCase()}`]) || (fromFile(name) ?? otherwise);
 
 const host = String(option('host', '127.0.0.1'));
 const port = Number(option('port', 32122));

@@ -1,5 +1,7 @@
+import { mkdir, stat } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { codeOf } from './errors/errors.js';
 
 /** The home folder of the user; a folder of theirs in the temporary one if they have none, as in some containers. */
 export function homeFolder(): string {
@@ -24,3 +26,27 @@ export const privateFolders = {
 export function isPrivateFolder(name: string): boolean {
   return Object.values(privateFolders).some((prefix) => name.startsWith(prefix));
 }
+
+/**
+ * Creates a folder for this user alone, and those above it; resolves with the first one that it created. Node's own
+ * `recursive` never ends where the system answers ENOENT in a folder that is there, as in /proc.
+ */
+export async function createFolder(folder: string): Promise<string | undefined> {
+  const path = resolve(folder);
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' && (await isFolder(path))) return undefined;
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path || (await isFolder(dirname(path)))) throw error;
+    const created = await createFolder(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+    return created ?? path;
+  }
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );

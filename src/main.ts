@@ -63,10 +63,10 @@ function untilQuitKey(): Promise<void> {
   });
 }
 
-/** A server for one command: on a free loopback port, without authentication and warm sessions, logging warnings only. */
-async function startTemporaryServer(config: Config): Promise<ServeHandle> {
+/** A server for one command: on a free loopback port, without authentication and warm sessions. */
+async function startTemporaryServer(config: Config, logLevel: 'error' | 'warn'): Promise<ServeHandle> {
   await findOrInstallBrowser(config);
-  const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
+  const log = createLog({ ...config, logLevel }, process.stderr.isTTY);
   return serve({ ...config, host: '127.0.0.1', port: 0, auth: 'none', prewarm: 0 }, search, log);
 }
 
@@ -121,7 +121,7 @@ const commands: Commands = {
 
   async selftest({ config, ...target }) {
     const { selftest } = await import('./selftest/runSelftest.js');
-    return selftest({ ...target, write, startServer: () => startTemporaryServer(config) });
+    return selftest({ ...target, write, startServer: () => startTemporaryServer(config, 'warn') });
   },
 
   async call({ config, url, token, mayReuse, calls, session: name, asJson, output }) {
@@ -141,7 +141,8 @@ const commands: Commands = {
       throw new Error(
         '--session needs a running server, which keeps it: start one with npm start, or name one with --url.',
       );
-    const running = await startTemporaryServer(config);
+    // What fails is the answer of the command, once.
+    const running = await startTemporaryServer(config, 'error');
     try {
       return await call({ ...options, url: running.url });
     } finally {

@@ -95,3 +95,14 @@ export function hideCredentials(text: string): string {
   const shown = text.includes('://') && text.includes('@') ? text.replace(credentials, '$1…@') : text;
   return shown.includes('%40') ? shown.replace(encodedCredentials, '$1…%40') : shown;
 }
+
+/** Numbers and a length like those of a network: 10.0/8 and 10.0.0.0/99 would be hosts that do not exist. */
+const networkLike = /^(?:(\d+(?:\.\d+){0,3})|\[?([\da-f]*:[\da-f:.]*)\]?)\/(\d+)$/i;
+
+/** Whether it is a host, an address (as a glob) or a network: anything else would match nothing. */
+export function isUrlPattern(text: string): boolean {
+  const [found, ipv4, ipv6, length = ''] = networkLike.exec(text) ?? [];
+  if (found === undefined) return /^(?:[^\s[\]]|\[[\da-f:.]+\])+$/i.test(text);
+  const family = isIP(ipv4 ?? ipv6 ?? '');
+  return family !== 0 && Number(length) <= (family === 4 ? 32 : 128);
+}

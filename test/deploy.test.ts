@@ -24,7 +24,7 @@ function variablesIn(text: string): Record<string, string> {
       value
         .replaceAll("'", '')
         .replace(/^\$\{\w+:-(.*)\}$/, '$1')
-        .replace(/^\$\{.*\}$/, 'a-token-of-this-test'),
+        .replace(/^\$\{.*\}$/, `a-token-of-this-test-${name}`),
     ]),
   );
 }

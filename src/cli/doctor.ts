@@ -1,4 +1,4 @@
-import { access, constants, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { access, appendFile, constants, mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -17,12 +17,13 @@ import { launchBrowser, openProfile } from '../browser/process/launchBrowser.js'
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import type { Config } from '../config/config.js';
 import { codeOf, messageOf } from '../errors/errors.js';
+import { createFolder } from '../folders.js';
 import { findPortUse, findRunningServer } from '../server/portHolder.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &
     Pick<Config, 'dataDir' | 'redisUrl' | 'sandbox' | 'proxyServer' | 'chromeArg'> &
-    Pick<Config, 'browserHeader' | 'browserAutoConnect' | 'channel' | 'userDataDir'>;
+    Pick<Config, 'browserHeader' | 'browserAutoConnect' | 'channel' | 'userDataDir' | 'auditLog'>;
   readonly temporaryFolder?: string;
   readonly write: (line: string) => void;
 }
@@ -58,6 +59,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     ...browserChecks(options, temporaryFolder),
     { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
     { name: 'users', run: () => checkUserStorage(config) },
+    ...auditLogChecks(config.auditLog),
     { name: 'port', run: () => checkPort(config.host, config.port) },
     { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
     ...redisChecks(config.redisUrl),
@@ -180,7 +182,7 @@ async function checkUserStorage({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 
   if (redisUrl !== undefined) return 'kept in the Redis of --redis-url';
   let created: string | undefined;
   try {
-    created = await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    created = await createFolder(dataDir);
     const file = join(dataDir, `.doctor-${process.pid}`);
     await writeFile(file, '');
     await rm(file);
@@ -191,6 +193,25 @@ async function checkUserStorage({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 
   } finally {
     if (created !== undefined) await rm(created, { recursive: true, force: true });
   }
+}
+
+function auditLogChecks(file: string | undefined): Check[] {
+  if (file === undefined) return [];
+  const run = async (): Promise<string> => {
+    const wasThere = await stat(file).then(
+      () => true,
+      () => false,
+    );
+    try {
+      await appendFile(file, '', { mode: 0o600 });
+    } catch (error) {
+      const fix = 'name a file in a folder that exists and that this user may write to';
+      throw new Problem(`${file} cannot be written: ${messageOf(error)}`, fix, { cause: error });
+    }
+    if (!wasThere) await rm(file);
+    return `${file} can be written`;
+  };
+  return [{ name: 'audit log', run }];
 }
 
 async function checkPort(host: string, port: number): Promise<string> {

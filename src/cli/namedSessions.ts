@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
+import { createFolder } from '../folders.js';
 import { connect, endpointOf } from './connect.js';
 
 /**
@@ -33,7 +34,7 @@ export async function openNamedSession(name: string, url: string, sessions: Name
     return { client, isContinued: true };
   }
   const { client, sessionId } = await connect({ url, token: sessions.token, name: 'greenroom-call', session: null });
-  await mkdir(sessions.folder, { recursive: true, mode: 0o700 });
+  await createFolder(sessions.folder);
   const record: KeptSession = { url, id: sessionId ?? '', at: Date.now() };
   await writeFile(fileOf(name, sessions), JSON.stringify(record), { mode: 0o600 });
   return { client, isContinued: false };

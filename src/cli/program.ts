@@ -265,7 +265,7 @@ function withToken(command: Command): Command {
 
 /** The value is a secret: no error shows it. */
 function readToken(flag: string | undefined, environment: Readonly<Record<string, string | undefined>>) {
-  const token = flag ?? environment[tokenVariable];
+  const token = flag ?? (environment[tokenVariable] || undefined);
   if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token;
   const name = flag === undefined ? tokenVariable : '--token';
   throw new ConfigError(`${name}: the value is not allowed. Allowed: a token, without spaces.`);
@@ -316,7 +316,7 @@ function readFlags(
   environment: Readonly<Record<string, string | undefined>>,
   defaults: Options = {},
 ): Config {
-  const { config = environment['GREENROOM_CONFIG'], ...rest } = flags;
+  const { config = environment['GREENROOM_CONFIG'] || undefined, ...rest } = flags;
   if (typeof config !== 'string') return readConfig({ flags: rest, environment, defaults });
   return readConfig({ flags: rest, environment, defaults, file: { path: config, values: readFile(config) } });
 }

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { appendFile, stat } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import { attachBrowser, headersOf } from '../browser/process/attachBrowser.js';
@@ -74,9 +74,10 @@ function logReady(log: Log, url: string, { browser, lease }: Config): void {
   log.info('ready', { mcp: `${url}/mcp`, sse: `${url}/sse`, inspector: `${url}/inspector`, browser, lease });
 }
 
-/** Throws a `ConfigError` if a configured executable or folder does not exist, or a profile is in use. */
+/** Throws a `ConfigError` if a configured executable or folder does not exist, a profile is in use or the audit log cannot be written. */
 export async function checkEnvironment(config: Config, search: BrowserSearch, log: Log): Promise<void> {
   await checkFolders(config.workspace);
+  if (config.auditLog !== undefined) await checkAuditLog(config.auditLog);
   if (config.browser === 'launch') await checkBrowser(config, search);
   const headers = headersOf(config.browserHeader);
   await Promise.all((config.browserUrl ?? []).map((url) => warnIfUnreachable(url, headers, log)));
@@ -91,6 +92,18 @@ async function checkFolders(folders: readonly string[]): Promise<void> {
     const found = await stat(folder).catch(() => undefined);
     if (found?.isDirectory() !== true)
       throw new ConfigError(`--workspace: ${JSON.stringify(folder)} is not allowed. Allowed: a folder that exists.`);
+  }
+}
+
+/** What users do must not go unrecorded because of a misspelt folder. */
+async function checkAuditLog(file: string): Promise<void> {
+  try {
+    await appendFile(file, '', { mode: 0o600 });
+  } catch (error) {
+    throw new ConfigError(
+      `--audit-log ${file} cannot be written: ${messageOf(error)}. Name a file in a folder that exists and that this user may write to.`,
+      { cause: error },
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import { owns, type Principal, principalKey } from '../tenancy/principal.js';
+import { owns, type Caller, type Principal, principalKey } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
 import { ExpiringMap } from './expiringMap.js';
 import {
@@ -72,11 +72,7 @@ export class MemoryStore implements ClusterStore {
       this.#entries.set(sessionId, entry, this.#limits.entryTtlMs);
       return entry.epoch;
     },
-    find: async (sessionId, caller) => {
-      const entry = this.#entries.get(sessionId);
-      if (entry !== undefined && !owns(caller, entry.principal)) return { kind: 'forbidden' };
-      return toOwnerLookup(entry);
-    },
+    find: async (sessionId, caller) => this.#find(sessionId, caller),
     renew: async (term) => {
       const entry = this.#entryOf(term);
       if (entry === undefined) return 'fenced';
@@ -113,7 +109,7 @@ export class MemoryStore implements ClusterStore {
 
   readonly inbox: Inbox = {
     enqueue: async ({ id, sessionId, caller, data }) => {
-      const found = await this.directory.find(sessionId, caller);
+      const found = this.#find(sessionId, caller);
       const entry = this.#entries.get(sessionId);
       if (entry === undefined || found.kind !== 'owned') return found;
       if (this.#seenMessageIds.get(`${sessionId} ${id}`) !== undefined) return found;
@@ -192,6 +188,12 @@ export class MemoryStore implements ClusterStore {
   /** Does nothing: other nodes of the process may still use the store. */
   async close(): Promise<void> {
     return;
+  }
+
+  #find(sessionId: string, caller: Caller): OwnerLookup {
+    const entry = this.#entries.get(sessionId);
+    if (entry !== undefined && !owns(caller, entry.principal)) return { kind: 'forbidden' };
+    return toOwnerLookup(entry);
   }
 
   /** The entry, if `term` is its current term. */

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { homeFolder } from '../folders.js';
+import { isUrlPattern } from '../networkAddresses.js';
 import { optionsSchema, stdioDefaults, type Options } from './options.js';
 
 export { durationSchema, quotasSchema, optionsSchema as options, stdioDefaults, type Options } from './options.js';
@@ -64,7 +65,8 @@ export function readConfig(sources: ConfigSources): Config {
     origin[name] = `"${key}" in ${sources.file?.path}`;
   }
   for (const name of optionNames) {
-    const fromEnvironment = sources.environment[variableOf(name)];
+    // A variable that is empty is one that is not set: so compose files and units pass on what nobody has set.
+    const fromEnvironment = sources.environment[variableOf(name)] || undefined;
     if (fromEnvironment !== undefined) {
       merged[name] = fromEnvironment;
       origin[name] = variableOf(name);
@@ -98,6 +100,7 @@ export function defineConfig(
   });
   rejectContradictions(config, browser);
   rejectUnsafeExposure(config, !('allowedHosts' in values));
+  rejectUrlPatterns(config);
   for (const option of ['allowedHosts', 'allowedOrigins'] as const) rejectPatterns(option, config);
   return config;
 }
@@ -138,6 +141,14 @@ function rejectContradictions(config: Config, requestedBrowser: string | undefin
     [
       config.browserUrl !== undefined && config.userDataDir !== undefined,
       '--user-data-dir is for a Chrome of this machine and contradicts --browser-url',
+    ],
+    [
+      config.browser === 'attach' && config.executablePath !== undefined,
+      '--executable-path is for a Chrome that the server starts and contradicts --browser attach',
+    ],
+    [
+      config.browser === 'attach' && (config.proxyServer !== undefined || config.chromeArg.length > 0),
+      `${config.proxyServer === undefined ? '--chrome-arg' : '--proxy-server'} is for a Chrome that the server starts and contradicts --browser attach`,
     ],
     [
       config.channel !== undefined && (config.browserUrl ?? config.executablePath) !== undefined,
@@ -193,6 +204,10 @@ function rejectUnsafeExposure(config: Config, hostsAreDefault: boolean): void {
   if (auth === 'token' && config.adminToken === undefined) {
     throw new ConfigError('--auth token needs an operator token, to register users: set GREENROOM_ADMIN_TOKEN.');
   }
+  if (config.metricsToken !== undefined && config.metricsToken === config.adminToken)
+    throw new ConfigError("--metrics-token is the operator's token too, which may do everything: choose another one.");
+  if (auth !== 'jwt' && (config.jwtIssuer ?? config.jwtAudience) !== undefined)
+    throw new ConfigError(`--jwt-issuer and --jwt-audience are not looked at with --auth ${auth}: set --auth jwt.`);
   if (auth === 'jwt' && (config.jwtIssuer === undefined || config.jwtAudience === undefined)) {
     throw new ConfigError('--auth jwt needs --jwt-issuer and --jwt-audience.');
   }
@@ -211,6 +226,17 @@ function rejectPatterns(option: 'allowedHosts' | 'allowedOrigins', config: Confi
     if (name !== '*' && name.includes('*'))
       throw new ConfigError(
         `${flag}: ${JSON.stringify(name)} is not allowed. Allowed: whole names${config.auth === 'none' ? '' : ', or * for all'}.`,
+      );
+  }
+}
+
+/** A pattern that matches nothing blocks nothing, and the operator would believe that it does. */
+function rejectUrlPatterns({ allowedUrls, blockedUrls }: Config): void {
+  for (const [flag, patterns] of [['--allowed-urls', allowedUrls] as const, ['--blocked-urls', blockedUrls] as const]) {
+    const wrong = patterns.find((pattern) => !isUrlPattern(pattern));
+    if (wrong !== undefined)
+      throw new ConfigError(
+        `${flag}: ${JSON.stringify(wrong)} is not allowed. Allowed: a host, an address with *, or a network such as 10.0.0.0/8.`,
       );
   }
 }
@@ -238,6 +264,12 @@ function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, orig
       .find(([key]) => key === name)?.[1]
       .meta()?.['secret'] === true;
   const value = isSecret ? 'the value' : JSON.stringify(Object.entries(values).find(([key]) => key === name)?.[1]);
-  const allowed = issue?.code === 'invalid_value' ? `one of ${issue.values.join(', ')}` : issue?.message;
+  const allowed = issue?.code === 'invalid_value' ? `one of ${issue.values.join(', ')}` : describeAllowed(issue);
   return `${origin[name] ?? flagOf(name)}: ${value} is not allowed. Allowed: ${allowed}.`;
+}
+
+/** Zod's own words, of a check that has none of its own, as what would be allowed. */
+function describeAllowed(issue: z.core.$ZodIssue | undefined): string {
+  if (issue?.code === 'too_small' && issue.message.startsWith('Too small')) return 'a value that is not empty';
+  return (issue?.message ?? '').replace(/^Invalid input: expected (\w+), received .*/, 'a $1');
 }

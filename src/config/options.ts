@@ -33,13 +33,19 @@ const quotaForm = /^(processes=\d+|browser-time=\d+[smh]|(memory|downloads|disk)
 /** Quotas of a user. */
 export const quotasSchema = z.array(z.string().regex(quotaForm, quotaFormat)).max(10);
 
+/** Nothing, null and true are no numbers, though JavaScript converts them. */
+const numberOrDigits = (allowed: string) =>
+  z.union([z.number(), z.string().regex(/\d/, allowed)], allowed).transform(Number);
+
 const integerBetween = (min: number, max: number) => {
   const allowed = `a whole number from ${min} to ${max}`;
-  return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
+  return numberOrDigits(allowed).pipe(z.number(allowed).int(allowed).min(min, allowed).max(max, allowed));
 };
 
 const fractionFormat = 'a number above 0, up to 1';
-const fractionSchema = z.coerce.number(fractionFormat).gt(0, fractionFormat).max(1, fractionFormat);
+const fractionSchema = numberOrDigits(fractionFormat).pipe(
+  z.number(fractionFormat).gt(0, fractionFormat).max(1, fractionFormat),
+);
 
 const webhookUrlFormat = 'an http or https address without a user name';
 
@@ -94,6 +100,7 @@ const browserHeaderSchema = z
   .readonly();
 
 const placeFormat = 'a place among so many servers, such as 1/3';
+const keySchema = z.string().regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces');
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const hasOnlyPath = ({ search, hash, username }: URL): boolean => search === '' && hash === '' && username === '';
 const gibibyte = 1024 ** 3;
@@ -121,23 +128,15 @@ export const optionsSchema = z.strictObject({
     .describe(
       'who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`. `token`: users of /api/users. `jwt`: users of an OAuth issuer',
     ),
-  adminToken: z
-    .string()
-    .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces')
-    .optional()
-    .meta({
-      secret: true,
-      description: "the operator's token, required by /api, /metrics and /inspector; set the variable, not the flag",
-    }),
-  metricsToken: z
-    .string()
-    .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces')
-    .optional()
-    .meta({
-      secret: true,
-      description:
-        'a token that reads /metrics and /health and nothing else, for Prometheus; set the variable, not the flag',
-    }),
+  adminToken: keySchema.optional().meta({
+    secret: true,
+    description: "the operator's token, required by /api, /metrics and /inspector; set the variable, not the flag",
+  }),
+  metricsToken: keySchema.optional().meta({
+    secret: true,
+    description:
+      'a token that reads /metrics and /health and nothing else, for Prometheus; set the variable, not the flag',
+  }),
   jwtIssuer: webUrlSchema.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
   jwtAudience: stringListSchema
     .optional()

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { durationSchema, quotasSchema } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
+import { isUrlPattern } from '../networkAddresses.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/auth.js';
@@ -34,7 +35,7 @@ const browserUrlScheme = /^(https?|wss?)$/;
 const urlPatternsSchema = z
   .array(z.string().min(1).max(2_000))
   .max(100, 'at most 100 patterns')
-  .refine((patterns) => patterns.every((pattern) => !/\s/.test(pattern)), 'URL patterns without blanks')
+  .refine((patterns) => patterns.every(isUrlPattern), 'hosts, addresses with *, and networks such as 10.0.0.0/8')
   .optional();
 const settingsShape = {
   allowedUrls: urlPatternsSchema,

@@ -15,7 +15,7 @@ import type { SessionDeps, SessionRequest } from './sessionDeps.js';
 
 /** Retention of tombstones: time and count. */
 const tombstoneTtlMs = 600_000;
-const maxTombstones = 10_000;
+const defaultTombstones = 10_000;
 
 const randomId = (): string => randomBytes(17).toString('base64url').slice(0, 22);
 
@@ -57,7 +57,7 @@ export class SessionRegistry {
   #draining = false;
 
   constructor(
-    caps: QuotaLimits,
+    caps: QuotaLimits & { readonly maxTombstones?: number },
     clock: Pick<Clock, 'now'> = systemClock,
     quota?: SessionQuota,
     newId: () => string = randomId,
@@ -65,7 +65,8 @@ export class SessionRegistry {
     this.#caps = caps;
     this.#quota = quota;
     this.#newId = newId;
-    const options = { max: maxTombstones, ttl: tombstoneTtlMs, ttlResolution: 0, perf: clock };
+    const { maxTombstones: max = defaultTombstones } = caps;
+    const options = { max, ttl: tombstoneTtlMs, ttlResolution: 0, perf: clock };
     this.#tombstones = new LRUCache(options);
   }
 

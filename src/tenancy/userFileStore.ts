@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, messageOf, Refusal } from '../errors/errors.js';
@@ -11,6 +11,7 @@ import {
   type UserDocument,
   type UserStore,
 } from './userDocument.js';
+import { createFolder } from '../folders.js';
 import { lockFolder } from './folderLock.js';
 
 interface PendingChange {
@@ -164,7 +165,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await createFolder(folder);
     return await lockFolder(folder);
   } catch (error) {
     if (codeOf(error) === undefined) throw new UserStoreError(messageOf(error), { cause: error });

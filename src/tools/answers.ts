@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
 import type { DocumentResponse } from '../browser/page/pageActivity.js';
 import { describeChallenge, withoutCredentials } from '../browser/policy/credentials.js';
-import { describeDialog } from '../browser/page/dialogs.js';
+import { describeDialog } from '../browser/page/interruptions.js';
 import { releaseElements } from '../browser/page/element.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeSnapshot, type PartialRead, type Snapshot } from '../browser/page/snapshot.js';
@@ -239,13 +239,34 @@ export function describeChanges(before: readonly string[], after: readonly strin
     }
     around.push(line);
   }
-  const gone = before.filter((line) => !present.has(uidOfLine(line)));
-  counts.gone = gone.length;
-  const changes = [...shown, ...gone.map((line) => `- ${line}`)];
+  const gone = goneLines(before, present);
+  counts.gone = gone.count;
+  const changes = [...shown, ...gone.lines.map((line) => `- ${line}`)];
   if (changes.length === 0) return `Nothing changed since the last snapshot, which has ${after.length} lines.`;
   if (changes.length >= after.length) return undefined;
   const sum = `Since the last snapshot ${counts.new} new (+), ${counts.changed} changed (~), ${counts.gone} gone (-):`;
   return [sum, ...changes].join('\n');
+}
+
+/** What is gone, each with all that was in it as one line. */
+function goneLines(
+  before: readonly string[],
+  present: { has(uid: string): boolean },
+): { count: number; lines: string[] } {
+  const gone: { readonly line: string; inner: number }[] = [];
+  let depth = Infinity;
+  for (const line of before) {
+    const [isPresent, outer] = [present.has(uidOfLine(line)), gone.at(-1)];
+    if (depthOf(line) > depth && outer) outer.inner += isPresent ? 0 : 1;
+    else {
+      depth = isPresent ? Infinity : depthOf(line);
+      if (!isPresent) gone.push({ line, inner: 0 });
+    }
+  }
+  return {
+    count: gone.reduce((sum, { inner }) => sum + 1 + inner, 0),
+    lines: gone.map(({ line, inner }) => (inner === 0 ? line : `${line} … and ${inner} in it`)),
+  };
 }
 
 /** Says which part of a page was read, and how `tool` reads the rest. */

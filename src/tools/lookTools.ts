@@ -3,7 +3,7 @@ import { asRead } from '../browser/injected/contract.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
 import { performAction, type ActionOutcome } from '../browser/page/performAction.js';
-import { describeDialog } from '../browser/page/dialogs.js';
+import { describeDialog } from '../browser/page/interruptions.js';
 import { documentsOf, runScript, type ScriptResult } from '../browser/page/runScript.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
@@ -31,9 +31,9 @@ const takeSnapshotTool = definePageTool({
   title: 'Page snapshot',
   group: 'look',
   description:
-    'A page as text: a line per element with role, name and the uid that actions take. Take it to read or act; find_in_snapshot is shorter',
+    'A page as text: a line per element or table row, with role, name and the uid that actions take. find_in_snapshot is shorter',
   input: z.strictObject({
-    verbose: z.boolean().optional().describe('Also structure, URLs and descriptions'),
+    verbose: z.boolean().optional().describe('Also structure, cells, URLs, descriptions'),
     changes: z.boolean().optional().describe('Only what changed since the last one'),
     from,
   }),

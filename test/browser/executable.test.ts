@@ -112,7 +112,7 @@ describe('the browser to launch', () => {
     });
     await expect(launching).rejects.toMatchObject({
       reason: 'browser_failed',
-      message: expect.stringMatching(/libnss3\.so.*\n.*greenroom doctor/),
+      message: expect.stringMatching(/libnss3\.so.* Run .greenroom doctor/),
     });
     expect(ledger.processes).toEqual({ opened: 1, closed: 1 });
     expect(ledger.profiles).toEqual({ opened: 1, closed: 1 });

@@ -14,6 +14,12 @@ test.each([
   ['an executable', { executablePath: '/nowhere' }, {}, /--executable-path names \/nowhere/],
   ['an executable of CHROME_PATH', {}, { chromePath: '/nowhere' }, /CHROME_PATH names \/nowhere/],
   ['a folder', { workspace: [process.cwd(), '/nowhere'] }, {}, /--workspace: "\/nowhere" is not allowed/],
+  [
+    'the folder of an audit log',
+    { auditLog: '/nowhere/log' },
+    {},
+    /--audit-log \/nowhere\/log cannot be written: .*Name a/,
+  ],
   ['a tool group', { tools: ['core', 'foo'] }, {}, /--tools: Unknown tool group "foo". Groups: core, all/],
 ])('%s that is not there is refused in one line before the port is opened', async (_, options, search, line) => {
   const refused = await start(options, search).catch((error: unknown) => error);

@@ -3,6 +3,7 @@ import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { WakeHint, ClusterStore, StoreLimits } from '../../src/cluster/clusterStore.js';
+import { inboxLimits, programsOf, runStoreOrders } from '../prove/storeOrders.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
@@ -39,6 +40,20 @@ const kinds: readonly Kind[] = [
   },
 ];
 
+// The first tests: no server knows a script yet.
+test.each(kinds)('[S4] what is asked of the store of $name together is done in this order', async ({ open }) => {
+  const store = await open();
+  opened.push(store);
+  const sessionId = newStreamId();
+  const claim = { sessionId, principal: alice, node: 'one', transport: 'sse' };
+  const offer = { id: '1', sessionId, caller: alice, data: 'x' };
+  const owned = { kind: 'owned', node: 'one', epoch: 1, transport: 'sse' };
+  const { directory, inbox, snapshots } = store;
+  const term = { sessionId, epoch: 1 };
+  const asked = [directory.claim(claim), inbox.enqueue(offer), snapshots.put(term, 'text'), snapshots.get(sessionId)];
+  expect(await Promise.all(asked)).toEqual([1, owned, 'put', 'text']);
+});
+
 describe.each(kinds)('the store of $name', ({ open }) => {
   const openStore = async (bounds?: Partial<StoreLimits>): Promise<ClusterStore> => {
     const store = await open(bounds);
@@ -58,6 +73,15 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     expect(await directory.find(sessionId, 'anyone')).toEqual(owned);
     expect(await directory.find(sessionId, bob)).toEqual({ kind: 'forbidden' });
     expect(await directory.find(sessionId, { ...alice, issuer: 'elsewhere' })).toEqual({ kind: 'forbidden' });
+  });
+
+  test('[S4][S11] in every order of the steps of two nodes and a client, its histories are those of one register', async () => {
+    const store = await openStore(inboxLimits);
+    const fresh = () => ({ store, sessionId: newStreamId() });
+    const { states, moves, violations } = await runStoreOrders(programsOf('small'), { name: 'store', fresh });
+    expect(Object.fromEntries(violations)).toEqual({});
+    // The same of each kind of store.
+    expect([states, moves]).toEqual([2035, 5095]);
   });
 
   test('[S11] of many takeovers one wins; the owner before writes nothing any more', async () => {

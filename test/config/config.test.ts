@@ -147,6 +147,42 @@ test.each([
   expect(complaint(() => read({ flags: { [name]: value } }))).toContain(expected);
 });
 
+test('[C-CONFIG] an empty variable is one that is not set; an empty flag or key is no number', () => {
+  const empty = Object.fromEntries(optionNames.map((name) => [variableOf(name), '']));
+  expect(read({ environment: empty })).toEqual(read({}));
+  const allowed = ' is not allowed. Allowed: a whole number from 0 to 65535.';
+  expect(complaint(() => read({ flags: { port: '' } }))).toBe(`--port: ""${allowed}`);
+  for (const port of [null, true, [], ' '])
+    expect(complaint(() => read({ file: file({ port }) }))).toBe(
+      `"port" in greenroom.json: ${JSON.stringify(port)}${allowed}`,
+    );
+  expect(complaint(() => read({ flags: { executablePath: '' } }))).toMatch(/Allowed: a value that is not empty\.$/);
+  expect(complaint(() => read({ file: file({ host: 5 }) }))).toMatch(/5 is not allowed\. Allowed: a string\.$/);
+});
+
+test.each(['[', 'a b', '10.0.0.0/99', '10.0/8', 'fe80::/129', '300.1.1.1/8'])(
+  '[C-CONFIG] the pattern %p, which would match nothing, is refused',
+  (pattern) => {
+    for (const name of ['allowedUrls', 'blockedUrls'])
+      expect(complaint(() => defineConfig({ [name]: [pattern] }))).toMatch(
+        /^--(allowed|blocked)-urls: ".*Allowed: a host/,
+      );
+  },
+);
+
+test('[C-CONFIG] hosts, globs and networks are patterns', () => {
+  const blockedUrls = [
+    'example.com',
+    '*.a.example:8080',
+    'https://a.example/docs/*',
+    '*/private/*',
+    'file:*',
+    '[::1]:80',
+  ];
+  const networks = ['10.0.0.0/8', 'fe80::/10', '[fd00::]/8', '*://127.0.0.1:*', 'http://[::1]/a', 'fe.de/12'];
+  expect(defineConfig({ blockedUrls: [...blockedUrls, ...networks] }).blockedUrls).toHaveLength(12);
+});
+
 test('[C-CONFIG] a wrong value is blamed on where it was set', () => {
   expect(complaint(() => read({ environment: { GREENROOM_PORT: 'x' } }))).toMatch(/^GREENROOM_PORT: "x"/);
   expect(complaint(() => read({ file: file({ port: 'x' }) }))).toMatch(/^"port" in greenroom\.json: "x"/);
@@ -173,6 +209,8 @@ test.each([
 test.each([
   [{ host: '0.0.0.0', auth: 'token', adminToken: 'x'.repeat(16) }, '--host 0.0.0.0 needs --allowed-hosts'],
   [{ auth: 'token' }, 'set GREENROOM_ADMIN_TOKEN'],
+  [{ jwtIssuer: 'https://issuer.example', jwtAudience: 'a' }, 'not looked at with --auth none: set --auth jwt'],
+  [{ auth: 'token', adminToken: 'x'.repeat(16), metricsToken: 'x'.repeat(16) }, "is the operator's token too"],
   [{ auth: 'jwt', jwtIssuer: 'https://issuer.example' }, '--auth jwt needs --jwt-issuer and --jwt-audience'],
   [{ auth: 'jwt', jwtAudience: 'a' }, '--auth jwt needs --jwt-issuer and --jwt-audience'],
 ])('[C-CONFIG][C-AUTH] %j is not enough to start with', (values, expected) => {
@@ -310,6 +348,9 @@ test.each<[Record<string, unknown>, string]>([
   ],
   [{ isolation: 'profile' }, '--isolation profile needs a browser to attach to: add --browser-url, or --user-data-dir'],
   [{ browser: 'attach' }, '--browser attach needs --browser-url, for example http://127.0.0.1:9222, or --browser-auto'],
+  [{ browserUrl: 'http://a:1', executablePath: '/p' }, '--executable-path is for a Chrome that the server starts'],
+  [{ browserUrl: 'http://a:1', proxyServer: 'http://p' }, '--proxy-server is for a Chrome that the server starts'],
+  [{ browserAutoConnect: true, chromeArg: ['--lang=de'] }, '--chrome-arg is for a Chrome that the server starts'],
   [{ channel: 'nightly' }, '--channel: "nightly" is not allowed. Allowed: one of stable, beta, dev, canary'],
 ])('[C-CONFIG] of browsers that are there already, %j is refused in one line', (given, line) => {
   expect(complaint(() => defineConfig(given))).toContain(line);

@@ -14,6 +14,8 @@ import { emptyToolSet, extendToolSet } from '../../src/tools/catalogue.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RecordingChannel } from '../support/recordingChannel.js';
 import { TestTools } from '../support/testTools.js';
+import type { ScheduledProgram, Scheduler, StepOwner } from './everyOrder.js';
+import type { BrowserPool } from '../../src/browser/pool/browserLease.js';
 import { ScheduledPool, type Step } from './scheduledPool.js';
 
 const delays = { setupTimeout: 50, initializeTimeout: 70, idleTimeout: 110, resumeGrace: 0, drainTimeout: 130 };
@@ -40,21 +42,28 @@ export const plan = fc.record({
   check: outcome,
   claim: outcome,
 });
-type Plan = typeof plan extends fc.Arbitrary<infer Value> ? Value : never;
+export type Plan = typeof plan extends fc.Arbitrary<infer Value> ? Value : never;
 
 interface Entry {
   readonly session: Session;
+  readonly plan: number;
   readonly channel: RecordingChannel;
   /** Ids of requests that were taken. */
   readonly accepted: number[];
   readonly cancelled: Set<number>;
   /** What became of the messages that came too early and were held. */
   readonly held: Held[];
+  ids: number;
 }
 
 interface Held {
   readonly id: number | null;
   answer: string | null;
+}
+
+/** Plans are numbered in the order in which they were asked for. */
+interface NumberedPlan extends Plan {
+  readonly number: number;
 }
 
 /** What the whole run has in common. */
@@ -65,10 +74,34 @@ export const setting = fc.record({
   /** The plan of a session that waits for a client, if there is one. */
   warm: fc.option(plan),
 });
-type Setting = typeof setting extends fc.Arbitrary<infer Value> ? Value : never;
+export type Setting = typeof setting extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** The core that runs, one at a time: the chart's implementations are made once. */
+const stage: { core?: ScheduledCore } = {};
+
+function running(): ScheduledCore {
+  if (stage.core === undefined) throw new Error('No core runs.');
+  return stage.core;
+}
+
+const logic = createSessionLogic({
+  find: (id) => running().registry.get(id),
+  pool: { lease: (...given: Parameters<BrowserPool['lease']>) => running().pool.lease(...given) } as BrowserPool,
+  isolation: 'context',
+  delays,
+  registerTools: ({ id }) => running().step(id, 'tools'),
+  isHandedOff: () => false,
+  claim: ({ id }) => running().claim(id),
+});
+
+const shared = {
+  ...{ logic, serverInfo: { name: 'test', title: 'Test', version: '0' }, profileChoice: noProfileChoice },
+  ...{ serverFeatures: compileFeatures({ isExtensible: false }), workspace: { folders: [], closed: [] } },
+  ...{ secrets: new Secrets(), log: silentLog, hasFreeBrowser: () => true, browsersOf: () => noBrowsers },
+};
 
 /** One server core without sockets; every step of it that waits is ordered by the scheduler. */
-export class ScheduledCore {
+export class ScheduledCore implements ScheduledProgram {
   readonly clock = new ManualClock();
   readonly tools = new TestTools();
   readonly unexpected: unknown[] = [];
@@ -76,59 +109,55 @@ export class ScheduledCore {
   /** Refusals that were not the ones that the session's state calls for. */
   readonly wrongRefusals: string[] = [];
   readonly sessions: Entry[] = [];
-  readonly registry = new SessionRegistry({ maxSessions: 10, maxSessionsPerUser: 10 });
+  readonly registry = new SessionRegistry({ maxSessions: 10, maxSessionsPerUser: 10, maxTombstones: 10 });
   readonly #ready = new Set<string>();
-  readonly #plans = new Map<string, Plan>();
-  readonly #scheduler: fc.Scheduler;
-  readonly #pool: ScheduledPool;
+  /** By the ids of sessions. */
+  readonly #plans = new Map<string, NumberedPlan>();
+  readonly #scheduler: Scheduler;
+  readonly pool: ScheduledPool;
   readonly #queueLimit: number;
   readonly #deps: SessionDeps;
-  #ids = 0;
+  readonly #toolSet = extendToolSet(
+    emptyToolSet,
+    this.tools.all.filter(({ name }) => name === 'hold'),
+  );
   assigned = 0;
   /** The plan of the session that is being opened: its first steps begin before `open` has its id. */
-  #opening: Plan | undefined;
+  #opening: NumberedPlan | undefined;
+  #planCount = 0;
+  readonly #setting: Setting;
 
-  constructor(scheduler: fc.Scheduler, { lease, queueLimit }: Setting) {
+  constructor(scheduler: Scheduler, around: Setting) {
+    const { lease, queueLimit } = around;
     this.#scheduler = scheduler;
-    this.#pool = new ScheduledPool((id, name) => this.#step(id, name));
+    this.#setting = around;
+    this.pool = new ScheduledPool((id, name) => this.step(id, name));
     this.#queueLimit = queueLimit;
-    const logic = createSessionLogic({
-      find: (id) => this.registry.get(id),
-      pool: this.#pool,
-      isolation: 'context',
-      delays,
-      registerTools: ({ id }) => this.#step(id, 'tools'),
-      isHandedOff: () => false,
-      claim: ({ id }) => this.#step(id, 'claim').then(() => void this.#ready.add(id)),
-    });
     const inspect = createObserver(this.clock, [
       (observation) => {
         if (observation.kind === 'unexpected') this.unexpected.push(observation);
       },
     ]);
-    const serverInfo = { name: 'test', title: 'Test', version: '0' };
-    const serverFeatures = compileFeatures({ isExtensible: false });
     const { clock } = this;
-    this.#deps = {
-      logic,
-      serverInfo,
-      serverFeatures,
-      profileChoice: noProfileChoice,
-      workspace: { folders: [], closed: [] },
-      secrets: new Secrets(),
-      lease,
-      hasFreeBrowser: () => true,
-      queueLimit,
-      clock,
-      log: silentLog,
-      browsersOf: () => noBrowsers,
-      inspect,
-    };
+    this.#deps = { ...shared, lease, queueLimit, clock, inspect };
+    stage.core = this;
+  }
+
+  /** Begins everything: the session that waits for a client, the clients, and the drain. */
+  begin(plans: readonly Plan[]): this {
+    const { warm, drains } = this.#setting;
+    if (warm !== null) this.openWarm(warm);
+    for (const one of plans) this.openLater(one);
+    const owner = { plan: this.#planCount, isShared: true };
+    const drain = (): void => void this.registry.drain();
+    if (drains) void this.#scheduler.schedule(Promise.resolve(), 'drain', owner).then(drain);
+    return this;
   }
 
   /** A session that waits for whoever comes first. Until then it is nobody's: not even operators find it. */
   openWarm(requested: Plan): void {
-    this.#opening = requested;
+    const number = this.#planCount++;
+    this.#opening = { ...requested, number };
     const session = this.registry.openWarm(this.#deps);
     const look = () => {
       const isFound = refusalOf(() => this.registry.find(session.id, 'anyone')) !== 'unknown';
@@ -136,28 +165,32 @@ export class ScheduledCore {
       if (!session.isWarm && session.state !== 'closed') this.assigned += 1;
       return Promise.resolve();
     };
-    this.#scheduler.scheduleSequence(Array.from({ length: 4 }, () => ({ label: 'look', builder: look })));
+    const metadata = { plan: number, isShared: false };
+    this.#scheduler.scheduleSequence(Array.from({ length: 4 }, () => ({ label: 'look', builder: look, metadata })));
   }
 
   /** When the scheduler gets to it; a server that drains opens none. */
   openLater(requested: Plan): void {
-    void this.#scheduler.schedule(Promise.resolve(), 'open').then(() => {
-      const answer = refusalOf(() => this.open(requested));
+    const number = this.#planCount++;
+    // A warm session is given to whoever opens first.
+    const owner = { plan: number, isShared: this.#setting.warm !== null };
+    void this.#scheduler.schedule(Promise.resolve(), 'open', owner).then(() => {
+      const answer = refusalOf(() => this.open({ ...requested, number }));
       if (answer !== 'ok' && answer !== 'draining') this.wrongRefusals.push(`open: ${answer}`);
     });
   }
 
-  open(requested: Plan): void {
+  open(requested: NumberedPlan): void {
     const channel = new RecordingChannel((id) => {
       if (!this.#ready.has(id)) this.announcedEarly.push(id);
       // The fastest client there can be: it posts before anything else happens.
       void Promise.resolve().then(() => this.#post(entry, 'initialize'));
     });
     const principal = { issuer: 'local', user: 'anna' };
-    const toolSet = extendToolSet(emptyToolSet, this.tools.all);
     this.#opening = requested;
-    const session = this.registry.open(this.#deps, { principal, toolSet, channel });
-    const entry: Entry = { session, channel, accepted: [], cancelled: new Set(), held: [] };
+    const session = this.registry.open(this.#deps, { principal, toolSet: this.#toolSet, channel });
+    const { number } = this.#planOf(session.id);
+    const entry: Entry = { session, plan: number, channel, accepted: [], cancelled: new Set(), held: [], ids: 0 };
     this.sessions.push(entry);
     const steps = requested.actions.map((name) => ({
       label: name,
@@ -165,11 +198,13 @@ export class ScheduledCore {
         this.#act(entry, name);
         return Promise.resolve();
       },
+      // The clock is one for all.
+      metadata: { plan: number, isShared: name === 'wait' },
     }));
     this.#scheduler.scheduleSequence(steps);
   }
 
-  #planOf(id: string): Plan {
+  #planOf(id: string): NumberedPlan {
     const known = this.#plans.get(id) ?? this.#opening;
     if (!known) throw new Error('No plan.');
     this.#plans.set(id, known);
@@ -177,9 +212,16 @@ export class ScheduledCore {
   }
 
   /** Nothing fails to be released. */
-  #step(id: string, name: Step): Promise<void> {
-    const fails = name !== 'release' && this.#planOf(id)[name] === 'fails';
-    return this.#scheduler.schedule(Promise.resolve(), name).then(() => {
+  async claim(id: string): Promise<void> {
+    await this.step(id, 'claim');
+    this.#ready.add(id);
+  }
+
+  step(id: string, name: Step): Promise<void> {
+    const given = this.#planOf(id);
+    const fails = name !== 'release' && given[name] === 'fails';
+    const owner: StepOwner = { plan: given.number, isShared: false };
+    return this.#scheduler.schedule(Promise.resolve(), name, owner).then(() => {
       if (fails) throw new Refusal('setup_failed', { detail: `${name} failed` });
     });
   }
@@ -192,12 +234,17 @@ export class ScheduledCore {
     else if (name === 'notify') this.#post(entry, 'notifications/initialized');
     else if (name === 'cancel') {
       if (this.#post(entry, 'notifications/cancelled', { requestId: last })) cancelled.add(last);
-    } else if (name === 'answer') this.tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
+    } else if (name === 'answer') this.#answer(session.id);
     else if (name === 'hang up') session.detach('client-closed');
     else if (name === 'close') session.close('operator-closed');
-    else if (name === 'lose') this.#pool.lose(session.id);
-    else if (name === 'recover') this.#pool.recover(session.id);
+    else if (name === 'lose') this.pool.lose(session.id);
+    else if (name === 'recover') this.pool.recover(session.id);
     else this.clock.advance(40);
+  }
+
+  /** The oldest call of a session ends. */
+  #answer(sessionId: string): void {
+    this.tools.held.find(({ gate, context }) => !gate.isOpen && context.session.id === sessionId)?.gate.open();
   }
 
   /** S3: delivered in `connected` and `active`, held before if there is room, else refused as what it is. */
@@ -206,7 +253,7 @@ export class ScheduledCore {
     const { state } = session;
     const isRequest = !method.startsWith('notifications/');
     const snapshot = session.actor.getSnapshot();
-    const id = (this.#ids += 1);
+    const id = (entry.ids += 1);
     const isHeld = snapshot.hasTag('early') && snapshot.context.held < this.#queueLimit;
     const refusesRequests = snapshot.hasTag('draining');
     const early = this.#queueLimit > 0 && snapshot.hasTag('early') ? 'queue_full' : answerIn[state];
@@ -235,10 +282,33 @@ export class ScheduledCore {
     await this.#scheduler.waitIdle();
   }
 
+  /** Of each plan by itself: the order in which the sessions were opened is no part of it. */
+  fingerprint(): string {
+    const seen = this.sessions
+      .toSorted((one, other) => one.plan - other.plan)
+      .map((entry) => {
+        const { session, plan: number, channel, accepted, cancelled, held } = entry;
+        const { value, context } = session.actor.getSnapshot();
+        const told = JSON.stringify([value, context, channel.sent, accepted, [...cancelled], held]);
+        return [number, told.replaceAll(session.id, 's')];
+      });
+    const warm = [...this.#plans.keys()].map((id) => this.registry.peek(id)).find((session) => session?.isWarm);
+    const numbers = (ids: readonly string[]): number[] => ids.map((id) => this.#planOf(id).number).toSorted();
+    const { opened, closed } = this.pool;
+    const common = [numbers(opened), numbers(closed), this.clock.now(), this.clock.pending, this.assigned];
+    return JSON.stringify([
+      seen,
+      warm?.actor.getSnapshot().value,
+      common,
+      this.registry.isDraining,
+      this.wrongRefusals.toSorted(),
+    ]);
+  }
+
   /** What did not hold; one list, compared once, because this runs thousands of times. */
   violations(): unknown[] {
     const leaks = [
-      ...(this.#pool.closed.toSorted().join() === this.#pool.opened.toSorted().join()
+      ...(this.pool.closed.toSorted().join() === this.pool.opened.toSorted().join()
         ? []
         : ['[S5] opened is not closed']),
       ...(this.clock.pending === 0 ? [] : ['[S5] a timer is left']),

@@ -1,10 +1,8 @@
 import type { CloseReason } from '../../machines/events.js';
-import type { ClusterStore, OwnershipTerm } from '../../src/cluster/clusterStore.js';
-import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import type { ClusterStore, OwnerLookup, OwnershipTerm } from '../../src/cluster/clusterStore.js';
 import { SessionOwnership } from '../../src/cluster/ownership.js';
 import { silentLog } from '../../src/log.js';
 import { withOverrides } from '../cluster/storeOverrides.js';
-import { ManualClock } from '../support/manualClock.js';
 
 /** What may go wrong and how far it is played. */
 export interface OwnershipBounds {
@@ -12,15 +10,17 @@ export interface OwnershipBounds {
   readonly failures: number;
   /** Whether the first node may stop, and leave the session to the other. */
   readonly drains: boolean;
-  /** Whether the first node may take it back. */
-  readonly returns: boolean;
 }
 
-const sessionId = 's';
-const stream = { sessionId, streamId: 'stream' };
 const principal = { issuer: 'local', user: 'anna' };
 const nodeNames = ['one', 'two'] as const;
 type NodeName = (typeof nodeNames)[number];
+
+/** A store in which nothing is known of the session. */
+export interface FreshStore {
+  readonly store: ClusterStore;
+  readonly sessionId: string;
+}
 
 /** A step that a node has asked the store for: first it is done, then the node hears of it. */
 interface Step {
@@ -41,12 +41,13 @@ interface Player {
 }
 
 /**
- * Two nodes and one session: the real `SessionOwnership` of each over one real store in memory, of which every step waits to
- * be done and to be heard of. A play is a list of moves; it is played from the start each time.
+ * Two nodes and one session: the real `SessionOwnership` of each over one real store, of which every step waits to be done and
+ * to be heard of. A play is a list of moves; it is played from the start each time.
  */
 export class OwnershipPlay {
   readonly violations: string[] = [];
-  readonly #store = new MemoryStore(new ManualClock());
+  readonly #store: ClusterStore;
+  readonly #sessionId: string;
   readonly #players: Readonly<Record<NodeName, Player>>;
   readonly #steps: Step[] = [];
   /** The owner of each epoch, as the store gave it. */
@@ -55,12 +56,14 @@ export class OwnershipPlay {
   #failuresLeft: number;
   readonly #bounds: OwnershipBounds;
 
-  constructor(bounds: OwnershipBounds) {
+  constructor(bounds: OwnershipBounds, { store, sessionId }: FreshStore) {
     this.#bounds = bounds;
+    this.#store = store;
+    this.#sessionId = sessionId;
     this.#failuresLeft = bounds.failures;
     this.#players = { one: this.#player('one'), two: this.#player('two') };
     const { ownership } = this.#players.one;
-    const claim = { sessionId, principal, transport: 'streamable-http' };
+    const claim = { sessionId: this.#sessionId, principal, transport: 'streamable-http' };
     void ownership.claim(claim, new AbortController().signal).then(
       () => this.#open('one'),
       () => undefined,
@@ -79,22 +82,29 @@ export class OwnershipPlay {
     const [node, name, what] = move.split(' ') as [NodeName, string, string?];
     const player = this.#players[node];
     const step = this.#steps.find((each) => each.node === node && each.name === name);
-    if (what === 'done' && step !== undefined) step.outcome = step.execute();
+    if (what === 'done' && step !== undefined) await (step.outcome = step.execute());
     else if (step !== undefined && what !== undefined) this.#finish(step, what === 'fails');
     else {
       player.done.add(name);
-      this.#start(node, name);
+      const found = await this.#store.directory.find(this.#sessionId, 'anyone');
+      this.#start(node, name, found);
     }
     await turns();
   }
 
   /** What is known of everything: two plays that agree in this go on alike. */
   async key(): Promise<string> {
-    const found = await this.#store.directory.find(sessionId, 'anyone');
+    const found = await this.#store.directory.find(this.#sessionId, 'anyone');
     const players = nodeNames.map((node) => {
       const { ownership, session, done } = this.#players[node];
-      const { epoch } = ownership.termOf(sessionId) ?? {};
-      return [epoch, ownership.has(sessionId), ownership.isHandedOff(sessionId), session, [...done].toSorted()];
+      const { epoch } = ownership.termOf(this.#sessionId) ?? {};
+      return [
+        epoch,
+        ownership.has(this.#sessionId),
+        ownership.isHandedOff(this.#sessionId),
+        session,
+        [...done].toSorted(),
+      ];
     });
     const steps = this.#steps.map(({ node, name, outcome }) => `${node} ${name} ${outcome !== undefined}`).toSorted();
     return JSON.stringify([found, players, steps, this.#failuresLeft, this.#isClosed]);
@@ -110,8 +120,7 @@ export class OwnershipPlay {
       }
       await turns();
       for (let step = this.#steps[0]; step !== undefined; step = this.#steps[0]) {
-        step.outcome ??= step.execute();
-        await turns();
+        await (step.outcome ??= step.execute());
         this.#finish(step, false);
         await turns();
       }
@@ -125,7 +134,7 @@ export class OwnershipPlay {
       const { ownership, session } = this.#players[node];
       if (session === 'open' && (owner !== node || this.#isClosed))
         this.violations.push(`S11: ${node} has the session and does not own it`);
-      if (ownership.termOf(sessionId) !== undefined && session !== 'open')
+      if (ownership.termOf(this.#sessionId) !== undefined && session !== 'open')
         this.violations.push(`S5: ${node} owns a session that has ended there`);
     }
     const isUnplayed = owner === undefined || this.#bounds.failures > this.#failuresLeft;
@@ -153,21 +162,26 @@ export class OwnershipPlay {
       write: session === 'open',
       end: session === 'open',
       drain: this.#bounds.drains && node === 'one' && session === 'open',
-      retry: isIdle && session === 'ended' && ownership.has(sessionId),
+      retry: isIdle && session === 'ended' && ownership.has(this.#sessionId),
       takeover:
-        isIdle && !ownership.has(sessionId) && !ownership.isHandingOff && this.#owners.length > 0 && !this.#isClosed,
+        isIdle &&
+        !ownership.has(this.#sessionId) &&
+        !ownership.isHandingOff &&
+        this.#owners.length > 0 &&
+        !this.#isClosed,
     };
     return Object.keys(can).flatMap((name) => (can[name] === true && !done.has(name) ? [`${node} ${name}`] : []));
   }
 
-  #start(node: NodeName, name: string): void {
+  #start(node: NodeName, name: string, found: OwnerLookup): void {
     const { ownership, end } = this.#players[node];
     const ignore = (): void => undefined;
-    if (name === 'save') ownership.saveSnapshot(sessionId, '{}');
-    else if (name === 'write') ownership.append(stream, 'event').then(ignore, ignore);
+    if (name === 'save') ownership.saveSnapshot(this.#sessionId, '{}');
+    else if (name === 'write')
+      ownership.append({ sessionId: this.#sessionId, streamId: 'stream' }, 'event').then(ignore, ignore);
     else if (name === 'end') end('client-closed');
     else if (name === 'retry') ownership.recordPendingEnds().then(ignore, ignore);
-    else if (name === 'takeover') this.#takeOver(node).then(ignore, ignore);
+    else if (name === 'takeover') this.#takeOver(node, found).then(ignore, ignore);
     else if (name === 'drain') {
       ownership.beginHandoff();
       end('server-draining');
@@ -175,20 +189,19 @@ export class OwnershipPlay {
   }
 
   /** As `ClusterNode` does it. */
-  async #takeOver(node: NodeName): Promise<void> {
+  async #takeOver(node: NodeName, found: OwnerLookup): Promise<void> {
     const { ownership } = this.#players[node];
     const store = this.#gated(node);
-    const found = await this.#store.directory.find(sessionId, 'anyone');
     if (found.kind !== 'owned' && found.kind !== 'not_ready') return;
-    const epoch = await store.directory.takeOver({ sessionId, epoch: found.epoch }, node);
+    const epoch = await store.directory.takeOver({ sessionId: this.#sessionId, epoch: found.epoch }, node);
     if (epoch === null) return;
-    const term = { sessionId, epoch };
+    const term = { sessionId: this.#sessionId, epoch };
     ownership.acquire(term);
     try {
-      if (ownership.termOf(sessionId) === term) this.#open(node);
+      if (ownership.termOf(this.#sessionId) === term) this.#open(node);
       if ((await store.directory.completeTakeover(term)) === 'fenced') ownership.onFenced(term);
     } catch {
-      ownership.relinquish(sessionId);
+      ownership.relinquish(this.#sessionId);
     }
   }
 
@@ -202,7 +215,7 @@ export class OwnershipPlay {
       };
     });
     player.session = 'open';
-    player.ownership.releaseWhenEnded(sessionId, ended);
+    player.ownership.releaseWhenEnded(this.#sessionId, ended);
   }
 
   #finish(step: Step, fails: boolean): void {
@@ -283,7 +296,7 @@ export interface PlayedOrders {
 }
 
 /** Every order of everything within the bounds: a play that comes to a known state is not played on. */
-export async function playAllOrders(bounds: OwnershipBounds): Promise<PlayedOrders> {
+export async function playAllOrders(bounds: OwnershipBounds, fresh: () => FreshStore): Promise<PlayedOrders> {
   const known = new Set<string>();
   const violations = new Map<string, readonly string[]>();
   let layer: string[][] = [[]];
@@ -291,7 +304,7 @@ export async function playAllOrders(bounds: OwnershipBounds): Promise<PlayedOrde
   while (layer.length > 0) {
     const next: string[][] = [];
     for (const path of layer) {
-      const play = await replay(bounds, path);
+      const play = await replay(bounds, path, fresh());
       const key = await play.key();
       for (const found of play.violations) if (!violations.has(found)) violations.set(found, path);
       if (known.has(key)) continue;
@@ -308,8 +321,8 @@ export async function playAllOrders(bounds: OwnershipBounds): Promise<PlayedOrde
   return { states: known.size, moves, depth: depth - 1, violations };
 }
 
-async function replay(bounds: OwnershipBounds, path: readonly string[]): Promise<OwnershipPlay> {
-  const play = new OwnershipPlay(bounds);
+async function replay(bounds: OwnershipBounds, path: readonly string[], fresh: FreshStore): Promise<OwnershipPlay> {
+  const play = new OwnershipPlay(bounds, fresh);
   await turns();
   for (const move of path) await play.perform(move);
   return play;

@@ -4,6 +4,10 @@ import { machines } from '../../machines/index.js';
 import { proofRecordPath, type ProofRecord } from '../../visualizations/proofs.js';
 import { scoreOf } from './mutationScore.js';
 import { playAllOrders } from './ownershipPlay.js';
+import { openRedisStore, RedisServer } from '../support/redisServer.js';
+import { orderBounds, runSessionOrders } from '../model/sessionOrders.js';
+import { scoreScripts } from './scriptMutants.js';
+import { inboxLimits, memory, programsOf, opened, runStoreOrders, type StoreUnderTest } from './storeOrders.js';
 import { families, proveFamily, type Proof } from './proofs.js';
 
 // npm run prove [-- --deep | --record]: explores the charts. Exits with 1 if a promise does not hold or a change is not noticed.
@@ -37,14 +41,42 @@ for (const family of families(isDeep)) {
   say(`  ${family.name}: the last bound brought no new state of a chart\n`);
 }
 
-for (const drains of [false, true]) {
-  const bounds = { failures: Number(isDeep || !drains), drains, returns: isDeep };
-  const { states, moves, depth, violations } = await playAllOrders(bounds);
-  const failing = `${bounds.failures} failed steps of the store`;
-  say(
-    `ownership by two nodes, real code: ${failing}${drains ? ', one node stops' : ''}${isDeep ? ', taken back' : ''}`,
-  );
+async function proveStore(store: StoreUnderTest): Promise<void> {
+  const { states, moves, depth, violations } = await runStoreOrders(programsOf(isDeep ? 'deep' : 'whole'), store);
+  say(`${store.name}: every order of the steps of nodes and clients, any of which may be the last of its node`);
   say(`  ${states} states, ${moves} moves, depth ${depth}, complete, ${violations.size} violations`);
+  for (const [promise, story] of violations) say(`  ${promise}\n    ${story}`);
+  failures += violations.size;
+  for (const drains of [false, true]) {
+    const bounds = { failures: Number(isDeep || !(drains || store.name === 'Redis')), drains };
+    const played = await playAllOrders(bounds, store.fresh);
+    const counts = `${played.states} states, ${played.moves} moves, depth ${played.depth}`;
+    const failing = `${bounds.failures} failed steps${drains ? ', one node stops' : ''}`;
+    say(`${store.name}: ownership by two nodes, the code that runs; ${failing}`);
+    say(`  ${counts}, complete, ${played.violations.size} violations`);
+    for (const [promise, story] of played.violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
+    failures += played.violations.size;
+  }
+}
+
+await proveStore(memory);
+// Not before: what never waits lets no connection live.
+const redis = await RedisServer.start();
+const store = await openRedisStore(redis, inboxLimits);
+await proveStore(opened('Redis', store));
+await store.close();
+const scripts = await scoreScripts(redis);
+say(
+  `scripts: ${scripts.noticed} of ${scripts.mutants} steps left out are noticed, ${scripts.equivalent.length} change nothing`,
+);
+for (const survivor of scripts.survivors) say(`  NOT noticed: ${survivor}`);
+failures += scripts.survivors.length;
+await redis.stop();
+
+for (const bounds of orderBounds(isDeep ? 5 : 3)) {
+  const { orders, runs, pruned, states, violations } = await runSessionOrders(bounds);
+  say(`every order of the real code with up to ${bounds.delays} delays: ${bounds.name}`);
+  say(`  ${orders} orders, ${runs} run to their end, ${pruned} left at a known state, ${states} states, complete`);
   for (const [promise, story] of violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
   failures += violations.size;
 }

@@ -4,6 +4,7 @@ import { Refusal } from '../../src/errors/errors.js';
 import { emptyDocument, type UserDocument } from '../../src/tenancy/userDocument.js';
 import { lockFolder } from '../../src/tenancy/folderLock.js';
 import { UserStoreError } from '../../src/tenancy/userDocument.js';
+import { createFolder } from '../../src/folders.js';
 import { openUserFileStore, type UserFileStore } from '../../src/tenancy/userFileStore.js';
 import { withFolder } from './support/tempFolder.js';
 
@@ -144,6 +145,11 @@ test('[C-STORE] a data folder that is a file, or below one, stops the start in o
     await writeFile(file, '');
     expect(await complaint(file)).toContain(`${file} cannot be used`);
     expect(await complaint(join(file, 'below'))).toContain('--data-dir');
+    // Where the system says ENOENT though the folder above is there, Node's own `recursive` never ends.
+    expect(await complaint('/proc/greenroom/users')).toContain('--data-dir');
+    const deep = join(folder, 'a/b/c');
+    expect(await createFolder(deep)).toBe(join(folder, 'a'));
+    expect(await createFolder(deep)).toBeUndefined();
   }));
 
 test('[C-STORE] a file that is not ours to read stops the start in one line', () =>

@@ -13,21 +13,17 @@ export interface AccessibilityFrame {
   readonly inner: Map<number, AccessibilityFrame>;
 }
 
-/** A node of the snapshot. */
+/** A node of the snapshot. It gets a uid when it is written. */
 export interface SnapshotNode {
-  readonly uid: string;
+  readonly document: FrameDocument;
+  readonly backendNodeId: number;
   readonly role: string;
   readonly name: string;
-  /** Name, states and value, as printed after the role. */
-  readonly details: string;
+  /** Value and states, as printed after the name. */
+  readonly states: string;
   /** A pointer can act on it itself. */
   readonly isTarget: boolean;
   readonly children: readonly SnapshotNode[];
-}
-
-export interface TreeOptions {
-  readonly verbose: boolean;
-  readonly uidOf: (document: FrameDocument, backendNodeId: number) => string;
 }
 
 /** Nodes that only repeat the content of others. */
@@ -40,47 +36,30 @@ const foldedRoles: ReadonlySet<string> = new Set([
   'LabelText',
   'Section',
   'LayoutTable',
-  'LayoutTableRow',
-  'LayoutTableCell',
   'rowgroup',
 ]);
 /** Fields whose parts (day, month, year) are set as a whole. */
 const wholeRoles: ReadonlySet<string> = new Set(['Date', 'DateTime', 'InputTime', 'ColorWell']);
 /** Roles that say by themselves that a pointer can act on the element. */
-const pointerRoles: ReadonlySet<string> = new Set([
-  ...wholeRoles,
-  'button',
-  'checkbox',
-  'combobox',
-  'DisclosureTriangle',
-  'link',
-  'listbox',
-  'menuitem',
-  'menuitemcheckbox',
-  'menuitemradio',
-  'option',
-  'PopUpButton',
-  'radio',
-  'searchbox',
-  'slider',
-  'spinbutton',
-  'switch',
-  'tab',
-  'textbox',
-  'treeitem',
-]);
+const pointerRoles: ReadonlySet<string> = new Set(
+  (
+    'button checkbox combobox DisclosureTriangle link listbox menuitem menuitemcheckbox ' +
+    'menuitemradio option PopUpButton radio searchbox slider spinbutton switch tab textbox treeitem'
+  ).split(' '),
+);
 /** Roles whose name already contains the text of their children. */
-const rolesNamedByContent: ReadonlySet<string> = new Set([
-  'button',
-  'checkbox',
-  'image',
-  'menuitem',
-  'menuitemcheckbox',
-  'menuitemradio',
-  'option',
-  'radio',
-  'switch',
-  'tab',
+const rolesNamedByContent: ReadonlySet<string> = new Set(
+  'button checkbox image menuitem menuitemcheckbox menuitemradio option radio switch tab'.split(' '),
+);
+/** Roles whose name the browser makes of all that they hold, which is shown itself. */
+const rolesAroundContent: ReadonlySet<string> = new Set([
+  'cell',
+  'columnheader',
+  'gridcell',
+  'LayoutTableCell',
+  'LayoutTableRow',
+  'row',
+  'rowheader',
 ]);
 /** States shown when true, or with their value when it is a text. */
 const shownStates: readonly string[] = [
@@ -118,14 +97,12 @@ interface DraftNode {
 }
 
 /** A computation that pauses now and then. */
-type Steps<Result> = Generator<undefined, Result>;
+export type Steps<Result> = Generator<undefined, Result>;
 
-/** Folds the trees of a page's frames into one of the relevant nodes. Only shown nodes get a uid. */
-export function* buildTree(main: AccessibilityFrame, options: TreeOptions): Steps<SnapshotNode> {
-  const drafts = yield* frameNodes(main, options.verbose);
-  const [root] = drafts;
-  if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', isTarget: false, children: [] };
-  return yield* toSnapshotNode(root, options);
+/** Folds the trees of a page's frames into one of the relevant nodes. Undefined if the page has none. */
+export function* buildTree(main: AccessibilityFrame, verbose: boolean): Steps<SnapshotNode | undefined> {
+  const [root] = yield* frameNodes(main, verbose);
+  return root && (yield* toSnapshotNode(root, verbose));
 }
 
 function* frameNodes(frame: AccessibilityFrame, verbose: boolean): Steps<DraftNode[]> {
@@ -261,9 +238,10 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
   return name === '' && propertyValue(source, 'focusable') !== true;
 }
 
-function* toSnapshotNode(node: DraftNode, options: TreeOptions): Steps<SnapshotNode> {
+function* toSnapshotNode(draft: DraftNode, verbose: boolean): Steps<SnapshotNode> {
   if (isPauseDue()) yield;
-  const joined = joinText(node.children);
+  const joined = joinText(draft.children);
+  const node = !verbose && isNamedByContent(draft, joined) ? { ...draft, name: '' } : draft;
   const value = joined.length === 0 ? '' : collapseWhitespace(textValue(node.source.value));
   const parent = { ...node, value };
   const children = joined.filter(
@@ -274,15 +252,40 @@ function* toSnapshotNode(node: DraftNode, options: TreeOptions): Steps<SnapshotN
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
   const name = merged ? only.name : node.name;
   const shown: SnapshotNode[] = [];
-  if (!merged) for (const child of children) shown.push(yield* toSnapshotNode(child, options));
+  if (!merged) for (const child of children) shown.push(yield* toSnapshotNode(child, verbose));
   return {
-    uid: options.uidOf(node.document, node.source.backendDOMNodeId ?? 0),
+    document: node.document,
+    backendNodeId: node.source.backendDOMNodeId ?? 0,
     role: node.role,
     name,
-    details: detailsOf(node, name, options.verbose) + clickableDetails(node, name, children),
+    states: statesOf(node, name, verbose) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
     children: shown,
   };
+}
+
+function isNamedByContent({ role, name }: DraftNode, children: readonly DraftNode[]): boolean {
+  if (
+    !rolesAroundContent.has(role) ||
+    name.length > maxComparedChars ||
+    children.every((child) => child.role === 'text')
+  )
+    return false;
+  const wanted = name.replaceAll(' ', '');
+  let content = '';
+  for (const text of textsIn(children)) {
+    content += text.replaceAll(' ', '');
+    // Elements around elements would each read all that is in them.
+    if (!wanted.startsWith(content)) return false;
+  }
+  return content === wanted;
+}
+
+function* textsIn(nodes: readonly DraftNode[]): Generator<string> {
+  for (const { name, children } of nodes) {
+    if (children.length === 0) yield name;
+    else yield* textsIn(children);
+  }
 }
 
 /** Identifies a clickable element without text by its id or classes. */
@@ -332,9 +335,8 @@ function isRedundantText(
   return isInName || parent.value === child.name;
 }
 
-function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
+function statesOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
   const parts: string[] = [];
-  if (name !== '') parts.push(quoted(name));
   const level = propertyValue(source, 'level');
   if (role === 'heading' && level !== undefined) parts.push(`level=${String(level)}`);
   const value = collapseWhitespace(textValue(source.value));
@@ -346,7 +348,7 @@ function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean):
 }
 
 /** Characters that change the direction of what follows are written as escapes, so that they cannot reorder a line. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   const escapeOf = (character: string): string => `\\u${character.charCodeAt(0).toString(16)}`;
   return JSON.stringify(text).replace(/[\u202A-\u202E\u2066-\u2069]/g, escapeOf);
 }

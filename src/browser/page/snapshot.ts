@@ -5,8 +5,9 @@ import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
 import { noClickables, readClickables, type ClickableElements } from './clickable.js';
 import { inSlices } from '../patterns/slices.js';
-import { buildTree, type AccessibilityFrame, type SnapshotNode, type TreeOptions } from './accessibility.js';
+import { buildTree, type AccessibilityFrame, type SnapshotNode, type Steps } from './accessibility.js';
 import { nodesOf } from '../process/browserTransport.js';
+import { writeLines, type LineOptions, type SnapshotLines } from './snapshotLines.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
@@ -24,7 +25,7 @@ export interface PartialRead {
 export interface Snapshot {
   readonly url: string;
   readonly title: string;
-  /** One line per node, indented by one space per level. */
+  /** One line per node, or row of a table, indented by one space per level. */
   readonly lines: readonly string[];
   /** The uids of the elements among them that a pointer can act on. */
   readonly targets: readonly string[];
@@ -33,7 +34,7 @@ export interface Snapshot {
 }
 
 export interface SnapshotOptions {
-  /** Keeps structure and properties that are usually noise. */
+  /** Keeps structure, and properties that are usually noise, and gives each cell of a table a line. */
   readonly verbose: boolean;
   /** The uid of the first node to show. Default: the page's first. */
   readonly from?: string | undefined;
@@ -73,10 +74,11 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
-  const uidOf: TreeOptions['uidOf'] = (document, backendNodeId) => page.elements.uidOf(document, backendNodeId);
-  const { lines, targets, title } = await inSlices(writeTree(main, { verbose, uidOf }), undefined, maxBuildMs);
+  const uidOf = ({ document, backendNodeId }: SnapshotNode): string => page.elements.uidOf(document, backendNodeId);
+  const written = await inSlices(writeTree(main, { verbose, uidOf }), undefined, maxBuildMs);
+  const { title, lines, targets, lineOf } = written;
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
-  const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
+  const shown = from === undefined || isOutlined ? lines : lines.slice(lineWith(from, lineOf));
   return { url: main.document.url, title, lines: shown, targets, part: partialReadOf(page, frames, start) };
 }
 
@@ -156,9 +158,9 @@ function partialReadOf(
   };
 }
 
-function linesFrom(lines: readonly string[], uid: string): readonly string[] {
-  const index = lines.findIndex((line) => line.trimStart().startsWith(`uid=${uid} `));
-  if (index !== -1) return lines.slice(index);
+function lineWith(uid: string, lineOf: ReadonlyMap<string, number>): number {
+  const index = lineOf.get(uid);
+  if (index !== undefined) return index;
   throw new ToolError(`uid ${uid} is not in the snapshot any more. take_snapshot shows the present uids.`);
 }
 
@@ -173,26 +175,10 @@ async function linkToOwner(frame: AccessibilityFrame, all: readonly Accessibilit
   }
 }
 
-interface WrittenTree {
-  readonly title: string;
-  readonly lines: string[];
-  readonly targets: string[];
+function* writeTree(main: AccessibilityFrame, options: LineOptions): Steps<SnapshotLines & { readonly title: string }> {
+  const root = yield* buildTree(main, options.verbose);
+  return { title: root?.name ?? '', ...(yield* writeLines(root, options)) };
 }
-
-function* writeTree(main: AccessibilityFrame, options: TreeOptions): Generator<undefined, WrittenTree> {
-  const root = yield* buildTree(main, options);
-  const written: WrittenTree = { title: root.name, lines: [], targets: [] };
-  yield* writeLines(root, 0, written);
-  return written;
-}
-
-function* writeLines(node: SnapshotNode, depth: number, to: WrittenTree): Generator<undefined, void> {
-  if (to.lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`) % linesPerStep === 0) yield;
-  if (node.isTarget) to.targets.push(node.uid);
-  for (const child of node.children) yield* writeLines(child, depth + 1, to);
-}
-
-const linesPerStep = 100;
 
 type AXNode = Protocol.Accessibility.AXNode;
 

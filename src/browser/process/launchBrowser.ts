@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { codeOf, messageOf, Refusal } from '../../errors/errors.js';
+import { createFolder } from '../../folders.js';
 import { limitExtensions } from '../extensions/fileAccess.js';
 import { noop, untilAborted } from '../../async.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
@@ -155,7 +156,7 @@ export async function openProfile(folder: string): Promise<string | undefined> {
       detail: `--user-data-dir ${folder} is in use by another Chrome (${holder}): quit it, or choose another folder.`,
     });
   try {
-    const created = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const created = await createFolder(folder);
     await access(folder, constants.W_OK);
     return created;
   } catch (error) {
@@ -225,8 +226,9 @@ function launchRefusal(error: unknown, chrome: ChromeProcess, { executablePath }
     const detail = `${executablePath} did not start: ${known[1]}`;
     return new Refusal('browser_failed', { detail }, { cause: error });
   }
-  const reason = chrome.stderrTail() || messageOf(error);
-  const detail = `${executablePath} did not start: ${reason}\nRun \`greenroom doctor\` to see what is missing.`;
+  const lines = (chrome.stderrTail() || messageOf(error)).split('\n').map((line) => line.trim());
+  const reason = lines.filter((line) => line !== '').join(' ');
+  const detail = `${executablePath} did not start: ${reason}${reason.endsWith('.') ? '' : '.'} Run \`greenroom doctor\` to see what is missing.`;
   return new Refusal('browser_failed', { detail }, { cause: error });
 }
 

@@ -1,6 +1,6 @@
 import { defineScript, type CommandParser } from '@redis/client';
 
-/** A script that Redis runs as one atomic step. Loaded at its first use, then called by its hash. */
+/** A script that Redis runs as one atomic step. Loaded with each connection, then called by its hash. */
 export const defineLuaScript = (lua: string) =>
   defineScript({
     SCRIPT: lua,
@@ -196,15 +196,14 @@ export const luaScripts = {
 
   /**
    * KEYS: entry, inbox, message id. ARGV: `anyone` or `user`, issuer, user, data, message limit, byte limit, time to live
-   * of the inbox and of the message id, channel prefix, hint. Returns the entry, then `ok` or `full` if the caller may
-   * send to the session.
+   * of the inbox and of the message id, channel prefix, hint. Returns the entry, then `full` if the caller may send to the
+   * session and its inbox has no room.
    */
   enqueue: defineLuaScript(`
     local entry = redis.call('HMGET', KEYS[1], 'state', 'issuer', 'user', 'node', 'epoch', 'transport', 'because')
     if not entry[1] then return entry end
     if ARGV[1] ~= 'anyone' and (entry[2] ~= ARGV[2] or entry[3] ~= ARGV[3]) then return entry end
     if entry[1] ~= 'open' then return entry end
-    entry[8] = 'ok'
     if redis.call('EXISTS', KEYS[3]) == 1 then return entry end
     local size = #ARGV[4]
     local waiting = redis.call('LLEN', KEYS[2])

@@ -79,6 +79,13 @@ export function createRedisClients(options: RedisClientsOptions): RedisClients {
   return options.address.kind === 'cluster' ? new ClusterClients(options) : new PrimaryClients(options);
 }
 
+/**
+ * A script that Redis does not have yet is sent a second time, after what was sent in between: two commands would change
+ * places. Whoever may not load scripts sends each with its first use.
+ */
+const loadScripts = (client: Pick<RedisClient, 'scriptLoad'>): Promise<unknown> =>
+  Promise.allSettled(Object.values(luaScripts).map(({ SCRIPT }) => client.scriptLoad(SCRIPT)));
+
 /** Connections to a single primary: the address, or the primary that the sentinels name. */
 class PrimaryClients implements RedisClients {
   readonly #options: RedisClientsOptions;
@@ -102,6 +109,7 @@ class PrimaryClients implements RedisClients {
     this.#pair = { commands, listener };
     await Promise.all([this.#connect(commands), this.#connect(listener)]);
     if (kind === 'sentinel') await assertPrimary(commands);
+    await loadScripts(commands);
   }
 
   async subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
@@ -218,7 +226,10 @@ class ClusterClients implements RedisClients {
       throw this.#lastError ?? error;
     }
     const opened = await Promise.allSettled(this.#cluster.masters.map((node) => this.#cluster.nodeClient(node)));
-    for (const client of opened) if (client.status === 'rejected') throw client.reason;
+    for (const client of opened) {
+      if (client.status === 'rejected') throw client.reason;
+      await loadScripts(client.value);
+    }
   }
 
   async #trackConnecting(connecting: Promise<void>): Promise<void> {
