@@ -104,7 +104,8 @@ const freed: Readonly<Record<QuotaName, string>> = {
  */
 export class UserQuotas {
   readonly #options: UserQuotasOptions;
-  readonly #defaults: Quotas;
+  /** Of every user, `--user-quota`. May be changed while it runs; then `start` has to be called again. */
+  defaults: Quotas;
   readonly #spent: SpentTime;
   readonly #measured = new Map<string, { readonly at: number; readonly figures: Promise<Figures> }>();
   #checked: readonly UserUsage[] = [];
@@ -113,7 +114,7 @@ export class UserQuotas {
 
   constructor(options: UserQuotasOptions) {
     this.#options = options;
-    this.#defaults = parseQuotas(options.defaults);
+    this.defaults = parseQuotas(options.defaults);
     this.#spent = new SpentTime(options.spentTime);
   }
 
@@ -225,11 +226,11 @@ export class UserQuotas {
   }
 
   get #isBounded(): boolean {
-    return this.#options.hasUsers || this.#options.defaults.length > 0;
+    return this.#options.hasUsers || Object.keys(this.defaults).length > 0;
   }
 
   async #quotasOf(principal: Principal): Promise<Quotas> {
-    return { ...this.#defaults, ...parseQuotas(await this.#options.quotasOf(principal)) };
+    return { ...this.defaults, ...parseQuotas(await this.#options.quotasOf(principal)) };
   }
 
   async #measure(key: string): Promise<Figures> {

@@ -80,13 +80,15 @@ class OrderedSteps implements Scheduler {
   }
 
   async waitIdle(): Promise<void> {
-    for (await settled(); this.#waiting.length > 0; await settled()) {
+    await settled();
+    while (this.#waiting.length > 0) {
       const enabled = this.#inOrder();
       const chosen = enabled[this.#choose(this, enabled.length)];
       if (chosen === undefined) throw new KnownFromHere();
       this.#record(chosen, enabled);
       this.#waiting.splice(this.#waiting.indexOf(chosen), 1);
       chosen.release();
+      await settled();
     }
   }
 

@@ -2,6 +2,7 @@ import type { AnyStateMachine } from 'xstate';
 import { machines } from '../../machines/index.js';
 import { ChartSteps } from './chartSteps.js';
 import { explore, type Counterexample, type ExploreOptions, type World } from './explore.js';
+import { nodeLifecycle, ownershipLifecycle } from './clusterLifecycles.js';
 import { LifecycleWorld } from './lifecycleWorld.js';
 import { alertLifecycle, browserLifecycle, serverLifecycle } from './lifecycles.js';
 import { ServerWorld } from './serverWorld.js';
@@ -25,11 +26,16 @@ export interface Family {
   readonly name: string;
   /** Of each bound, as long as there is one. */
   world(bound: number): World<unknown> | undefined;
+  /** The same for the second checker, of a chart that is translated for it. */
+  readonly second?: { readonly chart: string; bounds(bound: number): Readonly<Record<string, number>> };
 }
 
 const allDelays = ['setupTimeout', 'initializeTimeout', 'idleTimeout', 'resumeGrace', 'drainTimeout'];
 const delays = Object.fromEntries(
-  [...allDelays, 'connectTimeout', 'backoff', 'closeTimeout', 'confirmation'].map((name) => [name, 1]),
+  [...allDelays, 'connectTimeout', 'backoff', 'closeTimeout', 'confirmation', 'subscribeRetry'].map((name) => [
+    name,
+    1,
+  ]),
 );
 
 /** A chart that can be stepped: entering a state arms its timers, and nothing is ever run. */
@@ -49,11 +55,16 @@ const sessionKinds: readonly SessionKind[] = [
 export const sessionWorlds = (steps: ChartSteps, bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight'>) =>
   sessionKinds.map((kind) => new SessionWorld(steps, { ...kind, ...bounds }));
 
+const ownershipWorlds = (steps: ChartSteps): World<unknown>[] =>
+  (['claim', 'takeover'] as const).map((by) => new LifecycleWorld(steps, ownershipLifecycle(by)));
+
 /** The worlds that each chart is explored in, smallest bounds: a change of the chart shows here. */
 export function smallWorlds(name: (typeof machines)[number]['name'], machine: AnyStateMachine): World<unknown>[] {
   const steps = stepsOf(machine);
   if (name === 'session') return sessionWorlds(steps, { queueLimit: 1, maxInFlight: 2 });
   if (name === 'browser') return [0, 1, 2].map((attempts) => new LifecycleWorld(steps, browserLifecycle(attempts)));
+  if (name === 'node') return [new LifecycleWorld(steps, nodeLifecycle)];
+  if (name === 'ownership') return ownershipWorlds(steps);
   if (name === 'server') return [new LifecycleWorld(steps, serverLifecycle)];
   return [new LifecycleWorld(steps, alertLifecycle)];
 }
@@ -79,7 +90,11 @@ export function families(isDeep: boolean): Family[] {
     ...sessionKinds.map((kind) => {
       const world = (bound: number) =>
         new SessionWorld(session, { ...kind, queueLimit: bound - 1, maxInFlight: bound });
-      return { name: world(1).title, world };
+      return {
+        name: world(1).title,
+        world,
+        second: { chart: 'session', bounds: (bound: number) => boundsOf(kind, bound) },
+      };
     }),
     {
       name: 'sessions of one server',
@@ -89,11 +104,30 @@ export function families(isDeep: boolean): Family[] {
         return new ServerWorld(each, new LifecycleWorld(server, serverLifecycle), bound);
       },
     },
-    { name: 'browser', world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)) },
-    { name: 'server', world: one(new LifecycleWorld(server, serverLifecycle)) },
-    { name: 'alert', world: one(new LifecycleWorld(alert, alertLifecycle)) },
+    {
+      name: 'browser',
+      world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)),
+      second: { chart: 'browser', bounds: (bound) => ({ max: bound - 1 }) },
+    },
+    { name: 'node', world: one(new LifecycleWorld(stepsOf(machineOf('node')), nodeLifecycle)) },
+    ...ownershipWorlds(stepsOf(machineOf('ownership'))).map((world) => ({ name: world.name, world: one(world) })),
+    {
+      name: 'server',
+      world: one(new LifecycleWorld(server, serverLifecycle)),
+      second: { chart: 'server', bounds: () => ({}) },
+    },
+    {
+      name: 'alert',
+      world: one(new LifecycleWorld(alert, alertLifecycle)),
+      second: { chart: 'alert', bounds: () => ({}) },
+    },
   ];
 }
+
+const boundsOf = ({ lease, resumable, isWarm, setup }: SessionKind, bound: number) => ({
+  ...{ lazy: Number(lease === 'lazy'), warm: Number(isWarm), noSetup: Number(setup === 'none') },
+  ...{ resumable: Number(resumable), limit: bound - 1, max: bound },
+});
 
 export function prove(world: World<unknown>, options?: ExploreOptions): { proof: Proof; shapes: ReadonlySet<string> } {
   const { states, transitions, depth, layers, isComplete, counterexamples, shapes } = explore(world, options);

@@ -8,7 +8,8 @@ import { openRedisStore, RedisServer } from '../support/redisServer.js';
 import { orderBounds, runSessionOrders } from '../model/sessionOrders.js';
 import { scoreScripts } from './scriptMutants.js';
 import { inboxLimits, memory, programsOf, opened, runStoreOrders, type StoreUnderTest } from './storeOrders.js';
-import { families, proveFamily, type Proof } from './proofs.js';
+import { SecondChecker } from './secondChecker.js';
+import { families, proveFamily, type Family, type Proof } from './proofs.js';
 
 // npm run prove [-- --deep | --record]: explores the charts. Exits with 1 if a promise does not hold or a change is not noticed.
 const isDeep = argv.includes('--deep');
@@ -31,15 +32,35 @@ function progress(expanded: number, found: number, depth: number): void {
 
 const record: ProofRecord = { proofs: [], scores: [] };
 let failures = 0;
+const checkers = new Map<string, SecondChecker>();
+
+/** The same number of states and transitions, and no property of a run refuted. */
+function countAgain({ second }: Family, bound: number, { states, transitions }: Proof): void {
+  if (second === undefined) return;
+  const checker = checkers.get(second.chart) ?? new SecondChecker(second.chart);
+  checkers.set(second.chart, checker);
+  const bounds = second.bounds(bound);
+  const count = checker.count(bounds);
+  const refuted = checker.refuted({ ...bounds, quiet: 1 });
+  const isSame = count.states === states && count.transitions === transitions;
+  say(`  SPIN: ${count.states} states, ${count.transitions} transitions${isSame ? '' : ', NOT the same'}`);
+  for (const name of refuted) say(`  SPIN: refuted: ${name}`);
+  failures += Number(!isSame) + refuted.length;
+}
+
 for (const family of families(isDeep)) {
+  let bound = 0;
   for (const proof of proveFamily(family, { progress })) {
     show(proof);
+    bound += 1;
+    countAgain(family, bound, proof);
     failures += proof.counterexamples.length + Number(!proof.isComplete);
     const { world, states, transitions, depth, chartStates, layers } = proof;
     record.proofs.push({ world, states, transitions, depth, chartStates, layers: [...layers] });
   }
   say(`  ${family.name}: the last bound brought no new state of a chart\n`);
 }
+for (const checker of checkers.values()) checker.close();
 
 async function proveStore(store: StoreUnderTest): Promise<void> {
   const { states, moves, depth, violations } = await runStoreOrders(programsOf(isDeep ? 'deep' : 'whole'), store);
