@@ -100,8 +100,8 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
     cluster?.node.drain();
-    for (const part of [quotas, stateless.subscriptions]) part.close();
-    await Promise.all([stateless.allTasks.close(), warm.drain()]);
+    stateless.subscriptions.close();
+    await Promise.all([quotas.close(), stateless.allTasks.close(), warm.drain()]);
   };
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);

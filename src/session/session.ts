@@ -32,7 +32,7 @@ import { EarlyMessageQueue } from './earlyMessages.js';
 import { HandleRequests } from './handleRequests.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { noop } from '../async.js';
-import { BrowserTime } from './userQuotas.js';
+import { BrowserTime } from './browserTime.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { Workspace } from '../tools/workspace.js';
 

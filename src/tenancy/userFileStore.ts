@@ -143,7 +143,7 @@ export function storageFailure(detail: string, cause: unknown): Refusal {
 }
 
 /** Replaces the file or leaves it as it is. The caller has locked the folder, so the temporary name is not in use. */
-async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
+export async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
   const temporary = `${file}.tmp`;
   try {
     const handle = await open(temporary, 'w', 0o600);
