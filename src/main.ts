@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { runProgram, type Commands } from './cli/program.js';
 import { serve, type ServeHandle } from './cli/serve.js';
 import { welcomeLines } from './cli/welcome.js';
-import type { Config } from './config/config.js';
+import { ConfigError, type Config } from './config/config.js';
 import { messageOf } from './errors/errors.js';
 import { createLog, isPretty, type Log } from './log.js';
 import { packageInfo } from './packageInfo.js';
@@ -75,16 +75,31 @@ const namedSessionsOf = (config: Config, token: string | undefined) => ({
   token,
 });
 
+/**
+ * The socket that systemd opened for this process (sd_listen_fds(3)): it stays open while the server restarts, so that no
+ * client is refused meanwhile. Programs that are started do not inherit it.
+ */
+function takeHandedSocket(): number | undefined {
+  const { LISTEN_PID: pid, LISTEN_FDS: count } = process.env;
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) Reflect.deleteProperty(process.env, name);
+  if (Number(pid) !== process.pid || Number(count) < 1) return undefined;
+  if (Number(count) > 1)
+    throw new ConfigError('More than one socket was handed over: leave one ListenStream= in the socket unit.');
+  return 3;
+}
+
 const commands: Commands = {
   async serve(config, reread) {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
-    await rejectTakenPort(config.host, config.port);
+    const socket = takeHandedSocket();
+    if (socket === undefined) await rejectTakenPort(config.host, config.port);
     const executable = await findOrInstallBrowser(config);
     const stop = Promise.race([untilStopSignal(), defect]);
     const { version } = packageInfo;
     const welcome = (url: string): void => welcomeLines({ url, version, config, executable }).forEach(writeError);
-    const running = await serve(config, search, log, isPretty(config, process.stderr.isTTY) ? welcome : undefined);
+    const isWatched = isPretty(config, process.stderr.isTTY);
+    const running = await serve(config, search, log, { socket, ...(isWatched && { announce: welcome }) });
     // Below a terminal it means that the terminal is gone, and ends the process.
     if (!process.stdin.isTTY && !process.stderr.isTTY)
       process.on('SIGHUP', () => void (log.level = running.reload(reread).logLevel));

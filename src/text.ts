@@ -86,3 +86,12 @@ function repairData(value: unknown): unknown {
   const isSame = repaired.every(([key, item], index) => key === entries[index]?.[0] && item === entries[index][1]);
   return isSame ? value : Object.fromEntries(repaired);
 }
+
+/** The value of a JSON text; undefined for a text that is none, as of what code of a page calls, or what was cut. */
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

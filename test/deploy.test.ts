@@ -81,10 +81,18 @@ test('the container has all that the package has, and runs as nobody in particul
   expect(container).toMatch(/^ENTRYPOINT \["\/usr\/bin\/tini", "--", "node"/m);
 });
 
-test('systemd takes the unit, where this machine has systemd', () => {
-  const checked = spawnSync('systemd-analyze', ['verify', join(root, '.deploy/greenroom.service')]);
+test('systemd takes the units and finds the service little exposed, where this machine has systemd', () => {
+  const [service, socket] = ['service', 'socket'].map((kind) => join(root, `.deploy/greenroom.${kind}`));
+  const checked = spawnSync('systemd-analyze', ['verify', service ?? '', socket ?? '']);
   expect([undefined, 'ENOENT']).toContain(codeOf(checked.error));
-  expect(String(checked.stderr)).not.toContain('greenroom.service');
+  expect(String(checked.stderr)).not.toMatch(/greenroom\.(service|socket)/);
+  const exposure = ['security', '--offline=true', '--no-pager', '--threshold=30', service ?? ''];
+  if (checked.error === undefined) expect(spawnSync('systemd-analyze', exposure).status).toBe(0);
+});
+
+test('the socket of systemd listens where the service would', async () => {
+  const { host, port } = readConfig({ flags: {}, environment: {} });
+  expect(await read('greenroom.socket')).toContain(`\nListenStream=${host}:${port}\n`);
 });
 
 /** The names of metrics in a query, each with the labels that it selects or groups by. */

@@ -21,6 +21,13 @@ export interface ServeHandle {
   close(): Promise<void>;
 }
 
+/** What the start of a server takes from its process. */
+export interface ServeOptions {
+  announce?(url: string): void;
+  /** A socket that listens already. */
+  readonly socket?: number | undefined;
+}
+
 /**
  * Opens the port, and announces its address when sessions are accepted: many nodes wait for their store. The caller closes the handle. Throws a `ConfigError` for an executable or a folder
  * that does not exist; an unreachable browser of `--browser-url` may start later, and is only a warning.
@@ -29,12 +36,12 @@ export async function serve(
   config: Config,
   search: BrowserSearch,
   log: Log,
-  announce = (url: string): void => logReady(log, url, config),
+  { announce = (url) => logReady(log, url, config), socket }: ServeOptions = {},
 ): Promise<ServeHandle> {
   await checkEnvironment(config, search, log);
   const orchestrator = await createOrchestrator({ config, log, search });
   try {
-    const { url } = await orchestrator.listen();
+    const { url } = await orchestrator.listen(socket);
     const announced = orchestrator.whenReady().then((isReady) => isReady && announce(url));
     if (config.redisUrl === undefined) await announced;
     else log.info('listening, waits for Redis', { url });
@@ -48,10 +55,10 @@ export async function serve(
 }
 
 /** The options that a running server can change. */
-const changeable: readonly (keyof Config)[] = ['logLevel', 'secrets', 'maxSessions', 'maxSessionsPerUser'];
+const changeable: readonly (keyof Config)[] = ['logLevel', 'secrets', 'maxSessions', 'maxSessionsPerUser', 'userQuota'];
 
 /** The configuration in force after SIGHUP. */
-function reloaded(current: Config, read: () => Config, orchestrator: Pick<Orchestrator, 'reload'>, log: Log): Config {
+function reloaded(current: Config, read: () => Config, orchestrator: Orchestrator, log: Log): Config {
   try {
     const wanted = read();
     const differing = (Object.keys(wanted) as (keyof Config)[]).filter(
@@ -61,12 +68,23 @@ function reloaded(current: Config, read: () => Config, orchestrator: Pick<Orches
     const changed = differing.filter((name) => changeable.includes(name));
     orchestrator.reload(wanted);
     const flags = (names: readonly string[]): string => names.map(flagOf).join(' ') || 'none';
+    tellClients(orchestrator, changed, wanted);
     log.info('configuration reloaded', { changed: flags(changed), needsRestart: flags(kept) });
     return { ...current, ...Object.fromEntries(changed.map((name) => [name, wanted[name]])) };
   } catch (error) {
     log.error('configuration not reloaded: nothing has changed', { error: messageOf(error) });
     return current;
   }
+}
+
+/** What a client may notice. Secrets go by their names: the values are nobody's to see. */
+function tellClients({ registry }: Orchestrator, changed: readonly (keyof Config)[], config: Config): void {
+  const news = changed
+    .filter((name) => name !== 'logLevel')
+    .map((name) => (name === 'secrets' ? flagOf(name) : `${flagOf(name)} ${String(config[name]) || 'none'}`));
+  if (news.length === 0) return;
+  for (const session of registry.list())
+    session.server.log('notice', `The operator has changed the server's options: ${news.join(', ')}.`);
 }
 
 /** The start of a server in the log, for programs that read it. */

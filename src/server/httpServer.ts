@@ -5,6 +5,7 @@ import { serverMachine } from '../../machines/index.js';
 import type { ServerEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { topLevelState } from '../telemetry/observer.js';
+import { isLoopback } from '../config/config.js';
 import { describePortInUse, serverUrl } from './portHolder.js';
 
 export interface HttpServerDeps {
@@ -19,6 +20,8 @@ export interface HttpServerDeps {
   };
   /** Time to send a request's headers and body, in milliseconds. Default: 2 min. */
   readonly requestTimeout?: number;
+  /** A socket that listens already, as its file descriptor; it stays open for the next server. Default: one of its own. */
+  readonly socket?: number | undefined;
   readonly clock: Clock;
   inspect(event: InspectionEvent): void;
   drainSessions(): Promise<void>;
@@ -110,7 +113,7 @@ function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: Ht
 }
 
 /** Owns the listening socket: opens it, reports the port or the failure to the chart, and closes every connection when stopped. */
-function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpServerDeps) {
+function listenerActor(http: Server, { upgrade, socket, config: { host, port } }: HttpServerDeps) {
   return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
       void describeListenFailure(error, host, port).then((message) =>
@@ -118,10 +121,14 @@ function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpSe
       );
     });
     const endUpgraded = routeUpgrades(http, upgrade);
-    http.listen({ port, host, backlog }, () => {
+    http.listen(socket === undefined ? { port, host, backlog } : { fd: socket }, () => {
       const address = http.address();
-      const opened = typeof address === 'object' && address !== null ? address.port : port;
-      sendBack({ type: 'listener.opened', port: opened } satisfies ServerEvent);
+      const isKnown = typeof address === 'object' && address !== null;
+      // The address of the socket is not the one that the options were checked for.
+      if (isKnown && isLoopback(host) && !isLoopback(address.address)) {
+        const message = `The socket that was handed over listens on ${address.address}, and --host is ${host}: give both the same address.`;
+        sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent);
+      } else sendBack({ type: 'listener.opened', port: isKnown ? address.port : port } satisfies ServerEvent);
     });
     return () => {
       http.close();

@@ -8,6 +8,7 @@ import { hidingLog, silentLog } from '../log.js';
 import { Secrets } from '../mcp/secrets.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Session } from '../session/session.js';
+import { parseQuotas } from '../session/userQuotas.js';
 import type { Observation } from '../telemetry/observer.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import type { RemovedRecords } from '../tenancy/userDocument.js';
@@ -33,8 +34,11 @@ export interface Orchestrator {
   /** Answers WebSocket handshakes: add it as the `upgrade` listener of the server that the app is mounted on. */
   readonly upgrade: UpgradeListener;
   readonly registry: SessionRegistry;
-  /** Opens the port, then begins to keep warm sessions. Rejects if it cannot. */
-  listen(): Promise<{ readonly url: string; readonly port: number }>;
+  /**
+   * Opens the port, or takes over a socket that listens already (its file descriptor), then begins to keep warm sessions.
+   * Rejects if it cannot.
+   */
+  listen(socket?: number): Promise<{ readonly url: string; readonly port: number }>;
   /** Resolves with true once sessions are accepted, with false if the server closes before. Many nodes wait for their store. */
   whenReady(): Promise<boolean>;
   /**
@@ -45,10 +49,10 @@ export interface Orchestrator {
   /** The document of `GET /health`. */
   health(): Promise<Health>;
   /**
-   * Takes over what can change while it runs: `--secrets` (the file is read again), `--max-sessions` and
-   * `--max-sessions-per-user`. Throws a `ConfigError` on a file that cannot be read: nothing has changed then.
+   * Takes over what can change while it runs: `--secrets` (the file is read again), `--max-sessions`,
+   * `--max-sessions-per-user` and `--user-quota`. Throws a `ConfigError` on a file that cannot be read: nothing has changed then.
    */
-  reload(config: Pick<Config, 'secrets' | 'maxSessions' | 'maxSessionsPerUser'>): void;
+  reload(config: Pick<Config, 'secrets' | 'maxSessions' | 'maxSessionsPerUser' | 'userQuota'>): void;
   /** Notifies every client that subscribed to a resource of its change. */
   resourceUpdated(uri: string): void;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
@@ -95,17 +99,17 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { app, requestListener, upgrade } = createApp(deps);
   const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
-    cluster?.node.ownership.beginHandoff();
-    for (const part of [quotas, stateless.subscriptions]) part.close();
-    await Promise.all([stateless.allTasks.close(), warm.drain()]);
+    cluster?.node.drain();
+    stateless.subscriptions.close();
+    await Promise.all([quotas.close(), stateless.allTasks.close(), warm.drain()]);
   };
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);
   };
   cluster?.start({
+    ...{ inspect: watchers.inspect, rows: watchers.rows },
     serveRequest: createForwardedServer(deps),
     restoreSession: createSessionRestorer({ ...deps, directory }),
-    rows: watchers.rows,
     usage: () => quotas.published,
     sharedBrowsers: () => pool.sharedContexts?.() ?? [],
   });
@@ -114,25 +118,23 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     upgrade,
     registry,
     health: watchers.health,
-    reload: ({ secrets, maxSessions, maxSessionsPerUser }) => {
-      setup.secrets.replace(readSecrets(secrets));
-      Object.assign(parts.caps, { maxSessions, maxSessionsPerUser });
+    reload: (changed) => {
+      takeOver(changed, setup, parts);
+      if (server !== undefined) quotas.start();
     },
     resourceUpdated: (uri) => {
       for (const session of registry.list()) session.server.resourceUpdated(uri);
       stateless.changes.publish({ method: 'notifications/resources/updated', uri });
     },
-    connect: (transport) => {
-      const channel = channelOf(transport);
-      const request = { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel };
-      const session = openConnectionSession(deps, request);
-      serveStatelessOver(deps, session, channel);
-      return session;
-    },
-    listen: async () => {
+    connect: (transport) => connectOver(transport, deps),
+    listen: async (socket) => {
       await watchers.listen();
       const { inspect } = watchers;
-      server ??= startServer({ app: requestListener, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
+      server ??= startServer({
+        ...{ app: requestListener, upgrade, config, clock, inspect, socket },
+        drainSessions,
+        closeBrowsers,
+      });
       const address = await server.opened;
       warm.start();
       quotas.start();
@@ -145,6 +147,21 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
       await watchers.close();
     },
   };
+}
+
+function takeOver(changed: Parameters<Orchestrator['reload']>[0], { secrets }: Setup, parts: ServerParts): void {
+  const { maxSessions, maxSessionsPerUser, userQuota } = changed;
+  secrets.replace(readSecrets(changed.secrets));
+  Object.assign(parts.caps, { maxSessions, maxSessionsPerUser });
+  parts.quotas.defaults = parseQuotas(userQuota);
+}
+
+function connectOver(transport: ConnectionTransport | McpTransport, deps: AppDeps): Session {
+  const channel = channelOf(transport);
+  const request = { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel };
+  const session = openConnectionSession(deps, request);
+  serveStatelessOver(deps, session, channel);
+  return session;
 }
 
 function channelOf(transport: ConnectionTransport | McpTransport): ConnectionTransport {

@@ -3,23 +3,14 @@ import { asRead } from '../browser/injected/contract.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
 import { performAction, type ActionOutcome } from '../browser/page/performAction.js';
-import { describeDialog } from '../browser/page/dialogs.js';
+import { describeDialog } from '../browser/page/interruptions.js';
 import { documentsOf, runScript, type ScriptResult } from '../browser/page/runScript.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeScreenshot, type Picture, type Screenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
-import {
-  truncateAnswer,
-  describeChanges,
-  describeOutcome,
-  describePart,
-  partOutput,
-  shownLinesOf,
-  structuredPart,
-  textOfSnapshot,
-} from './answers.js';
+import { truncateAnswer, describeOutcome, describePart, partOutput, readSnapshot, structuredPart } from './answers.js';
 import { definePageTool, type Tool, type ToolAnswer } from './defineTool.js';
 
 const from = z.string().optional().describe('Begin at this uid');
@@ -31,9 +22,9 @@ const takeSnapshotTool = definePageTool({
   title: 'Page snapshot',
   group: 'look',
   description:
-    'A page as text: a line per element with role, name and the uid that actions take. Take it to read or act; find_in_snapshot is shorter',
+    'A page as text: a line per element or table row, with role, name and the uid that actions take. find_in_snapshot is shorter',
   input: z.strictObject({
-    verbose: z.boolean().optional().describe('Also structure, URLs and descriptions'),
+    verbose: z.boolean().optional().describe('Also structure, cells, URLs, descriptions'),
     changes: z.boolean().optional().describe('Only what changed since the last one'),
     from,
   }),
@@ -41,13 +32,8 @@ const takeSnapshotTool = definePageTool({
   annotations: { readOnlyHint: true },
   async handler({ verbose = false, changes = false, from }, { page }) {
     if (changes && (verbose || from !== undefined)) throw new ToolError('Pass changes without verbose and from.');
-    const reading = await takeSnapshot(page, { verbose, from });
-    const before = page.shownLines;
-    const shown = shownLinesOf(reading);
-    const changed = changes && before && shown ? describeChanges(before, shown) : undefined;
-    if (!verbose && from === undefined) page.shownLines = shown;
-    const snapshot = changed ?? textOfSnapshot(reading);
-    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(reading) } };
+    const { text, reading } = await readSnapshot(page, { verbose, changes, from });
+    return { text, structured: { url: page.url(), snapshot: text, ...partFields(reading) } };
   },
 });
 

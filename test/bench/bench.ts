@@ -15,6 +15,7 @@ import {
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureChart, type ChartCost } from './chart.js';
+import { densityFigures, measureDensity } from './density.js';
 import { diagnose, diagnoseExtensions, diagnosisTable } from './diagnosis.js';
 import { erasFigures, measureEras } from './eras.js';
 import { explain } from './explained.js';
@@ -23,11 +24,13 @@ import { measureNodes, nodesFigures, nodesTable, type NodesRounds } from './node
 import type { Shares } from './profile.js';
 import { chartOf, limitsTableOf, profileTableOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
 import { measureTakeovers, takeoverFigures } from './takeovers.js';
+import { measureTokens, tokenFigures, tokenTable, type TokenCounts } from './tokens.js';
 
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
  * work, in turns; clients of both kinds of revision at once; and nodes that share a Redis beside one that does not. `--part
- * servers`, `eras`, `nodes`, `browsers` or `diagnosis` runs one of them; the last places planted bugs through the tools.
+ * servers`, `eras`, `nodes`, `browsers`, `density`, `tokens` or `diagnosis` runs one of them: the last but one counts the tokens of fixed
+ * tasks, the last places planted bugs through the tools.
  */
 
 const { values } = parseArgs({
@@ -99,6 +102,14 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
   return { figures: browserFigures(browsers), browsers };
 }
 
+/** Sessions that share a browser process, then some with one each. */
+async function runDensity(): Promise<Figure[]> {
+  const [many, few] = values.quick === true ? [20, 4] : [100, 20];
+  const shared = await measureDensity(many, 'context', options.report);
+  const own = await measureDensity(few, 'process', options.report);
+  return [shared, own].flatMap(densityFigures);
+}
+
 const isWanted = (part: string): boolean => values.part === undefined || values.part === part;
 const nothing: Measured = { figures: [], series: [], profiles: new Map(), chart: undefined };
 const { figures: ofServers, series, profiles, chart } = isWanted('servers') ? await run() : nothing;
@@ -110,9 +121,19 @@ const takeovers = isWanted('nodes') ? takeoverFigures(await measureTakeovers(opt
 const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
+const tokens: TokenCounts = isWanted('tokens') ? await measureTokens(options.report) : new Map();
+const density = isWanted('density') ? await runDensity() : [];
 const inExtensions = isWanted('diagnosis') ? await diagnoseExtensions(options.report) : [];
 const diagnoses = isWanted('diagnosis') ? await diagnose(options.report) : [];
-const figures = [...ofServers, ...eras, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...takeovers, ...ofBrowsers];
+const figures = [
+  ...ofServers,
+  ...eras,
+  ...(nodes.size > 0 ? nodesFigures(nodes) : []),
+  ...takeovers,
+  ...ofBrowsers,
+  ...density,
+  ...(tokens.size > 0 ? tokenFigures(tokens) : []),
+];
 const { folder } = options;
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
@@ -125,6 +146,7 @@ await writeFile(
       series,
       nodes: [...nodes],
       browsers: [...browsers],
+      tokens: [...tokens].map(([task, spent]) => [task, Object.fromEntries(spent)]),
       diagnoses,
       inExtensions,
     },
@@ -138,6 +160,7 @@ if (chart !== undefined) write(`\n${limitsTableOf(series, chart)}`);
 if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
 if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
+if (tokens.size > 0) write(`\n${tokenTable(tokens)}`);
 for (const each of [diagnoses, inExtensions]) if (each.length > 0) write(`\n${diagnosisTable(each)}`);
 const explained = explain(figures);
 if (explained !== '') write(`\n${explained}`);

@@ -39,13 +39,12 @@ const button = 'The quiet one';
 /** chrome-devtools-mcp is told with each call where to. */
 const onlyPage = { pageId: 1 };
 
-/** Installs the two peers that are not ours into a folder of their own, which the caller removes. */
-export async function installPeers(): Promise<string> {
+/** Installs the two peers that are not ours, and what else is named, into a folder of their own, which the caller removes. */
+export async function installPeers(...others: readonly string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-peers-'));
   await writeFile(join(folder, 'package.json'), '{"private":true}');
-  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...pinned], {
-    cwd: folder,
-  });
+  const flags = ['--no-audit', '--no-fund', '--ignore-scripts'];
+  await promisify(execFile)('npm', ['install', ...flags, ...pinned, ...others], { cwd: folder });
   return folder;
 }
 
@@ -116,10 +115,22 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
   ];
 }
 
+interface ServerOptions {
+  readonly maxSessions?: number;
+  readonly maxBrowsers?: number;
+  readonly isolation?: 'context' | 'process';
+}
+
 /** Ours runs before its clients come, with a session ready. */
-export async function startGreenroom(): Promise<{ readonly url: string; readonly orchestrator: Orchestrator }> {
+export async function startGreenroom({ maxSessions = 200, ...others }: ServerOptions = {}): Promise<{
+  readonly url: string;
+  readonly orchestrator: Orchestrator;
+}> {
   const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
-  const orchestrator = await createOrchestrator({ options: { port: 0 }, search: { chromePath, searchPath } });
+  const orchestrator = await createOrchestrator({
+    options: { port: 0, maxSessionsPerUser: maxSessions, maxSessions, ...others },
+    search: { chromePath, searchPath },
+  });
   return { ...(await orchestrator.listen()), orchestrator };
 }
 

@@ -9,7 +9,7 @@ export interface Figure {
   /** Lowest and highest of the rounds. */
   readonly spread?: readonly [number, number];
   readonly wanted: { readonly atLeast: number } | { readonly atMost: number };
-  readonly unit: '' | 'bytes' | 'KiB' | 'ms';
+  readonly unit: '' | 'bytes' | 'KiB' | 'MiB' | 'ms';
 }
 
 export function median(values: readonly number[]): number {
@@ -84,7 +84,7 @@ export function profileTableOf(profiles: ReadonlyMap<string, Shares>): string {
   return alignedOf([['processor time of greenroom', ...profiles.keys()], ...rows]);
 }
 
-const decimals = { KiB: 1, bytes: 0, ms: 0 } as const;
+const decimals = { KiB: 1, MiB: 0, bytes: 0, ms: 0 } as const;
 
 function shown(value: number, unit: Figure['unit']): string {
   return unit === '' ? value.toFixed(2) : `${value.toFixed(decimals[unit])} ${unit}`;

@@ -54,7 +54,50 @@ test('what names a group, a table or a figure is told with it alone', async () =
   ];
   await open(`data:text/html,${encodeURIComponent(parts.join(''))}`);
   expect(withoutUids(await snapshot())).toMatch(
-    /^RootWebArea[^\n]*\n group "Size"\n {2}radio "S"[^\n]*\n table "Prices"\n {2}row\n[^]* group "Pick"\n[^]*button "Pick"/,
+    /^RootWebArea[^\n]*\n group "Size"\n {2}radio "S"[^\n]*\n table "Prices"\n {2}row: "Tea", "2"\n group "Pick"\n[^]*button "Pick"/,
+  );
+});
+
+test('a row is a line, and what only wraps one element is left out; verbose has each', async () => {
+  const rows = ['Ada', 'Grace'].map(
+    (name) =>
+      `<tr><td><a href="#">${name}</a><td>sent, "late"<td><td>by <a href="#">Al</a> <input type=checkbox aria-label=Pick><td><button>Send</button>`,
+  );
+  const inner = '<tr><td><ul><li>one<li>two</ul><td>two';
+  const html = `<ul><li><a href="#">First</a><li><p><button>Second</button></ul><table><tr><th>Name<th>State<th><th>Who<th>${rows.join('')}${inner}</table><table><tr><td>Tea<td><a href="#">Buy</a><tr><td><h2>Offers</h2><p>none</table>`;
+  await open(`data:text/html,${encodeURIComponent(html)}`);
+  const short = await snapshot();
+  expect(withoutUids(short)).toBe(
+    `RootWebArea focused
+ list
+  link "First"
+  button "Second"
+ table
+  row: "Name", "State", "", "Who", ""
+  row: link "Ada", "sent, \\"late\\"", "", "by" link "Al" checkbox "Pick" checked=false, button "Send"
+  row: link "Grace", "sent, \\"late\\"", "", "by" link "Al" checkbox "Pick" checked=false, button "Send"
+  row
+   list
+    listitem "one"
+    listitem "two"
+   cell "two"
+ row: "Tea", link "Buy"
+ heading "Offers" level=2
+ paragraph "none"`,
+  );
+  const from = await snapshot({ from: uidOf(short, 'link "Grace"') });
+  expect(withoutUids(from)).toMatch(/^ {2}row: link "Grace"/);
+  expect(withoutUids(await snapshot({ verbose: true }))).toMatch(/\n +cell "Ada"\n +link "Ada"/);
+  await harness.run('evaluate_script', {
+    function: `() => { document.querySelector('td:nth-child(2)').textContent = 'gone'; document.querySelector('td ul').remove() }`,
+  });
+  expect(withoutUids(await snapshot({ changes: true }))).toBe(
+    `Since the last snapshot 0 new (+), 2 changed (~), 4 gone (-):
+   table
+~   row: link "Ada", "gone", "", "by" link "Al" checkbox "Pick" checked=false, button "Send"
+~   row: "", "two"
+-    list … and 2 in it
+-    cell "two"`,
   );
 });
 

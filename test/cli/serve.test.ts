@@ -4,6 +4,7 @@ import { serve } from '../../src/cli/serve.js';
 import { ConfigError, defineConfig, type Options } from '../../src/config/config.js';
 import { createOrchestrator } from '../../src/server/orchestrator.js';
 import { silentLog, type Log } from '../../src/log.js';
+import { send } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
 
@@ -56,11 +57,17 @@ test('SIGHUP takes over what can change, names what needs a restart, and a wrong
   const note: Log['info'] = (message, fields) => void lines.push({ message, ...fields });
   const running = await start({ prewarm: 0, lease: 'lazy' }, {}, { ...silentLog, info: note, error: note });
   const first = await new RawMcp(running.url).initialize();
-  const wanted = { port: 4000, maxSessionsPerUser: 1, logLevel: 'debug' } as const;
+  const listening = await first.listen();
+  const userQuota = ['processes=2'];
+  const wanted = { port: 4000, maxSessionsPerUser: 1, userQuota, logLevel: 'debug' } as const;
   const config = running.reload(() => defineConfig(wanted));
   expect(config).toMatchObject({ port: 0, maxSessionsPerUser: 1, logLevel: 'debug' });
-  const said = { message: 'configuration reloaded', changed: '--max-sessions-per-user --log-level' };
+  const said = { message: 'configuration reloaded', changed: '--max-sessions-per-user --user-quota --log-level' };
   expect(lines.at(-1)).toEqual({ ...said, needsRestart: '--port --lease --prewarm' });
+  const told = "The operator has changed the server's options: --max-sessions-per-user 1, --user-quota processes=2.";
+  await listening.when(({ messages }) => JSON.stringify(messages).includes(told));
+  const used = await send(`${running.url}/api/usage`);
+  expect(used.json).toMatchObject({ users: [{ user: 'local', quotas: { processes: 2 } }] });
   const refused = await new RawMcp(running.url).post(initialize(1));
   expect(refused.status).toBe(429);
   expect(running.reload(() => defineConfig({ port: 'x' }))).toBe(config);

@@ -1,3 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { mainProgram } from '../support/root.js';
 import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { BrowsingClient } from './support/browsingClient.js';
 import { startServerProcess, waitUntil, type ServerProcess } from './support/serverProcess.js';
@@ -81,3 +87,54 @@ function killProcess(pid: number): void {
     // It ended with its parent a moment ago.
   }
 }
+
+/** Opens a socket, as systemd does, and starts the program with it each time that it is told to. */
+const socketHolder = `use IO::Socket::INET; use POSIX (); $^F = 9; $| = 1;
+my $socket = IO::Socket::INET->new(Listen => 64, LocalAddr => shift) or die $!;
+POSIX::dup2(fileno($socket), 3); print $socket->sockport, "\\n";
+while (<STDIN>) {
+  my $pid = fork;
+  if (!$pid) { $ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 1; exec @ARGV }
+  waitpid $pid, 0; print "ended\\n";
+}`;
+
+function holdSocket(address: string) {
+  const flags = ['--lease', 'lazy', '--log-format', 'json', '--executable-path', process.execPath];
+  return spawn('perl', ['-e', socketHolder, address, process.execPath, mainProgram, 'serve', ...flags]);
+}
+
+test('a socket that is handed over stays open while the server restarts: who comes meanwhile is answered by the next one', async () => {
+  const holder = holdSocket('127.0.0.1');
+  holder.stderr.resume();
+  const lines = createInterface({ input: holder.stdout })[Symbol.asyncIterator]();
+  const nextLine = async (): Promise<string> => String((await lines.next()).value);
+  try {
+    const url = `http://127.0.0.1:${await nextLine()}`;
+    const isReady = async (): Promise<number> => (await fetch(`${url}/ready`)).status;
+    holder.stdin.write('start\n');
+    expect(await isReady()).toBe(200);
+    process.kill(await serverBelow(holder.pid ?? 0), 'SIGTERM');
+    expect(await nextLine()).toBe('ended');
+    const waiting = isReady();
+    holder.stdin.write('start\n');
+    expect(await waiting).toBe(200);
+    process.kill(await serverBelow(holder.pid ?? 0), 'SIGTERM');
+    expect(await nextLine()).toBe('ended');
+  } finally {
+    holder.stdin.end();
+    await once(holder, 'exit');
+  }
+});
+
+async function serverBelow(parent: number): Promise<number> {
+  return Number(await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8'));
+}
+
+test('a socket that is open to others is not served where --host says that only this machine may connect', async () => {
+  const holder = holdSocket('0.0.0.0');
+  holder.stdin.end('start\n');
+  const [said] = await Promise.all([text(holder.stderr), once(holder, 'exit')]);
+  expect(said.trim().split('\n').at(-1)).toBe(
+    'greenroom: The socket that was handed over listens on 0.0.0.0, and --host is 127.0.0.1: give both the same address.',
+  );
+});

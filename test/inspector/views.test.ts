@@ -11,7 +11,7 @@ let watching: InspectorPage | undefined;
 
 beforeAll(async () => {
   browser = await puppeteer.launch({ executablePath: chromium, args: [...chromiumFlags] });
-  served = await startTestServer({ tools: new TestTools().all });
+  served = await startTestServer({ tools: new TestTools().all, options: { userQuota: ['processes=4'] } });
 });
 
 afterEach(async () => {
@@ -74,5 +74,9 @@ test('[C-INSPECTOR] every view is reached and left, and a session stepped throug
   await watching.focus('nav a:last-child');
   await keyboard.press('Enter');
   await watching.shows('.overview');
+  // The same as GET /api/usage, of its quotas.
+  await watching.shows('.use', 'keys');
+  await watching.shows('.use', '1 session');
+  await watching.shows('.use', 'processes 0 of 4 · browser time today');
   await client.close();
 });

@@ -1,15 +1,7 @@
-import { execFile, spawn } from 'node:child_process';
-import { access } from 'node:fs/promises';
-import { text as read } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-
-const run = promisify(execFile);
-/** For the package manager, on a busy machine, in milliseconds. */
-const installing = 180_000;
 
 let served: TestServer;
 let stream: RawSse;
@@ -83,35 +75,3 @@ test('[C-METRICS] two servers in one process count apart', async () => {
   expect(reply.text).not.toContain('greenroom_tool_calls_total{');
   await other.close();
 });
-
-test(
-  '[C-METRICS] promtool is content with it, and with the alert rules',
-  async () => {
-    const promtool = await findPromtool();
-    const child = spawn(promtool, ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });
-    child.stdin.end(text);
-    const [said, complained] = await Promise.all([read(child.stdout), read(child.stderr)]);
-    expect(said + complained).toBe('');
-    await new Promise((resolve) => (child.exitCode === null ? child.once('exit', resolve) : resolve(undefined)));
-    expect(child.exitCode).toBe(0);
-    const rules = await run(promtool, ['check', 'rules', '.deploy/prometheus/greenroom.rules.yml']);
-    expect(rules.stdout).toContain('SUCCESS: 12 rules found');
-  },
-  installing,
-);
-
-/** Debian's own; installed here if it is missing. Its service is not started. */
-async function findPromtool(): Promise<string> {
-  const promtool = '/usr/bin/promtool';
-  const isThere = () =>
-    access(promtool).then(
-      () => true,
-      () => false,
-    );
-  if (await isThere()) return promtool;
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const apt = (...args: string[]) => run('apt-get', args, { env });
-  await apt('update').then(() => apt('install', '--yes', '--no-install-recommends', 'prometheus'));
-  if (await isThere()) return promtool;
-  throw new Error('promtool is missing: apt-get install prometheus, as root on Debian.');
-}

@@ -86,6 +86,8 @@ const buggyPage = `<!doctype html><title>Shop</title><button id="save">Save</but
 const buggyScript = `const save = (note) => note.text.length;
 document.querySelector('#save').addEventListener('click', () => save(undefined));
 document.querySelector('#load').addEventListener('click', () => fetch('/orders', { method: 'POST', body: 'count=x' }));`;
+const slowPage = `<!doctype html><title>Slow</title><script src="/slow.js"></script><h1>Orders of this week</h1>`;
+const slowScript = `const used = 1;\n${'function never() { return "never called, and loaded all the same"; }\n'.repeat(300)}`;
 const forgetfulWorker = `let count = 0;
 chrome.runtime.onMessage.addListener((message, sender, reply) => reply((count += 1)));`;
 
@@ -96,7 +98,7 @@ describe('the steps of the guides find what is planted', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'greenroom-guides-'));
-    const manifest = { manifest_version: 3, name: 'Counter', version: '1', permissions: ['bookmarks'] };
+    const manifest = { manifest_version: 3, name: 'Counter', version: '1', permissions: ['bookmarks', 'storage'] };
     await writeFile(
       join(folder, 'manifest.json'),
       JSON.stringify({ ...manifest, background: { service_worker: 'worker.js' } }),
@@ -105,6 +107,9 @@ describe('the steps of the guides find what is planted', () => {
     workspace = [folder, sampleExtensionFolder];
     site = createServer(({ url: path }, answer) => {
       if (path === '/orders') answer.writeHead(422).end('{"error":"count is not a number"}');
+      else if (path === '/slow') answer.setHeader('content-type', 'text/html').end(slowPage);
+      else if (path === '/slow.js')
+        setTimeout(() => answer.setHeader('content-type', 'text/javascript').end(slowScript), 300);
       else if (path === '/shop.js') answer.setHeader('content-type', 'text/javascript').end(buggyScript);
       else answer.setHeader('content-type', 'text/html').end(buggyPage);
     }).listen(0, '127.0.0.1');
@@ -135,6 +140,11 @@ describe('the steps of the guides find what is planted', () => {
       [/LeakedNote \+10/, /notes/],
     ],
     [
+      'debug-slow-load',
+      () => ({ words: { PAGE: `${url}slow` } }),
+      [/LCP \d/, /fail RenderBlocking/, /script 20\.9 kB \d{3} ms \S+slow\.js/, /slow\.js: 1 of 301 lines ran/],
+    ],
+    [
       'debug-extension',
       () => ({
         words: {
@@ -155,12 +165,13 @@ describe('the steps of the guides find what is planted', () => {
     [
       'audit-extension',
       () => ({ words: { FOLDER: folder, EXTENSION_ID: forgetfulId } }),
-      [/bookmarks/, /advice|breaks/],
+      [/"bookmarks" is not used/, /manifest\.json:\d/, /has no errors/],
     ],
   ])('%s', async (name, planned, facts) => {
     if (name === 'debug-sleeping-worker')
       forgetfulId = String((await harness.run('install_extension', { path: folder }, { workspace })).structured['id']);
     const answers = await follow(name, planned());
+    expect(answers.match(/^\w+: (Tool)?Error: .*/gm)).toBeNull();
     for (const fact of facts) expect(answers).toMatch(fact);
   });
 });

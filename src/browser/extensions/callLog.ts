@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ReportingContext } from './messageLog.js';
 import type { ActivityReport } from '../injected/contract.js';
+import { parsedJson } from '../../text.js';
 
 /** One call of a `chrome.*` function. */
 export interface ApiCall {
@@ -117,7 +118,7 @@ export class MenuEntries {
       entries.clear();
       return;
     }
-    const described = parseJson(value);
+    const described = parsedJson(value);
     if (api === 'contextMenus.remove') return void entries.delete(String(described));
     const entry = menuEntrySchema.safeParse(described).data;
     if (entry === undefined || (!entries.has(entry.id) && entries.size >= maxMenuEntries)) return;
@@ -167,14 +168,5 @@ export class PermissionPrompts {
     prompts.set(`${key} ${id}`, { context: name, asked: value, answer: undefined, at });
     const [oldest] = prompts.keys();
     if (prompts.size > maxPrompts && oldest !== undefined) prompts.delete(oldest);
-  }
-}
-
-/** Undefined for what was cut. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ownDocumentUrl } from './installedExtensions.js';
 import { RingBuffer, type KeptPart, type RingBufferEntry, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ActivityReport, DeliveryOutcome } from '../injected/contract.js';
+import { parsedJson } from '../../text.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */
 export interface ExtensionMessage {
@@ -271,9 +272,5 @@ const reportSchema = z.object({
 
 /** Undefined for anything that is not a report: any code of the context can call the binding. */
 export function parseReport(payload: string): ActivityReport | undefined {
-  try {
-    return reportSchema.safeParse(JSON.parse(payload)).data;
-  } catch {
-    return undefined;
-  }
+  return reportSchema.safeParse(parsedJson(payload)).data;
 }

@@ -10,6 +10,7 @@ import { CdpScope } from '../cdp/cdpScope.js';
 import { truncateText } from '../collectors/remoteObject.js';
 import { ownDocumentUrl } from './installedExtensions.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
+import { parsedJson } from '../../text.js';
 
 /** A change of one key. */
 export interface StorageChange {
@@ -106,7 +107,10 @@ export class StorageChangeLog {
   }
 
   #record(extensionId: string, payload: string): void {
-    const { area, at, changes } = changeSchema.parse(JSON.parse(payload));
+    const { success, data } = changeSchema.safeParse(parsedJson(payload));
+    // Other documents of the extension reach this one, and can call the binding.
+    if (!success) return;
+    const { area, at, changes } = data;
     for (const [key, { oldValue, newValue }] of Object.entries(changes)) {
       this.#ring.push({ extensionId, area, key, at, oldValue: capped(oldValue), newValue: capped(newValue) });
     }

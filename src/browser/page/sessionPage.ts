@@ -1,11 +1,10 @@
 import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/consoleCollector.js';
-import { Dialogs } from './dialogs.js';
 import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
-import { Interruptions } from './interruptions.js';
+import { Dialogs, Interruptions } from './interruptions.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { InitScripts } from './initScripts.js';
 import type { KeptPart } from '../collectors/ringBuffer.js';

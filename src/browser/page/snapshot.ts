@@ -4,7 +4,10 @@ import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
 import { noClickables, readClickables, type ClickableElements } from './clickable.js';
-import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
+import { inSlices } from '../patterns/slices.js';
+import { buildTree, type AccessibilityFrame, type SnapshotNode, type Steps } from './accessibility.js';
+import { nodesOf } from '../process/browserTransport.js';
+import { writeLines, type LineOptions, type SnapshotLines } from './snapshotLines.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
@@ -22,7 +25,7 @@ export interface PartialRead {
 export interface Snapshot {
   readonly url: string;
   readonly title: string;
-  /** One line per node, indented by one space per level. */
+  /** One line per node, or row of a table, indented by one space per level. */
   readonly lines: readonly string[];
   /** The uids of the elements among them that a pointer can act on. */
   readonly targets: readonly string[];
@@ -31,7 +34,7 @@ export interface Snapshot {
 }
 
 export interface SnapshotOptions {
-  /** Keeps structure and properties that are usually noise. */
+  /** Keeps structure, and properties that are usually noise, and gives each cell of a table a line. */
   readonly verbose: boolean;
   /** The uid of the first node to show. Default: the page's first. */
   readonly from?: string | undefined;
@@ -43,6 +46,8 @@ export interface SnapshotOptions {
  */
 const maxWholeNodes = 40_000;
 const charactersPerLine = 50;
+/** The limit of nodes bounds the work; the tool has a deadline. */
+const maxBuildMs = 60_000;
 /** The limit for the outline of a larger document. */
 export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 
@@ -69,16 +74,12 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
-  const root = buildTree(main, {
-    verbose,
-    uidOf: (document, backendNodeId) => page.elements.uidOf(document, backendNodeId),
-  });
-  const lines: string[] = [];
-  const targets: string[] = [];
-  writeLines(root, 0, { lines, targets });
+  const uidOf = ({ document, backendNodeId }: SnapshotNode): string => page.elements.uidOf(document, backendNodeId);
+  const written = await inSlices(writeTree(main, { verbose, uidOf }), undefined, maxBuildMs);
+  const { title, lines, targets, lineOf } = written;
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
-  const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
-  return { url: main.document.url, title: root.name, lines: shown, targets, part: partialReadOf(page, frames, start) };
+  const shown = from === undefined || isOutlined ? lines : lines.slice(lineWith(from, lineOf));
+  return { url: main.document.url, title, lines: shown, targets, part: partialReadOf(page, frames, start) };
 }
 
 async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
@@ -133,8 +134,8 @@ function selectWhole(weights: readonly Weight[]): boolean[] {
 }
 
 async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameReading, 'nodes' | 'next'>> {
-  const { nodes } = await cdp.send('Accessibility.getFullAXTree', { frameId });
-  return { nodes, next: undefined };
+  const response = await cdp.send('Accessibility.getFullAXTree', { frameId });
+  return { nodes: nodesOf(response), next: undefined };
 }
 
 /** How much was read; `next` is in the frame of `start` or in a later one. */
@@ -157,9 +158,9 @@ function partialReadOf(
   };
 }
 
-function linesFrom(lines: readonly string[], uid: string): readonly string[] {
-  const index = lines.findIndex((line) => line.trimStart().startsWith(`uid=${uid} `));
-  if (index !== -1) return lines.slice(index);
+function lineWith(uid: string, lineOf: ReadonlyMap<string, number>): number {
+  const index = lineOf.get(uid);
+  if (index !== undefined) return index;
   throw new ToolError(`uid ${uid} is not in the snapshot any more. take_snapshot shows the present uids.`);
 }
 
@@ -174,14 +175,9 @@ async function linkToOwner(frame: AccessibilityFrame, all: readonly Accessibilit
   }
 }
 
-function writeLines(
-  node: SnapshotNode,
-  depth: number,
-  to: { readonly lines: string[]; readonly targets: string[] },
-): void {
-  to.lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
-  if (node.isTarget) to.targets.push(node.uid);
-  for (const child of node.children) writeLines(child, depth + 1, to);
+function* writeTree(main: AccessibilityFrame, options: LineOptions): Steps<SnapshotLines & { readonly title: string }> {
+  const root = yield* buildTree(main, options.verbose);
+  return { title: root?.name ?? '', ...(yield* writeLines(root, options)) };
 }
 
 type AXNode = Protocol.Accessibility.AXNode;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
-import { shortenText } from '../../text.js';
+import { parsedJson, shortenText } from '../../text.js';
 import { followSessions, unlessGone, type FollowedSessions, type TargetSession } from '../cdp/cdpSessions.js';
 import { callExpression, watchUserPrompts } from '../cdp/injectedFunctions.js';
 import type { PromptReport } from '../injected/contract.js';
@@ -81,7 +81,7 @@ export class UserPrompts {
     return {
       'Runtime.bindingCalled': ({ name, payload }: Protocol.Runtime.BindingCalledEvent) => {
         if (name !== bindingName) return;
-        const { success, data } = reportSchema.safeParse(JSON.parse(payload));
+        const { success, data } = reportSchema.safeParse(parsedJson(payload));
         if (success) this.#tell(describeExternal(data.url));
       },
       'Page.fileChooserOpened': () => {

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { BrowserTransport } from './browserTransport.js';
+import { BrowserTransport, IncomingMessage, shortBytes } from './browserTransport.js';
 
 /**
  * CDP over the two pipes of a Chrome started with `--remote-debugging-pipe`: JSON messages, each terminated by a zero
@@ -9,12 +9,17 @@ export class PipeTransport extends BrowserTransport {
   readonly #toBrowser: Writable;
   readonly #fromBrowser: Readable;
   #unwritten = '';
-  #partial: Buffer[] = [];
-  #partialBytes = 0;
-  /** Whether the rest of the current message is left out. */
-  #isLeftOut = false;
+  #incoming: IncomingMessage | undefined;
+  /** Texts that were not handed over yet, in order, and their length. */
+  #waiting: string[] = [];
+  #waitingLength = 0;
+  #isClosed = false;
+  #isClosingTold = false;
   readonly #onData = (chunk: Buffer): void => this.#readMessages(chunk);
-  readonly #onClose = (): void => this.onclose?.();
+  readonly #onClose = (): void => {
+    this.#isClosed = true;
+    if (this.#waiting.length === 0) this.#handOver();
+  };
 
   /** @param maxMessageBytes default 64 MiB. */
   constructor(toBrowser: Writable, fromBrowser: Readable, maxMessageBytes?: number) {
@@ -45,48 +50,58 @@ export class PipeTransport extends BrowserTransport {
 
   terminate(): void {
     this.#fromBrowser.off('data', this.#onData);
-    this.#partial = [];
+    this.#incoming = undefined;
+    this.#waiting = [];
     this.close();
   }
 
   #readMessages(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(0); end !== -1; end = chunk.indexOf(0, start)) {
-      if (!this.#append(chunk.subarray(start, end))) return;
-      const message = Buffer.concat(this.#partial).toString('utf8');
-      const isWhole = !this.#isLeftOut;
-      this.#isLeftOut = false;
-      this.#partial = [];
-      this.#partialBytes = 0;
+      const isWhole = this.#incoming === undefined && end - start <= Math.min(shortBytes, this.maxMessageBytes);
+      if (!isWhole && !this.#append(chunk.subarray(start, end))) return;
+      const message = isWhole ? chunk.toString('utf8', start, end) : this.#incoming?.end();
+      this.#incoming = undefined;
       start = end + 1;
-      if (!isWhole) continue;
-      // One message per turn of the event loop, as over a socket: code that awaits a response runs before the next
-      // event.
-      setImmediate(() => void this.receive(message));
+      if (message !== undefined) this.#enqueue(message);
     }
     if (start < chunk.length) this.#append(chunk.subarray(start));
   }
 
   /** Appends a chunk to the current message; false if the message is too long. */
   #append(chunk: Buffer): boolean {
-    if (this.#isLeftOut) return true;
-    this.#partialBytes += chunk.length;
-    if (this.#partialBytes > this.maxMessageBytes) {
-      const beginning = this.#partial[0] ?? chunk;
-      if (isScriptEvent(beginning)) {
-        this.#isLeftOut = true;
-        this.#partial = [];
-        return true;
-      }
-      this.drop(this.tooLongCause);
-      return false;
-    }
-    this.#partial.push(chunk);
-    return true;
+    this.#incoming ??= new IncomingMessage(this.maxMessageBytes);
+    if (this.#incoming.append(chunk)) return true;
+    this.drop(this.tooLongCause);
+    return false;
   }
+
+  #enqueue(message: string): void {
+    if (this.#waiting.push(message) === 1) setImmediate(this.#handOver);
+    this.#waitingLength += message.length;
+    // A browser that says more than can be heard waits.
+    if (this.#waitingLength > maxWaitingLength || this.#waiting.length > maxWaiting) this.#fromBrowser.pause();
+  }
+
+  /**
+   * One message per turn of the event loop, as over a socket: code that awaits a response runs before the next event, and
+   * a browser that says a lot leaves the turns between to others.
+   */
+  readonly #handOver = (): void => {
+    const message = this.#waiting.shift();
+    if (message === undefined) {
+      if (this.#isClosed && !this.#isClosingTold) this.onclose?.();
+      this.#isClosingTold = this.#isClosed;
+      return;
+    }
+    this.#waitingLength -= message.length;
+    if (this.#waiting.length > 0 || this.#isClosed) setImmediate(this.#handOver);
+    const isRead = this.#waitingLength < maxWaitingLength / 2 && this.#waiting.length < maxWaiting / 2;
+    if (isRead && this.#fromBrowser.isPaused()) this.#fromBrowser.resume();
+    void this.receive(message);
+  };
 }
 
-/** It has the whole source map of a script that contains it. A script that nobody hears of costs its places alone. */
-const scriptEvent = Buffer.from('{"method":"Debugger.script');
-
-const isScriptEvent = (beginning: Buffer): boolean => beginning.subarray(0, scriptEvent.length).equals(scriptEvent);
+/** Messages, and their characters, that wait before the browser is no longer read. */
+const maxWaiting = 2_000;
+const maxWaitingLength = 16 * 1024 ** 2;

@@ -1,6 +1,6 @@
 import { WebSocket, type RawData } from 'ws';
 import { codeOf } from '../../errors/errors.js';
-import { BrowserTransport } from './browserTransport.js';
+import { BrowserTransport, IncomingMessage } from './browserTransport.js';
 
 export interface SocketOptions {
   readonly maxMessageBytes?: number;
@@ -27,7 +27,12 @@ export class SocketTransport extends BrowserTransport {
       maxPayload: this.maxMessageBytes,
     });
     this.opened = new Promise((resolve, reject) => this.#socket.once('open', resolve).once('error', reject));
-    this.#socket.on('message', (data) => void this.receive(textOf(data)));
+    this.#socket.on('message', (data) => {
+      const message = new IncomingMessage(this.maxMessageBytes);
+      for (const piece of piecesOf(data)) message.append(piece);
+      const text = message.end();
+      if (text !== undefined) void this.receive(text);
+    });
     this.#socket.on('close', () => this.onclose?.());
     this.#socket.on('error', (error) => {
       this.drop(codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? this.tooLongCause : error.message);
@@ -47,7 +52,7 @@ export class SocketTransport extends BrowserTransport {
   }
 }
 
-function textOf(data: RawData): string {
-  if (Array.isArray(data)) return Buffer.concat(data).toString('utf8');
-  return data instanceof ArrayBuffer ? Buffer.from(data).toString('utf8') : data.toString('utf8');
+function piecesOf(data: RawData): readonly Buffer[] {
+  if (Array.isArray(data)) return data;
+  return [data instanceof ArrayBuffer ? Buffer.from(data) : data];
 }

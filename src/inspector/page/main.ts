@@ -3,7 +3,7 @@ import type { Chart } from '../wire.js';
 import { appView } from './appView.js';
 import { FrameStream } from './frameStream.js';
 import { listenToKeys } from './shortcuts.js';
-import { initialModel, applyFrame, type Model, type Route, type Update } from './model.js';
+import { initialModel, applyFrame, type Model, type Route, type Update, type UserUse } from './model.js';
 import { applyTheme } from './theme.js';
 
 /** The loop of the page: frames and input change the model, which is drawn at most once per animation frame. */
@@ -43,6 +43,15 @@ function onRouteChange(): void {
   const route = readRoute();
   update({ route, session: null, step: null, restarted: false, startedAt: null, contents: false, scrollTop: 0 });
   scrollTo(0, 0);
+  void showUsers();
+}
+
+/** Measuring what users use costs the server something: it is asked while the overview is shown. */
+async function showUsers(): Promise<void> {
+  if (model.route.view !== 'overview' || document.hidden) return;
+  // What was shown last stays; the notice says that the connection is lost.
+  const response = await fetch('../api/usage').catch(() => undefined);
+  if (response?.ok === true) update({ users: ((await response.json()) as { users: UserUse[] }).users });
 }
 
 window.addEventListener('hashchange', onRouteChange);
@@ -50,6 +59,7 @@ window.addEventListener('resize', () => update({}));
 listenToKeys(() => model, update);
 // Ages grow without frames from the server.
 setInterval(() => update({}), 1_000);
+setInterval(() => void showUsers(), 5_000);
 applyTheme();
 // Links are resolved against the base: at another address each would reload the page.
 history.replaceState(null, '', document.baseURI + location.hash);

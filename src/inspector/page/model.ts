@@ -8,6 +8,19 @@ const maxPayloads = 200;
 export type Route =
   { readonly view: 'sessions' } | { readonly view: 'overview' } | { readonly view: 'session'; readonly id: string };
 
+/** What the sessions of one user use at one node. */
+export interface UserUse {
+  readonly user: string;
+  readonly node?: string;
+  readonly sessions: number;
+  readonly processes: number;
+  readonly browserMs: number;
+  readonly memoryBytes: number;
+  readonly downloadBytes: number;
+  readonly diskBytes: number;
+  readonly quotas: Readonly<Record<string, number>>;
+}
+
 /** The open session, with the entries received since it was opened. */
 export interface OpenedSession extends SessionDetail {
   /** Earlier entries that are not kept. */
@@ -27,6 +40,8 @@ export interface Model {
   readonly rows: ReadonlyMap<string, SessionRow>;
   readonly actors: readonly ActorRow[];
   readonly overview: Overview | null;
+  /** What users use, as `GET /api/usage` tells it. */
+  readonly users: readonly UserUse[];
   /** Null: not received yet. `gone`: the server has no session with this id. */
   readonly session: OpenedSession | 'gone' | null;
   /** Whether the messages of the open session are requested, and those received since. */
@@ -60,6 +75,7 @@ export const initialModel: Model = {
   rows: new Map(),
   actors: [],
   overview: null,
+  users: [],
   session: null,
   contents: false,
   payloads: [],

@@ -1,7 +1,7 @@
 import { h, type ComponentChild } from 'preact';
 import type { EndedSession, Overview } from '../wire.js';
 import { formatAge, formatDuration, describeCloseReason, plural, formatTime } from './format.js';
-import { serverNow, type Model } from './model.js';
+import { serverNow, type Model, type UserUse } from './model.js';
 import { quantile, statesOverTime, timeToAnnounce } from './plots.js';
 import { otherCharts } from './sessionView.js';
 
@@ -17,6 +17,7 @@ export function overviewView(model: Model): ComponentChild {
     tiles(model, overview),
     h('div', { class: 'plots' }, statesOverTime(samples, serverNow(model)), timeToAnnounce(announceMs)),
     h('div', { class: 'plots' }, endingsView(endings), failuresView(failures)),
+    h('div', { class: 'plots' }, usersView(model.users)),
     otherCharts(model),
   );
 }
@@ -119,4 +120,49 @@ function failuresView(failures: readonly EndedSession[]): ComponentChild {
           ),
         ),
   );
+}
+
+/** Most sessions first. */
+function usersView(users: readonly UserUse[]): ComponentChild {
+  const sorted = users.toSorted((one, other) => other.sessions - one.sessions);
+  return h(
+    'figure',
+    { class: 'plot' },
+    h('figcaption', null, h('h3', null, 'What users use, of their quotas')),
+    sorted.length === 0
+      ? h('p', { class: 'quiet' }, 'No user has a session.')
+      : h(
+          'ol',
+          { class: 'failures', tabIndex: 0, 'aria-label': 'What users use' },
+          sorted.map((use) =>
+            h(
+              'li',
+              { key: `${use.user} ${use.node ?? ''}`, class: 'use' },
+              h('b', null, use.user),
+              h('span', null, use.node ?? ''),
+              h('span', null, plural(use.sessions, 'session')),
+              h('p', null, amountsOf(use).join(' · ')),
+            ),
+          ),
+        ),
+  );
+}
+
+function amountsOf({ quotas, ...use }: UserUse): string[] {
+  const amounts: readonly (readonly [
+    label: string,
+    quota: string,
+    used: number,
+    format: (amount: number) => string,
+  ])[] = [
+    ['processes', 'processes', use.processes, String],
+    ['browser time today', 'browser-time', use.browserMs, formatAge],
+    ['memory', 'memory', use.memoryBytes, (bytes) => formatBytes(String(bytes))],
+    ['downloads', 'downloads', use.downloadBytes, (bytes) => formatBytes(String(bytes))],
+    ['disk', 'disk', use.diskBytes, (bytes) => formatBytes(String(bytes))],
+  ];
+  return amounts.map(([label, quota, used, format]) => {
+    const limit = quotas[quota];
+    return `${label} ${format(used)}${limit === undefined ? '' : ` of ${format(limit)}`}`;
+  });
 }

@@ -1,0 +1,95 @@
+import { quoted, type SnapshotNode, type Steps } from './accessibility.js';
+
+export interface SnapshotLines {
+  readonly lines: readonly string[];
+  /** The uids of the elements among them that a pointer can act on. */
+  readonly targets: readonly string[];
+  /** The index of the line that a uid is in. */
+  readonly lineOf: ReadonlyMap<string, number>;
+}
+
+export interface LineOptions {
+  /** A line for each node. */
+  readonly verbose: boolean;
+  /** Called once for each node that is shown. */
+  uidOf(node: SnapshotNode): string;
+}
+
+/** Elements that say nothing beside the only element in them. */
+const wrapperRoles: ReadonlySet<string> = new Set([
+  'cell',
+  'columnheader',
+  'definition',
+  'emphasis',
+  'LayoutTableCell',
+  'listitem',
+  'paragraph',
+  'rowheader',
+  'strong',
+  'term',
+]);
+/** Cells that nobody acts on while they have no states. A `gridcell` can be edited. */
+const plainCellRoles: ReadonlySet<string> = new Set(['cell', 'columnheader', 'LayoutTableCell', 'rowheader']);
+/** What stands in a line beside others. */
+const inlineRoles: ReadonlySet<string> = new Set(['code', 'emphasis', 'image', 'strong', 'text', 'time']);
+/** Parts of tables that may only arrange what is in them: shown where they are data, which fits in a line. */
+const layoutRoles: Readonly<Record<string, string>> = { LayoutTableRow: 'row', LayoutTableCell: 'cell' };
+
+const linesPerStep = 50;
+
+/** The tree as lines, each node before its children. Short: no wrappers of one element, and a table row in one line. */
+export function* writeLines(root: SnapshotNode | undefined, options: LineOptions): Steps<SnapshotLines> {
+  const lines: string[] = [];
+  const targets: string[] = [];
+  const lineOf = new Map<string, number>();
+  /** A node as it stands in the line that is written next. */
+  const entry = (node: SnapshotNode): string => {
+    const { name, states } = node;
+    const uid = options.uidOf(node);
+    lineOf.set(uid, lines.length);
+    if (node.isTarget) targets.push(uid);
+    const role = (options.verbose ? undefined : layoutRoles[node.role]) ?? node.role;
+    return `uid=${uid} ${role}${name === '' ? '' : ` ${quoted(name)}`}${states}`;
+  };
+  const write = function* (given: SnapshotNode, depth: number): Steps<void> {
+    if (lines.length % linesPerStep === 0) yield;
+    const node = options.verbose ? given : unwrapped(given);
+    const cells = options.verbose ? undefined : cellsOf(node);
+    if (!options.verbose && !cells && isLayout(node)) {
+      for (const child of node.children) yield* write(child, depth);
+      return;
+    }
+    const head = entry(node);
+    const row = cells?.map((cell) => cell.map((part) => (isPlain(part) ? quoted(part.name) : entry(part))).join(' '));
+    lines.push(`${' '.repeat(depth)}${head}${row ? `: ${row.join(', ')}` : ''}`);
+    if (!cells) for (const child of node.children) yield* write(child, depth + 1);
+  };
+  if (root) yield* write(root, 0);
+  return { lines, targets, lineOf };
+}
+
+function unwrapped(node: SnapshotNode): SnapshotNode {
+  const [only] = node.children;
+  const wraps = only && node.children.length === 1 && wrapperRoles.has(node.role) && node.states === '';
+  return wraps && (node.name === '' || node.name === only.name) ? unwrapped(only) : node;
+}
+
+const isLayout = ({ role, name, states, children }: SnapshotNode): boolean =>
+  role in layoutRoles && states === '' && name === '' && children.length > 0;
+
+/** What the cells of a row hold. Undefined for what is no row, and where a cell holds what needs lines of its own. */
+function cellsOf({ role, children }: SnapshotNode): readonly (readonly SnapshotNode[])[] | undefined {
+  if ((role !== 'row' && role !== 'LayoutTableRow') || children.length === 0) return undefined;
+  const cells = children.map((cell) => {
+    const holds = plainCellRoles.has(cell.role) && cell.states === '' && cell.name === '' && cell.children.length > 0;
+    return (holds ? cell.children : [cell]).map(unwrapped);
+  });
+  return cells.every((parts) => parts.every((part) => fitsInLine(part, parts))) ? cells : undefined;
+}
+
+const fitsInLine = (part: SnapshotNode, { length }: readonly SnapshotNode[]): boolean =>
+  part.children.length === 0 && (length === 1 || part.isTarget || inlineRoles.has(part.role));
+
+/** Whether a part of a row is told by its text alone. */
+const isPlain = ({ role, states }: SnapshotNode): boolean =>
+  states === '' && (role === 'text' || wrapperRoles.has(role));

@@ -1,0 +1,122 @@
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { readdir, readFile } from 'node:fs/promises';
+import { connect, startGreenroom } from './browserPeers.js';
+import { median, type Figure } from './report.js';
+import { startShop } from './tokenSite.js';
+
+/** A browser process for all sessions, or one for each. */
+export type Isolation = 'context' | 'process';
+
+export interface Density {
+  readonly sessions: number;
+  readonly isolation: Isolation;
+  /** Milliseconds from connecting to the first tool's answer, of each session. */
+  readonly first: readonly number[];
+  /** Milliseconds of a call while all are open. */
+  readonly calls: readonly number[];
+  /** Bytes of the browser's processes for each session, shared memory counted in parts. */
+  readonly bytes: number;
+  /** Answers that were of another session's page. */
+  readonly wrong: number;
+}
+
+const atOnce = 4;
+const callsOfEach = 3;
+const paths = ['/orders', '/settings', '/products', '/docs', '/reports'];
+const mebi = 1024 ** 2;
+
+/** So many sessions, each with a page of its own that stays open: what they take, and whether each sees only its own. */
+export async function measureDensity(
+  sessions: number,
+  isolation: Isolation,
+  report: (line: string) => void,
+): Promise<Density> {
+  const options = { maxSessions: sessions * 2, maxBrowsers: sessions * 2, isolation };
+  const [shop, greenroom] = [await startShop(), await startGreenroom(options)];
+  const open: Client[] = [];
+  const first: number[] = [];
+  const calls: number[] = [];
+  let wrong = 0;
+  /** Marks the page of a session, or reads the mark. */
+  const ask = async (client: Client, code: string): Promise<string> => {
+    const { content } = await client.callTool({ name: 'evaluate_script', arguments: { function: code } });
+    return (content as readonly { readonly text: string }[])[0]?.text ?? '';
+  };
+  try {
+    const before = await browserBytes();
+    await inParallel(sessions, async (index) => {
+      const startedAt = performance.now();
+      const client = await connect(new StreamableHTTPClientTransport(new URL('/mcp', greenroom.url)));
+      open.push(client);
+      await client.callTool({
+        name: 'navigate_page',
+        arguments: { url: `${shop.url}${paths[index % paths.length] ?? ''}` },
+      });
+      first.push(performance.now() - startedAt);
+      await ask(client, `() => { window.mark = localStorage.mark = 'mark ' + ${index}; }`);
+      marks.set(client, `mark ${index}`);
+    });
+    const bytes = ((await browserBytes()) - before) / sessions;
+    await inParallel(sessions * callsOfEach, async (index) => {
+      const client = open[index % sessions];
+      if (!client) return;
+      const startedAt = performance.now();
+      const answer = await ask(client, '() => window.mark + localStorage.mark');
+      calls.push(performance.now() - startedAt);
+      const mark = marks.get(client) ?? '';
+      if (answer !== JSON.stringify(mark + mark)) wrong += 1;
+    });
+    report(
+      `${sessions} sessions, isolation ${isolation}: first tool ${median(first).toFixed(0)} ms, a call ${median(calls).toFixed(0)} ms, ${(bytes / mebi).toFixed(0)} MiB each in the browser, ${wrong} wrong`,
+    );
+    return { sessions, isolation, first, calls, bytes, wrong };
+  } finally {
+    for (const client of open) await client.close();
+    await greenroom.orchestrator.close();
+    shop.close();
+  }
+}
+
+const marks = new WeakMap<Client, string>();
+
+async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const one = async (): Promise<void> => {
+    for (let index = next++; index < count; index = next++) await work(index);
+  };
+  await Promise.all(Array.from({ length: atOnce }, one));
+}
+
+/** Of all processes that this one has started, directly or not (PSS, of /proc). */
+async function browserBytes(): Promise<number> {
+  const parents = new Map<number, number>();
+  for (const pid of (await readdir('/proc')).map(Number).filter(Number.isInteger)) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    parents.set(pid, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+  }
+  const isOurs = (pid: number | undefined): boolean =>
+    pid !== undefined && pid > 1 && (pid === process.pid || isOurs(parents.get(pid)));
+  let kilobytes = 0;
+  for (const pid of parents.keys()) {
+    if (pid === process.pid || !isOurs(pid)) continue;
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
+    kilobytes += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+  }
+  return kilobytes * 1024;
+}
+
+export function densityFigures({ sessions, isolation, first, calls, bytes, wrong }: Density): Figure[] {
+  const name = (what: string): string => `${what}, ${sessions} with pages, ${isolation}`;
+  return [
+    { name: name('first tool'), value: median(first), wanted: { atMost: 1_000 }, unit: 'ms' },
+    { name: name('a call'), value: median(calls), wanted: { atMost: 50 }, unit: 'ms' },
+    {
+      name: name('memory of a session'),
+      value: bytes / mebi,
+      wanted: { atMost: isolation === 'context' ? 50 : 250 },
+      unit: 'MiB',
+    },
+    { name: name('answers of others'), value: wrong, wanted: { atMost: 0 }, unit: '' },
+  ];
+}
