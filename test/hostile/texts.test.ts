@@ -192,11 +192,17 @@ describe('the files of an extension', () => {
     );
     const { findings } = await audit(
       { permissions: ['storage'] },
-      { 'long.js': `${' '.repeat(9_000_000)}chrome.storage.local` },
+      {
+        'long.js': `${' '.repeat(9_000_000)}chrome.storage.local`,
+        ...Object.fromEntries(Array.from({ length: 7 }, (_, at) => [`z${at}.js`, ' '.repeat(9_000_000)])),
+      },
     );
     expect(findings).toContainEqual(expect.objectContaining({ at: 'long.js', severity: 'advice' }));
     expect(findings.map(({ problem }) => problem)).toContain(
-      'It was not looked at: it has 9 MB, and at most 8 are read.',
+      'It and 7 other files were not looked at: it has more than 8 MB.',
+    );
+    expect(findings.map(({ fix }) => fix)).toContain(
+      'Nothing is said of it, nor of z0.js, z1.js, z2.js, z3.js, z4.js and 2 more.',
     );
     expect(findings.map(({ problem }) => problem).join()).not.toContain('"storage" is not used');
   });
