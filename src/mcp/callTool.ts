@@ -2,7 +2,7 @@ import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { OnQueued } from '../browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
-import { messageOf, Refusal, ToolError } from '../errors/errors.js';
+import { codeOf, messageOf, Refusal, ToolError } from '../errors/errors.js';
 import { shortId } from '../log.js';
 import { cleanText, shortenText, wellFormedData } from '../text.js';
 import { recordAction } from '../tools/actionScript.js';
@@ -265,7 +265,11 @@ function describeError(tool: Tool, error: unknown, ms: number, session: McpSessi
     return `${tool.name} did not finish within ${ms / 1000} s and was stopped.${adviceAfterDeadline[tool.needs]}`;
   }
   session.log.warn('tool failed', { tool: tool.name, session: shortId(session.facts().id), error: messageOf(error) });
-  return `${tool.name} failed: ${messageOf(error)}`;
+  const cause = `${tool.name} failed: ${messageOf(error)}`;
+  const isFull = /^(ENOSPC|EDQUOT)$/.test(codeOf(error) ?? '');
+  return isFull
+    ? `${cause}. The disk of the server is full, and nothing was stored: its operator has to free space.`
+    : cause;
 }
 
 export interface TracedCall {

@@ -86,6 +86,7 @@ test('[C-TOOL-ERROR] a tool that fails is a result with what to do next; a defec
   expect(await call(1, 'fail', { how: 'tool' })).toMatchObject(failed('No page is open: call new_page.'));
   expect(await call(2, 'fail', { how: 'defect' })).toMatchObject(failed('fail failed: boom'));
   expect(await call(3, 'fail', { how: 'sync' })).toMatchObject(failed('fail failed: thrown at once'));
+  expect(JSON.stringify(await call(4, 'fail', { how: 'full' }))).toMatch(/disk of the server is full, and nothing was/);
 });
 
 test('a missing argument is said to be missing', async () => {

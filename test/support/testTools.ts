@@ -10,7 +10,7 @@ const inputs = {
   nothing: z.object({}).strict(),
   echo: z.object({ value: z.string() }).strict(),
   hold: z.object({ value: z.string().default('held') }).strict(),
-  fail: z.object({ how: z.enum(['tool', 'defect', 'sync']) }).strict(),
+  fail: z.object({ how: z.enum(['tool', 'defect', 'sync', 'full']) }).strict(),
   large: z.object({ bytes: z.number() }).strict(),
 };
 const answer = (value: string) => ({ text: value, structured: { value } });
@@ -97,6 +97,7 @@ export class TestTools {
       needs: 'nothing',
       handler: ({ how }) => {
         if (how === 'sync') throw new Error('thrown at once');
+        if (how === 'full') throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
         return Promise.reject(how === 'tool' ? new ToolError('No page is open: call new_page.') : new Error('boom'));
       },
     }),
