@@ -6,7 +6,7 @@ const test = join(root, 'test');
 /** What starts another program, and the part that a test which comes to import it belongs to. */
 const programs = {
   browser: ['support/chromium'],
-  redis: ['support/redisServer', 'support/nginx', 'chaos/persistentRedis', 'prove/secondChecker'],
+  redis: ['support/redisServer', 'support/nginx', 'chaos/persistentRedis', 'prove/secondChecker', 'support/prometheus'],
 };
 const imports = /^(?:import|export) (?!type )[^;]*?from '(\.[^']+)\.js'/gm;
 

@@ -104,6 +104,38 @@ export type ServerEvent =
   /** From the process edge or an embedder. */
   | { type: 'server.drain' };
 
+/** A session and the number of its owner: each owner after the first has a higher one. */
+export interface SessionTerm {
+  readonly sessionId: string;
+  readonly epoch: number;
+}
+
+export type OwnershipEvent =
+  /** From the store. `write.fenced`: a write was refused, because this term is over. */
+  | { type: 'term.granted'; term: SessionTerm }
+  | { type: 'term.refused' }
+  | { type: 'write.fenced' }
+  /** From the session at this node. */
+  | { type: 'snapshot.saved' }
+  | { type: 'session.ended'; because: CloseReason }
+  /** From the takeover. `failed`: it could not be restored, or the store was unreachable. */
+  | { type: 'session.restored' }
+  | { type: 'takeover.completed' }
+  | { type: 'takeover.failed' }
+  /** From the node: it stops, and leaves what can be restored to the others. */
+  | { type: 'handoff.begun' }
+  /** From the node: the store answers. */
+  | { type: 'lease.renewed' };
+
+export type NodeEvent =
+  /** From the heartbeat. `expired`: no renewal succeeded within the time of a lease. */
+  | { type: 'lease.renewed'; until: number }
+  | { type: 'lease.expired' }
+  /** From the orchestrator: sessions end; then every one has ended; then nothing of the node is left in the store. */
+  | { type: 'node.drain' }
+  | { type: 'node.leave' }
+  | { type: 'node.left' };
+
 /** The session creations within a sliding window, at one moment. */
 export interface CreationWindow {
   readonly creations: number;
@@ -144,5 +176,26 @@ export const serverEventTypes = [
   'listener.failed',
   'server.drain',
 ] as const satisfies readonly ServerEvent['type'][];
+
+export const nodeEventTypes = [
+  'lease.renewed',
+  'lease.expired',
+  'node.drain',
+  'node.leave',
+  'node.left',
+] as const satisfies readonly NodeEvent['type'][];
+
+export const ownershipEventTypes = [
+  'term.granted',
+  'term.refused',
+  'snapshot.saved',
+  'session.restored',
+  'takeover.completed',
+  'takeover.failed',
+  'write.fenced',
+  'handoff.begun',
+  'session.ended',
+  'lease.renewed',
+] as const satisfies readonly OwnershipEvent['type'][];
 
 export const alertEventTypes = ['window.measured'] as const satisfies readonly AlertEvent['type'][];

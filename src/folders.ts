@@ -28,19 +28,19 @@ export function isPrivateFolder(name: string): boolean {
 }
 
 /**
- * Creates a folder for this user alone, and those above it; resolves with the first one that it created. Node's own
- * `recursive` never ends where the system answers ENOENT in a folder that is there, as in /proc.
+ * Creates a folder, by default for this user alone, and those above it; resolves with the first one that it created. Node's
+ * own `recursive` never ends where the system answers ENOENT in a folder that is there, as in /proc.
  */
-export async function createFolder(folder: string): Promise<string | undefined> {
+export async function createFolder(folder: string, mode = 0o700): Promise<string | undefined> {
   const path = resolve(folder);
   try {
-    await mkdir(path, { mode: 0o700 });
+    await mkdir(path, { mode });
     return path;
   } catch (error) {
     if (codeOf(error) === 'EEXIST' && (await isFolder(path))) return undefined;
     if (codeOf(error) !== 'ENOENT' || dirname(path) === path || (await isFolder(dirname(path)))) throw error;
-    const created = await createFolder(dirname(path));
-    await mkdir(path, { mode: 0o700 });
+    const created = await createFolder(dirname(path), mode);
+    await mkdir(path, { mode });
     return created ?? path;
   }
 }

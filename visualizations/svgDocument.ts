@@ -16,8 +16,8 @@ text { font: 12px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "
 .depth2, .depth4 { fill: #f6f8fa }
 .ring { fill: none; stroke: #818b98 }
 .region { stroke-dasharray: 6 4 }
-.early, .pill.early { fill: #fff8c5; stroke: #bf8700 }
-.open, .pill.open { fill: #dafbe1; stroke: #1a7f37 }
+.early, .pill.early, .acquiring, .pill.acquiring { fill: #fff8c5; stroke: #bf8700 }
+.open, .pill.open, .owner, .pill.owner { fill: #dafbe1; stroke: #1a7f37 }
 .draining, .pill.draining { fill: #ffebe9; stroke: #cf222e }
 .pill { stroke-width: 1 }
 .any { fill: none; stroke: #818b98; stroke-dasharray: 2 3 }
@@ -34,8 +34,8 @@ text { font: 12px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "
   .depth0 { fill: #151b23; stroke: #3d444d }
   .depth2, .depth4 { fill: #151b23 }
   .ring { stroke: #656c76 }
-  .early, .pill.early { fill: #2b2308; stroke: #9e6a03 }
-  .open, .pill.open { fill: #0c2915; stroke: #238636 }
+  .early, .pill.early, .acquiring, .pill.acquiring { fill: #2b2308; stroke: #9e6a03 }
+  .open, .pill.open, .owner, .pill.owner { fill: #0c2915; stroke: #238636 }
   .draining, .pill.draining { fill: #35130f; stroke: #b62324 }
   .any { stroke: #656c76 }
   .types { stroke: #b7bdc8 }

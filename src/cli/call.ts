@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { createFolder } from '../folders.js';
 import { connect } from './connect.js';
 import { openNamedSession, type NamedSessions } from './namedSessions.js';
 import type { ToolCall } from './toolCalls.js';
@@ -82,7 +83,7 @@ class SavedFiles {
   async save(tool: string, type: string, bytes: Buffer): Promise<string> {
     this.#count += 1;
     const file = await this.#next(tool, type);
-    await mkdir(dirname(file), { recursive: true });
+    await createFolder(dirname(file), 0o755);
     await writeFile(file, bytes);
     return file;
   }

@@ -109,9 +109,17 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   };
   return [
     { name: 'browser', run: find },
-    { name: 'launch', run: () => timeBrowser(launch) },
+    { name: 'launch', run: () => timeBrowser(launch).catch(explainLaunch) },
     ...(userDataDir === undefined ? [] : [{ name: 'profile', run: () => checkProfile(userDataDir) }]),
   ];
+}
+
+/** What Chrome's own words do not say, for a Chrome that does not start. */
+function explainLaunch(error: unknown): never {
+  const [message = '', isUnknown] = messageOf(error).split(' Run `greenroom doctor`');
+  if (isUnknown === undefined) throw error;
+  const fix = 'install what it misses, name another one with --executable-path, or run greenroom install-browser';
+  throw new Problem(message, fix, { cause: error });
 }
 
 async function checkProfile(folder: string): Promise<string> {

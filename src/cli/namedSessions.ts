@@ -1,10 +1,13 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
+import { noop } from '../async.js';
 import { timeLimit } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
 import { createFolder } from '../folders.js';
+import { isObject } from '../mcp/protocol.js';
+import { parsedJson } from '../text.js';
 import { connect, endpointOf } from './connect.js';
 
 /**
@@ -17,7 +20,14 @@ export interface NamedSessions {
   readonly token?: string | undefined;
 }
 
-const keptSchema = z.object({ url: z.string(), id: z.string(), at: z.number() });
+const keptVersion = 1;
+/** Files before the first release have no version. */
+const keptSchema = z.object({
+  version: z.literal(keptVersion).default(keptVersion),
+  url: z.string(),
+  id: z.string(),
+  at: z.number(),
+});
 type KeptSession = z.output<typeof keptSchema>;
 
 export interface NamedSession {
@@ -34,9 +44,18 @@ export async function openNamedSession(name: string, url: string, sessions: Name
     return { client, isContinued: true };
   }
   const { client, sessionId } = await connect({ url, token: sessions.token, name: 'greenroom-call', session: null });
-  await createFolder(sessions.folder);
-  const record: KeptSession = { url, id: sessionId ?? '', at: Date.now() };
-  await writeFile(fileOf(name, sessions), JSON.stringify(record), { mode: 0o600 });
+  const record: KeptSession = { version: keptVersion, url, id: sessionId ?? '', at: Date.now() };
+  try {
+    await keep(name, record, sessions);
+  } catch (error) {
+    // Nobody could continue it, nor end it.
+    await client.close();
+    await request(record, sessions, 'DELETE').catch(noop);
+    const cause = messageOf(error);
+    throw new Error(`The session cannot be kept: ${cause}. Free space, or choose another --data-dir.`, {
+      cause: error,
+    });
+  }
   return { client, isContinued: false };
 }
 
@@ -67,6 +86,19 @@ export async function endNamedSession(name: string, sessions: NamedSessions): Pr
   return typeof response === 'string' || !response.ok ? `${name} had ended before.` : `${name} has ended.`;
 }
 
+/** A full disk leaves what was kept before. */
+async function keep(name: string, record: KeptSession, sessions: NamedSessions): Promise<void> {
+  await createFolder(sessions.folder);
+  const unfinished = `${fileOf(name, sessions)}.${process.pid}`;
+  try {
+    await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
+    await rename(unfinished, fileOf(name, sessions));
+  } catch (error) {
+    await rm(unfinished, { force: true }).catch(noop);
+    throw error;
+  }
+}
+
 const fileOf = (name: string, { folder }: NamedSessions): string => join(folder, `${name}.json`);
 
 async function readNames({ folder }: NamedSessions): Promise<string[]> {
@@ -74,12 +106,16 @@ async function readNames({ folder }: NamedSessions): Promise<string[]> {
   return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
 }
 
+/** Undefined: there is none, or its file is damaged. Throws an error of one line if a newer version wrote it. */
 async function readKept(name: string, sessions: NamedSessions): Promise<KeptSession | undefined> {
-  try {
-    return keptSchema.parse(JSON.parse(await readFile(fileOf(name, sessions), 'utf8')));
-  } catch {
-    return undefined;
-  }
+  const file = fileOf(name, sessions);
+  const stored = await readFile(file, 'utf8').then(parsedJson, () => undefined);
+  const version = isObject(stored) ? stored['version'] : undefined;
+  if (typeof version === 'number' && version > keptVersion)
+    throw new Error(
+      `${file} was written by a newer version (format ${version}): use that version, or remove the file to forget the session.`,
+    );
+  return keptSchema.safeParse(stored).data;
 }
 
 async function isAlive(kept: KeptSession, sessions: NamedSessions): Promise<boolean> {

@@ -137,7 +137,7 @@ export async function runProgram(
   try {
     const helpOf = toolOfHelp(args);
     if (helpOf !== undefined) return await commands.tools({ name: helpOf, asJson: false });
-    await program.parseAsync(withDefaultCommand(args, program), { from: 'user' });
+    await program.parseAsync(withSwitches(withDefaultCommand(args, program)), { from: 'user' });
     return code;
   } catch (error) {
     if (isHelp(error)) return 0;
@@ -252,6 +252,19 @@ function withDefaultCommand(args: readonly string[], program: Command): readonly
   return ['serve', ...args];
 }
 
+const isSwitch = (name: string): boolean => {
+  const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
+  return typeof schema?.safeParse(undefined).data === 'boolean';
+};
+
+const switches: ReadonlySet<string> = new Set(optionNames.filter(isSwitch).map(flagOf));
+
+/** A switch takes the word after it only if that is a value: `call --headless list_pages` calls a tool. */
+function withSwitches(args: readonly string[]): readonly string[] {
+  const isValue = (word = ''): boolean => /^(true|false|yes|no|1|0)$/.test(word);
+  return args.map((arg, index) => (switches.has(arg) && !isValue(args[index + 1]) ? `${arg}=true` : arg));
+}
+
 const takesValue = (word = ''): boolean => word.startsWith('-') && !word.includes('=');
 
 function withTarget(command: Command, fallback: string): Command {
@@ -300,7 +313,7 @@ function withOptions(command: Command): Command {
     const fallback = defaultOf(name).replaceAll('`', '');
     const shown = fallback === '' ? '' : ` (default: ${fallback})`;
     const repeatable = name === 'workspace' || name === 'browserUrl' || /^(allowed|blocked)/.test(name);
-    const value = typeof schema?.safeParse(undefined).data === 'boolean' ? '[yes]' : '<value>';
+    const value = isSwitch(name) ? '[yes]' : '<value>';
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
     if (repeatable)
       option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), ...item.split(',')]);

@@ -1,7 +1,8 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { noop } from '../async.js';
 import { messageOf } from '../errors/errors.js';
+import { createFolder } from '../folders.js';
 import type { Skill } from '../mcp/definitions.js';
 import { allSkills } from '../mcp/skills.js';
 
@@ -64,7 +65,7 @@ const fileOf = ({ frontmatter: { name }, text }: Skill, parent: string): SkillFi
 async function writeWhole({ folder, path, text }: SkillFile): Promise<void> {
   const unfinished = `${path}.${process.pid}`;
   try {
-    await mkdir(folder, { recursive: true });
+    await createFolder(folder, 0o755);
     await writeFile(unfinished, text);
     await rename(unfinished, path);
   } catch (error) {

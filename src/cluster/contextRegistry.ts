@@ -1,5 +1,5 @@
 import { messageOf } from '../errors/errors.js';
-import type { Log } from '../log.js';
+import { shortId, type Log } from '../log.js';
 import type { ContextEntry, OwnerLookup, ClusterStore } from './clusterStore.js';
 
 /** A remote browser that several nodes use, and to which this node is connected. */
@@ -161,7 +161,7 @@ export class ContextRegistry {
       await store.server.contexts.compareAndSet(browser.id, contextId, null, { node: node(), sessionId });
       return;
     }
-    log.warn('browser context was closed by another node', { session: sessionId.slice(0, 8) });
+    log.warn('browser context was closed by another node', { session: shortId(sessionId) });
     holder.lost();
   }
 
@@ -180,7 +180,7 @@ export class ContextRegistry {
     if (!(await contexts.compareAndSet(browser.id, contextId, entry, closing))) return;
     await browser.closeContext(contextId);
     await contexts.compareAndSet(browser.id, contextId, closing, null);
-    log.info('closed orphaned browser context', { session: (sessionId ?? '').slice(0, 8), node: entry.node });
+    log.info('closed orphaned browser context', { session: shortId(sessionId ?? ''), node: entry.node });
   }
 
   /** Whether the session may still use its context. Closes a session that ended with its node and cannot be restored. */

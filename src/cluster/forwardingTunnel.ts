@@ -72,6 +72,18 @@ export class OwnerTunnel extends Duplex {
   }
 }
 
+/** How far a reply has come. `offered`: no node has taken the request. `taken`: by the owner of that epoch, which is serving it. */
+export type ReplyProgress =
+  | { readonly kind: 'offered' }
+  | { readonly kind: 'taken'; readonly epoch: number }
+  | { readonly kind: 'answering'; readonly epoch: number; readonly pieces: number };
+
+/** The number of accepted pieces: the first confirms that the owner took the request, the others are the reply. */
+export function piecesOf(progress: ReplyProgress): number {
+  if (progress.kind === 'offered') return 0;
+  return progress.kind === 'taken' ? 1 : progress.pieces;
+}
+
 /**
  * The requesting node's end of a forwarded request. An HTTP client uses it as its socket. Pieces are accepted in the order
  * of their indexes, whatever the order of the hints.
@@ -79,8 +91,7 @@ export class OwnerTunnel extends Duplex {
 export class RequesterTunnel extends Duplex {
   readonly #takePieces: () => Promise<readonly string[]>;
   readonly #requestChunks: Buffer[] = [];
-  #nextIndex = 0;
-  #epoch: number | undefined;
+  #progress: ReplyProgress = { kind: 'offered' };
   #isBackpressured = false;
   #fetching: Promise<void> | undefined;
   #needsFetch = false;
@@ -96,14 +107,8 @@ export class RequesterTunnel extends Duplex {
     return Buffer.concat(this.#requestChunks);
   }
 
-  /** The number of accepted pieces: the first confirms that the owner took the request, the others are the reply. */
-  get receivedPieces(): number {
-    return this.#nextIndex;
-  }
-
-  /** The epoch of the owner that took the request; undefined before that. */
-  get epoch(): number | undefined {
-    return this.#epoch;
+  get progress(): ReplyProgress {
+    return this.#progress;
   }
 
   /** Handles a hint: `text` is the piece, or null if it is too large for a hint. */
@@ -145,10 +150,10 @@ export class RequesterTunnel extends Duplex {
   /** False if an earlier piece is missing. */
   #accept(text: string): boolean {
     const { index, epoch, bytes, end } = replyPieceSchema.parse(JSON.parse(text));
-    if (index < this.#nextIndex || this.destroyed) return true;
-    if (index > this.#nextIndex) return false;
-    this.#nextIndex += 1;
-    this.#epoch = epoch;
+    const pieces = piecesOf(this.#progress);
+    if (index < pieces || this.destroyed) return true;
+    if (index > pieces) return false;
+    this.#progress = pieces === 0 ? { kind: 'taken', epoch } : { kind: 'answering', epoch, pieces: pieces + 1 };
     if (bytes !== '' && !this.push(Buffer.from(bytes, 'base64'))) this.#isBackpressured = true;
     if (end === 'whole') this.push(null);
     if (end === 'cut') this.destroy(new Error('The owning node closed the connection.'));

@@ -1,9 +1,8 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { CloseReason } from '../../machines/events.js';
-import type { Clock } from '../clock.js';
+import { ExpiringMap, type Clock } from '../clock.js';
 import { owns, type Caller, type Principal, principalKey } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
-import { ExpiringMap } from './expiringMap.js';
 import {
   maxInlinePieceLength,
   defaultStoreLimits,

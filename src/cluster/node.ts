@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { createActor, fromPromise, waitFor, type ActorRefFrom, type InspectionEvent } from 'xstate';
 import { z } from 'zod';
+import { nodeMachine } from '../../machines/index.js';
+import type { NodeEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
-import type { Log } from '../log.js';
+import { shortId, type Log } from '../log.js';
 import type { Caller } from '../tenancy/principal.js';
 import { RemoteRequests, type RemoteRequest } from './remoteRequests.js';
-import { Heartbeat } from './heartbeat.js';
 import type { WakeHint, ClusterStore, OwnershipTerm } from './clusterStore.js';
 import { SessionOwnership } from './ownership.js';
 import { OwnerTunnel } from './forwardingTunnel.js';
@@ -28,6 +30,8 @@ export interface ClusterNodeDeps {
    */
   restoreSession(sessionId: string, stored: string): Promise<boolean>;
   readonly hooks: NodeHooks;
+  /** Receives the inspection events of the node's actors. */
+  readonly inspect?: (event: InspectionEvent) => void;
 }
 
 /** What a node maintains besides its sessions. */
@@ -43,6 +47,8 @@ const inboxBatchSize = 32;
 /** Well below `entryTtlMs` of the store. */
 const entryRenewalMs = 120_000;
 const subscribeRetryMs = 250;
+/** Renewals in the time of one lease. */
+const heartbeatsPerLease = 3;
 
 const inboxMessageSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -62,7 +68,7 @@ const inboxMessageSchema = z.discriminatedUnion('kind', [
  * `join` once, `leave` once.
  *
  * ```
- *  join                      store.open ▶ subscribe to hints ▶ first heartbeat ▶ ready
+ *  join                      store.open ▶ subscribe to hints ▶ first heartbeat ▶ ready (machines/nodeMachine.ts)
  *  hint "inbox"              read the inbox ▶ serve each request through an OwnerTunnel
  *  each heartbeat            renew the lease ▶ record pending ends ▶ hooks.onHeartbeat ▶ drop tunnels of dead nodes
  *  takeover of a dead owner  directory.takeOver (new epoch) ▶ acquire ▶ restore from the snapshot
@@ -78,20 +84,19 @@ export class ClusterNode {
   /** The directory and the event log of the sessions of this node. */
   readonly ownership: SessionOwnership;
   readonly #options: ClusterNodeDeps;
-  readonly #heartbeat: Heartbeat;
+  readonly #actor: ActorRefFrom<typeof nodeMachine>;
   readonly #remoteRequests: RemoteRequests;
   /** Forwarded requests that are being served, by message id. */
   readonly #servedTunnels = new Map<string, { readonly tunnel: OwnerTunnel; readonly node: string }>();
   /** Sessions whose inbox is being read. True: another read follows. */
   readonly #inboxReads = new Map<string, boolean>();
-  /** Sessions with a takeover in progress at this node. */
-  readonly #takeovers = new Set<string>();
-  #isSubscribed = false;
-  #hasLeft = false;
+  #heartbeat: unknown;
   #entriesRenewedAt = 0;
+  /** Why the store could not be opened. */
+  #openError: unknown;
 
   constructor(options: ClusterNodeDeps) {
-    const { store, id, clock, leaseMs, log } = options;
+    const { store, id, clock, log } = options;
     this.#options = options;
     // A restarted process gets a new name: it does not own the sessions of its predecessor.
     this.name = `${id}.${randomBytes(6).toString('base64url')}`;
@@ -102,9 +107,12 @@ export class ClusterNode {
       log,
       isReady,
       onSessionLost: options.onSessionLost,
+      ...(options.inspect && { inspect: options.inspect }),
     });
-    const [onLeaseAcquired, onHeartbeat] = [() => this.#renewEntries(), () => this.#onHeartbeat()];
-    this.#heartbeat = new Heartbeat({ store, node: this.name, leaseMs, clock, log, onLeaseAcquired, onHeartbeat });
+    this.#actor = createActor(this.#logic(), {
+      ...{ id: this.name, clock },
+      ...(options.inspect && { inspect: options.inspect }),
+    });
     const isOwnerGone = (sessionId: string, owner: string): Promise<boolean> => this.#isOwnerGone(sessionId, owner);
     this.#remoteRequests = new RemoteRequests({
       store,
@@ -115,33 +123,64 @@ export class ClusterNode {
     });
   }
 
-  /** Whether the lease is held and hints are received. */
-  get isReady(): boolean {
-    return this.#isSubscribed && this.#heartbeat.isLeaseHeld;
+  /** The node chart with its implementations. */
+  #logic(): typeof nodeMachine {
+    const { store } = this.#options;
+    return nodeMachine.provide({
+      actors: {
+        openStore: fromPromise(() => store.open().catch((error: unknown) => this.#onOpenFailed(error))),
+        subscribe: fromPromise(() => this.#subscribe()),
+      },
+      actions: {
+        startHeartbeat: () => void this.#beat(),
+        handOff: () => this.ownership.beginHandoff(),
+      },
+      delays: { subscribeRetry: subscribeRetryMs },
+    });
   }
 
-  /** Resolves when the node is ready, however long the store takes, or when it has left. */
+  /**
+   * Whether hints are received and the lease is held. A process that stood still has not heard that its lease expired: the
+   * clock decides.
+   */
+  get isReady(): boolean {
+    const state = this.#actor.getSnapshot();
+    return state.hasTag('leased') && state.context.leaseUntil > this.#options.clock.now();
+  }
+
+  /** Whether it takes over no session any more: it may be gone before the reply. */
+  get isLeaving(): boolean {
+    return this.#actor.getSnapshot().hasTag('leaving');
+  }
+
+  /** Resolves after the first heartbeat, successful or not, however long the store takes, or when the node stops. */
   async join(): Promise<void> {
-    try {
-      await this.#options.store.open();
-      await this.#subscribe();
-      if (!this.#hasLeft) await this.#heartbeat.start();
-    } catch (error) {
-      // `leave` closed the store while it was opening.
-      if (!this.#hasLeft) throw error;
-    }
+    this.#actor.start();
+    const { value } = await waitFor(
+      this.#actor,
+      (state) => !state.matches('joining') || state.matches({ joining: 'failed' }),
+    );
+    if (typeof value === 'object' && 'joining' in value) throw this.#openError;
+  }
+
+  /** From now on restorable sessions that end here are left for other nodes to take over. */
+  drain(): void {
+    this.#send({ type: 'node.drain' });
   }
 
   /** Call after the sessions have ended. Resolves when their ends are recorded and every connection is closed. */
   async leave(): Promise<void> {
+    const { store, hooks, clock } = this.#options;
     await this.ownership.whenReleased();
-    this.#hasLeft = true;
-    await this.#options.hooks.onLeave();
-    this.#isSubscribed = false;
-    await this.#heartbeat.stop();
+    this.#send({ type: 'node.leave' });
+    await hooks.onLeave();
+    this.#send({ type: 'node.left' });
+    clock.clearTimeout(this.#heartbeat);
+    // Other nodes may take over the remaining sessions.
+    await store.nodes.releaseLease(this.name).catch((error: unknown) => this.#warn('node lease release failed', error));
     for (const { tunnel } of this.#servedTunnels.values()) tunnel.destroy();
     this.#remoteRequests.close();
-    await this.#options.store.close();
+    await store.close();
   }
 
   /** Opens a connection to the owner of a session; see `RemoteRequest`. */
@@ -149,18 +188,53 @@ export class ClusterNode {
     return this.#remoteRequests.open(sessionId, caller);
   }
 
-  /** Retries until the subscription is acknowledged: the store may fail in between. */
+  #send(event: NodeEvent): void {
+    if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
+  }
+
+  #onOpenFailed(error: unknown): never {
+    this.#openError = error;
+    throw error;
+  }
+
+  /** The actor `subscribe` of the chart, which retries it: the store may fail in between. */
   async #subscribe(): Promise<void> {
-    const { store, clock, log } = this.#options;
-    while (!this.#isSubscribed && !this.#hasLeft) {
-      try {
-        await store.nodes.subscribe(this.name, (hint) => this.#onHint(hint));
-        this.#isSubscribed = !this.#hasLeft;
-      } catch (error) {
-        log.warn('hint subscription failed', { node: this.name, error: messageOf(error) });
-        await new Promise<void>((resolve) => clock.setTimeout(() => resolve(), subscribeRetryMs));
-      }
+    try {
+      await this.#options.store.nodes.subscribe(this.name, (hint) => this.#onHint(hint));
+    } catch (error) {
+      this.#warn('hint subscription failed', error);
+      throw error;
     }
+  }
+
+  /** The action `startHeartbeat` of the chart: renewals follow each other until the node has left. */
+  async #beat(): Promise<void> {
+    const { clock, leaseMs } = this.#options;
+    await this.#renewLease();
+    if (this.#actor.getSnapshot().status === 'active')
+      this.#heartbeat = clock.setTimeout(() => void this.#beat(), leaseMs / heartbeatsPerLease);
+  }
+
+  async #renewLease(): Promise<void> {
+    const { clock, leaseMs, store } = this.#options;
+    // Measured from before the request: the store's expiry is later than this.
+    const until = clock.now() + leaseMs;
+    // The store's answer is not enough: the reply that reported an expired lease may have been lost.
+    const wasLeaseHeld = this.isReady;
+    try {
+      const hadLease = await store.nodes.renewLease(this.name, leaseMs);
+      // Other nodes may have taken over sessions: that is known before the lease counts as held again.
+      if (!hadLease || !wasLeaseHeld) await this.#renewEntries();
+      this.#send({ type: 'lease.renewed', until });
+      if (this.#actor.getSnapshot().status === 'active') await this.#onHeartbeat();
+    } catch (error) {
+      if (!this.isReady) this.#send({ type: 'lease.expired' });
+      this.#warn('node lease renewal failed', error);
+    }
+  }
+
+  #warn(message: string, error: unknown): void {
+    this.#options.log.warn(message, { node: this.name, error: messageOf(error) });
   }
 
   #onHint(hint: WakeHint): void {
@@ -181,7 +255,7 @@ export class ClusterNode {
       } while (this.#inboxReads.get(sessionId) === true);
     } catch (error) {
       // The requesting node polls and wakes this node again.
-      this.#options.log.warn('inbox read failed', { session: sessionId.slice(0, 8), error: messageOf(error) });
+      this.#options.log.warn('inbox read failed', { session: shortId(sessionId), error: messageOf(error) });
     } finally {
       this.#inboxReads.delete(sessionId);
     }
@@ -189,9 +263,8 @@ export class ClusterNode {
 
   /** True: the inbox may hold more messages. */
   async #serveBatch(sessionId: string): Promise<boolean> {
-    const term = this.ownership.termOf(sessionId);
-    // The session cannot answer before its takeover is complete.
-    if (term === undefined || this.#takeovers.has(sessionId)) return false;
+    const term = this.ownership.servingTermOf(sessionId);
+    if (term === undefined) return false;
     const messages = await this.#options.store.inbox.take(term, inboxBatchSize);
     if (messages === 'fenced') {
       this.ownership.onFenced(term);
@@ -224,7 +297,7 @@ export class ClusterNode {
 
   /** Whether the owner is dead, or is this node after a failed takeover. */
   async #isOwnerGone(sessionId: string, owner: string): Promise<boolean> {
-    if (owner === this.name) return !this.#takeovers.has(sessionId) && !this.ownership.has(sessionId);
+    if (owner === this.name) return !this.ownership.has(sessionId);
     return !(await this.#options.store.nodes.isAlive(owner));
   }
 
@@ -242,20 +315,14 @@ export class ClusterNode {
 
   /** The owner is dead. One of the nodes that notice restores the session, or records its end. */
   async #takeOver(previousTerm: OwnershipTerm, owner: string): Promise<void> {
-    const { directory, nodes } = this.#options.store;
     const { sessionId } = previousTerm;
     // A draining node takes nothing over, nor does a node without a lease.
-    if (this.ownership.isHandingOff || !this.isReady || this.#takeovers.has(sessionId)) return;
-    this.#takeovers.add(sessionId);
-    try {
-      const epoch = await directory.takeOver(previousTerm, this.name);
-      if (epoch === null) return;
-      // The old owner may have renewed its sessions just before this takeover: wake it, so that it notices the loss.
-      nodes.wake(owner, sessionId).catch(() => undefined);
-      await this.#restoreSession({ sessionId, epoch });
-    } finally {
-      this.#takeovers.delete(sessionId);
-    }
+    if (this.isLeaving || !this.isReady) return;
+    const term = await this.ownership.takeOver(previousTerm);
+    if (term === null) return;
+    // The old owner may have renewed its sessions just before this takeover: wake it, so that it notices the loss.
+    this.#options.store.nodes.wake(owner, sessionId).catch(() => undefined);
+    await this.#restoreSession(term);
     await this.#readInbox(sessionId);
   }
 
@@ -263,19 +330,15 @@ export class ClusterNode {
   async #restoreSession(term: OwnershipTerm): Promise<void> {
     const { store, restoreSession, log } = this.#options;
     const { sessionId, epoch } = term;
-    this.ownership.acquire(term);
     try {
       const stored = await store.snapshots.get(sessionId);
       const isRestored = stored !== null && (await restoreSession(sessionId, stored));
-      log.info('session takeover', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
-      if (!isRestored) await this.ownership.release(term, 'node-lost');
-      else if ((await store.directory.completeTakeover(term)) === 'fenced') this.ownership.onFenced(term);
+      log.info('session takeover', { session: shortId(sessionId), epoch, restored: isRestored });
+      if (isRestored) await this.ownership.completeTakeover(term);
+      else await this.ownership.release(term, 'node-lost');
     } catch (error) {
       this.ownership.relinquish(sessionId);
       throw error;
-    } finally {
-      // A term that ended while the session was being restored ended before there was a session to drop.
-      if (this.ownership.termOf(sessionId)?.epoch !== epoch) this.#options.onSessionLost(sessionId);
     }
   }
 

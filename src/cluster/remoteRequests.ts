@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import { Refusal } from '../errors/errors.js';
 import type { Caller } from '../tenancy/principal.js';
 import type { OwnerLookup, InboxMessage, EnqueueResult, ClusterStore, OwnershipTerm } from './clusterStore.js';
-import { RequesterTunnel } from './forwardingTunnel.js';
+import { piecesOf, RequesterTunnel } from './forwardingTunnel.js';
 
 export interface RemoteRequestsDeps {
   readonly store: ClusterStore;
@@ -35,12 +35,22 @@ interface PendingRemoteRequest {
   readonly sessionId: string;
   readonly caller: Caller;
   readonly tunnel: RequesterTunnel;
-  /** The epoch of the owner at the time of enqueueing. */
-  epoch: number;
-  /** Wake-ups of the owner since then, without a reply. */
-  unansweredWakeups: number;
-  timer: unknown;
+  delivery: Delivery;
 }
+
+/** `waiting`: the message is in the inbox of the session, and is polled for. */
+type Delivery =
+  | { readonly kind: 'unsent' }
+  | {
+      readonly kind: 'waiting';
+      /** The epoch of the owner at the time of enqueueing. */
+      readonly epoch: number;
+      /** Wake-ups of the owner since then, without a reply. */
+      readonly unansweredWakeups: number;
+      readonly timer: unknown;
+    };
+
+type Waiting = Extract<Delivery, { readonly kind: 'waiting' }>;
 
 /** The interval of polling, doubled up to `maxPollMs` while nothing changes. */
 const initialPollMs = 250;
@@ -79,15 +89,7 @@ export class RemoteRequests {
     const { store, node } = this.#options;
     const id = randomBytes(16).toString('base64url');
     const tunnel = new RequesterTunnel(() => store.replies.take({ sessionId, messageId: id, node }));
-    const pending: PendingRemoteRequest = {
-      id,
-      sessionId,
-      caller,
-      tunnel,
-      epoch: 0,
-      unansweredWakeups: 0,
-      timer: undefined,
-    };
+    const pending: PendingRemoteRequest = { id, sessionId, caller, tunnel, delivery: { kind: 'unsent' } };
     tunnel.once('close', () => this.#onTunnelClosed(pending));
     return { tunnel, send: () => this.#send(pending), finish: () => void this.#pending.delete(id) };
   }
@@ -116,7 +118,7 @@ export class RemoteRequests {
     const outcome = await this.#enqueue({ id, sessionId, caller, data });
     if (outcome.kind !== 'owned') this.#pending.delete(id);
     else {
-      pending.epoch = outcome.epoch;
+      pending.delivery = { kind: 'waiting', epoch: outcome.epoch, unansweredWakeups: 0, timer: undefined };
       this.#schedulePoll(pending, 0);
       this.#takeOverIfOrphaned(pending, outcome).catch(() => undefined);
     }
@@ -135,46 +137,50 @@ export class RemoteRequests {
   }
 
   #schedulePoll(pending: PendingRemoteRequest, round: number): void {
-    if (pending.tunnel.destroyed) return;
+    const { tunnel, delivery } = pending;
+    if (tunnel.destroyed || delivery.kind === 'unsent') return;
     const pause = Math.min(maxPollMs, initialPollMs * 2 ** round);
-    pending.timer = this.#options.clock.setTimeout(() => {
-      const receivedBefore = pending.tunnel.receivedPieces;
-      void this.#poll(pending)
+    const timer = this.#options.clock.setTimeout(() => {
+      const before = piecesOf(tunnel.progress);
+      void this.#poll(pending, delivery)
         // The store is unreachable: the next poll tries again.
         .catch(() => false)
         .then((hasChanged) =>
-          this.#schedulePoll(pending, hasChanged || pending.tunnel.receivedPieces !== receivedBefore ? 0 : round + 1),
+          this.#schedulePoll(pending, hasChanged || piecesOf(tunnel.progress) !== before ? 0 : round + 1),
         );
     }, pause);
+    pending.delivery = { ...delivery, timer };
   }
 
   /** True: the session has a new owner, or will have one soon. */
-  async #poll(pending: PendingRemoteRequest): Promise<boolean> {
+  async #poll(pending: PendingRemoteRequest, delivery: Waiting): Promise<boolean> {
     const { sessionId, caller, tunnel } = pending;
-    const { directory, nodes } = this.#options.store;
     await tunnel.fetchPieces();
-    const found = await directory.find(sessionId, caller);
+    const found = await this.#options.store.directory.find(sessionId, caller);
     if (tunnel.destroyed) return false;
-    const [isTaken, isAnswered] = [tunnel.receivedPieces > 0, tunnel.receivedPieces > 1];
+    const { progress } = tunnel;
     if (found.kind === 'not_ready') {
       await this.#takeOverIfOrphaned(pending, found);
       return true;
     }
-    if (found.kind === 'owned') {
-      if (isTaken && tunnel.epoch !== found.epoch) tunnel.destroy(new Refusal('node_lost'));
-      else if (await this.#takeOverIfOrphaned(pending, found)) return true;
-      else if (isTaken) return false;
-      else if (
-        (pending.unansweredWakeups += 1) >
-        (found.epoch === pending.epoch ? maxUnansweredWakeups : maxWakeupsAfterTakeover)
-      )
-        tunnel.destroy(new Refusal('node_lost'));
-      else await nodes.wake(found.node, sessionId);
-    } else if (!isAnswered) {
+    if (found.kind !== 'owned') {
       const closed = found.kind === 'closed' ? new Refusal('closed', { closedBecause: found.closedBecause }) : null;
-      tunnel.destroy(closed ?? new Refusal('node_lost'));
+      if (progress.kind !== 'answering') tunnel.destroy(closed ?? new Refusal('node_lost'));
+      return false;
     }
+    if (progress.kind !== 'offered' && progress.epoch !== found.epoch) tunnel.destroy(new Refusal('node_lost'));
+    else if (await this.#takeOverIfOrphaned(pending, found)) return true;
+    else if (progress.kind === 'offered') await this.#wakeOwner(pending, delivery, found);
     return false;
+  }
+
+  /** An owner that does not take the message, however often it is woken, has lost it. */
+  async #wakeOwner(pending: PendingRemoteRequest, delivery: Waiting, { node, epoch }: CurrentOwner): Promise<void> {
+    const unansweredWakeups = delivery.unansweredWakeups + 1;
+    pending.delivery = { ...delivery, unansweredWakeups };
+    const maxWakeups = epoch === delivery.epoch ? maxUnansweredWakeups : maxWakeupsAfterTakeover;
+    if (unansweredWakeups > maxWakeups) pending.tunnel.destroy(new Refusal('node_lost'));
+    else await this.#options.store.nodes.wake(node, pending.sessionId);
   }
 
   /** Triggers a takeover if the owner is dead. A live owner that is not ready may not know of its ownership: it is woken. */
@@ -192,8 +198,8 @@ export class RemoteRequests {
   }
 
   /** Closed early because the client disconnected: the owner gets a `hangUp` message. */
-  #onTunnelClosed({ id, sessionId, caller, tunnel, timer }: PendingRemoteRequest): void {
-    this.#options.clock.clearTimeout(timer);
+  #onTunnelClosed({ id, sessionId, caller, tunnel, delivery }: PendingRemoteRequest): void {
+    if (delivery.kind === 'waiting') this.#options.clock.clearTimeout(delivery.timer);
     if (!this.#pending.delete(id) || tunnel.readableEnded) return;
     const data = JSON.stringify({ kind: 'hangUp', id });
     this.#options.store.inbox.enqueue({ id: `${id}-`, sessionId, caller, data }).catch(() => undefined);

@@ -1,9 +1,11 @@
 import type { Clock } from '../clock.js';
 import { shortId } from '../log.js';
-import type { ActorObservation } from '../telemetry/observer.js';
 import { configurationOf } from './stateConfiguration.js';
+import { isOfSession, type ActorObservation } from '../telemetry/observer.js';
 import { SessionTrack, type ReadSession } from './sessionTrack.js';
 import type { ActorRow, SessionDetail, SessionRow } from './wire.js';
+
+type MovedActor = ActorObservation & { kind: 'transition' | 'step' };
 
 interface JournalLimits {
   /** Entries kept of one session; fewer with very many sessions. */
@@ -41,7 +43,9 @@ export class Journal {
 
   readonly record = (observation: ActorObservation): void => {
     if (observation.machine === 'session') this.#recordSession(observation);
-    else if (observation.kind === 'transition' || observation.kind === 'step') this.#recordActor(observation);
+    else if (observation.kind !== 'transition' && observation.kind !== 'step') return;
+    else if (isOfSession(observation.machine)) this.#recordOfSession(observation);
+    else this.#recordActor(observation);
   };
 
   /** Every kept session, oldest first. */
@@ -96,7 +100,15 @@ export class Journal {
     this.#tracks.delete(oldest);
   }
 
-  #recordActor(observation: ActorObservation & { kind: 'transition' | 'step' }): void {
+  /** A chart beside that of a session; its actor has the session's short id. */
+  #recordOfSession({ machine, actor, value, at }: MovedActor): void {
+    const track = this.#tracks.get(actor);
+    if (track?.recordBeside({ machine, id: actor, leaves: configurationOf(value).leaves, since: at }) !== true) return;
+    this.#version += 1;
+    track.version = this.#version;
+  }
+
+  #recordActor(observation: MovedActor): void {
     const { machine, actor: id, at } = observation;
     const key = `${machine} ${id}`;
     const { leaves } = configurationOf(observation.value);

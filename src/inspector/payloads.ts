@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { MessageTap } from '../session/session.js';
+import type { MessageTap } from '../session/sessionDeps.js';
 import { redact } from './redact.js';
 import type { Payload } from './wire.js';
 

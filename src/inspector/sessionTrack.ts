@@ -2,7 +2,7 @@ import type { SettledRequest } from '../../machines/events.js';
 import type { ActorObservation } from '../telemetry/observer.js';
 import { cutText } from '../text.js';
 import { configurationOf, type StateConfiguration } from './stateConfiguration.js';
-import type { SessionDetail, EndedSession, JournalEntry, SessionRow } from './wire.js';
+import type { ActorRow, SessionDetail, EndedSession, JournalEntry, SessionRow } from './wire.js';
 
 /** What the inspector reads of a session. */
 export interface InspectedSession {
@@ -40,6 +40,8 @@ export class SessionTrack {
   #configurationSince = 0;
   readonly #dwell = new Map<StateConfiguration, number>();
   readonly #entries: JournalEntry[] = [];
+  /** The charts beside the session's, by name; undefined without any. */
+  #beside: Map<string, ActorRow> | undefined;
   #seq = 0;
   #errors = 0;
   #finalFields: RowFields | undefined;
@@ -77,6 +79,14 @@ export class SessionTrack {
     }
   }
 
+  /** The state of a chart beside the session's; false if it is known. */
+  recordBeside(row: ActorRow): boolean {
+    this.#beside ??= new Map();
+    if (this.#beside.get(row.machine)?.leaves === row.leaves) return false;
+    this.#beside.set(row.machine, row);
+    return true;
+  }
+
   /** Undefined if the session was released without reaching `closed`. */
   row(): SessionRow | undefined {
     const facts = this.#finalFields ?? this.#readFields();
@@ -97,6 +107,7 @@ export class SessionTrack {
       dwell,
       asOf: now,
       browser: this.#readSession(this.sessionId)?.browserActor ?? null,
+      beside: [...(this.#beside?.values() ?? [])],
       failure: this.#failure,
       entries: this.#entries.filter((entry) => entry.seq > seq),
     };

@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { messageOf } from '../errors/errors.js';
 import { shortId } from '../log.js';
-import { type ObservationHandler, isActorObservation, type ActorObservation } from '../telemetry/observer.js';
+import {
+  type ObservationHandler,
+  isActorObservation,
+  isOfSession,
+  type ActorObservation,
+} from '../telemetry/observer.js';
 
 /** The version of the `@statelyai/inspect` protocol: its page accepts no other. */
 const protocolVersion = '0.7.2';
@@ -106,12 +111,12 @@ function messagesOf(
   definitions: ReadonlyMap<string, string>,
 ): object[] {
   const { kind, machine, actor } = observation;
-  const sessionId = machine === 'session' ? shortId(actor) : actor;
+  const sessionId = machine === 'session' ? shortId(actor) : isOfSession(machine) ? `${machine} ${actor}` : actor;
   const about = { sessionId, rootId: sessionId, id: null, createdAt: String(Date.now()), _version: protocolVersion };
   if (kind === 'unexpected') return [];
   if (kind === 'event') return [{ type: '@xstate.event', ...about, event: reduceToKnownWords(observation.event) }];
   const { value, context } = observation;
-  const isDone = value === 'closed' || value === 'stopped';
+  const isDone = typeof value === 'string' && finalStates.has(value);
   const state = { status: isDone ? 'done' : 'active', value, context: reduceToKnownWords(context) };
   const snapshot = { type: '@xstate.snapshot', ...about, event: { type: observation.cause }, snapshot: state };
   const before = known.get(sessionId);
@@ -127,6 +132,9 @@ function messagesOf(
   else before.snapshot = snapshot;
   return before === undefined ? [created, snapshot] : [snapshot];
 }
+
+/** Of all charts. */
+const finalStates: ReadonlySet<string> = new Set(['closed', 'stopped', 'released', 'left']);
 
 /** Fields whose texts are words of the charts; every other text may be a secret or a name. */
 const chartWords: ReadonlySet<string> = new Set([

@@ -59,6 +59,8 @@ export interface SessionDetail {
   readonly asOf: number;
   /** The id of its browser among the actors; null while it has none. */
   readonly browser: string | null;
+  /** The charts that run beside its own. */
+  readonly beside: readonly ActorRow[];
   readonly failure: string | null;
   /** The entries that the viewer does not have. */
   readonly entries: readonly JournalEntry[];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DeadlineError, withinDeadline } from '../async.js';
 import { ToolError } from '../errors/errors.js';
 import type {
   ClientRequestOptions,
@@ -12,8 +13,9 @@ import type {
   SamplingRequest,
   UrlElicitation,
 } from '../tools/client.js';
-import { isObject, isStatelessVersion, type RequestId } from './protocol.js';
-import type { MethodContext } from './methodContext.js';
+import type { FeatureContext } from './definitions.js';
+import type { MethodContext, RequestInfo } from './methodContext.js';
+import { isObject, isStatelessVersion, rpcCodes, RpcError, type RequestId } from './protocol.js';
 
 const text = z.object({ type: z.literal('text'), text: z.string() });
 const image = z.object({ type: z.literal('image'), data: z.string(), mimeType: z.string() });
@@ -144,5 +146,28 @@ export class CallClient implements Client {
     const checked = schema.safeParse(await this.#server.request(request));
     if (checked.success) return checked.data;
     throw new ToolError(`The client's answer to ${method} is invalid: ${z.prettifyError(checked.error)}`);
+  }
+}
+
+/** Timeout of an embedder's prompt, resource or completion. */
+const featureTimeoutMs = 30_000;
+
+/** Runs an embedder's prompt, resource or completion, with a deadline. A ToolError reaches the client verbatim. */
+export async function runFeature<T>(
+  server: MethodContext,
+  { id, signal: cancelled }: RequestInfo,
+  work: (context: FeatureContext) => T | Promise<T>,
+): Promise<T> {
+  const { session } = server;
+  const facts = session.facts();
+  const lease = session.requireBrowserLease();
+  try {
+    return await withinDeadline({ clock: session.clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
+      work({ session: facts, browser: lease.current, signal, client: new CallClient(server, id, signal) }),
+    );
+  } catch (error) {
+    if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new RpcError(rpcCodes.internal, `The request took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
   }
 }

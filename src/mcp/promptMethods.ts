@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Prompt, PromptMessage, Completer } from './definitions.js';
 import { invalidParams, isObject, adaptContent } from './protocol.js';
 import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
-import { runFeature } from './runFeature.js';
+import { runFeature } from './callClient.js';
 import { shortenText } from '../text.js';
 
 /** The limit of the protocol (server/utilities/completion). */

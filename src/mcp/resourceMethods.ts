@@ -2,7 +2,7 @@ import type { ResourceLink } from '../tools/defineTool.js';
 import type { Resource, Skill } from './definitions.js';
 import { invalidParams, isStatelessVersion, rpcCodes, RpcError } from './protocol.js';
 import { paginate, type Method, type RequestInfo, type MethodContext, type SessionResources } from './methodContext.js';
-import { runFeature } from './runFeature.js';
+import { runFeature } from './callClient.js';
 import { shortenText } from '../text.js';
 
 /** Escaped or in base64 it grows, and a transport closes a connection with too many buffered bytes. */

@@ -1,3 +1,4 @@
+import type { InspectionEvent } from 'xstate';
 import type { SessionRow } from '../inspector/wire.js';
 import { ContextRegistry, type RemoteBrowser } from '../cluster/contextRegistry.js';
 import { ClusterNode, type ClusterNodeDeps } from '../cluster/node.js';
@@ -26,6 +27,8 @@ export interface ClusterDeps {
 
 /** The parts of the server that the node calls once it has joined. */
 export interface NodeHandlers extends Pick<ClusterNodeDeps, 'serveRequest' | 'restoreSession'> {
+  /** Receives the inspection events of the node's actors. */
+  inspect(event: InspectionEvent): void;
   /** The inspector's table of this node. */
   rows(): SessionRow[];
   /** What the users of this node use. */
@@ -76,6 +79,8 @@ export class Cluster {
       serveRequest: (socket, caller) => this.#started.serveRequest(socket, caller),
       restoreSession: (sessionId, stored) => this.#started.restoreSession(sessionId, stored),
       onSessionLost: (sessionId) => registry.peek(sessionId)?.close('node-lost'),
+      // The first events come with the node itself; nobody watches yet.
+      inspect: (event) => this.#handlers?.inspect(event),
       hooks: { onHeartbeat: () => this.#onHeartbeat(), onLeave: () => this.#onLeave() },
     });
     this.contextRegistry = new ContextRegistry({

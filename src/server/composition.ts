@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../clock.js';
 import { supervisorDefaults, createSupervisor } from '../browser/supervisor.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
@@ -18,6 +20,8 @@ import { browserHandlesOf, type HandleOwner } from '../session/browserHandles.js
 import type { SessionDeps } from '../session/sessionDeps.js';
 import { SessionQuota } from '../session/quota.js';
 import { sessionIds, SessionRegistry } from '../session/registry.js';
+import type { KeptText } from '../session/browserTime.js';
+import { writeFileAtomically } from '../tenancy/userFileStore.js';
 import { UserQuotas } from '../session/userQuotas.js';
 import { WarmPool } from '../session/warmPool.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
@@ -58,7 +62,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   const sessionQuota = store && new SessionQuota({ store: store.server.quota, caps, leaseMs: config.nodeLease });
   const registry = new SessionRegistry(caps, clock, sessionQuota, sessionIds(config.proxyPlace));
   const cluster = store && sessionQuota && new Cluster({ config, store, registry, sessionQuota, users, clock, log });
-  const { quotas, usage } = createQuotas(setup, users, registry, cluster);
+  const { quotas, usage } = createQuotas({ setup, users, registry, cluster, spentTime: keptSpentTime(config, store) });
   const watchers = startObservers({
     usage,
     setup,
@@ -107,18 +111,38 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   return { caps, registry, quotas, usage, cluster, watchers, pool, directory, parts, warm, stateless, userResources };
 }
 
+/** In the store of the nodes, or in the folder of the users, which one server has. */
+function keptSpentTime({ auth, dataDir, nodeId }: Config, store: ClusterStore | undefined): KeptText | undefined {
+  if (store !== undefined) {
+    const { tasks } = store.server;
+    const id = `browser-time ${nodeId}`;
+    return { read: () => tasks.get(id), write: (text) => tasks.put(id, text, keptTimeMs) };
+  }
+  if (auth === 'none') return undefined;
+  const file = join(dataDir, 'browser-time.json');
+  return { read: () => readFile(file, 'utf8'), write: (text) => writeFileAtomically(dataDir, file, text) };
+}
+
+/** Longer than a day. */
+const keptTimeMs = 48 * 36e5;
+
+interface QuotaParts {
+  readonly setup: Setup;
+  readonly users: Users;
+  readonly registry: SessionRegistry;
+  readonly cluster: Cluster | undefined;
+  readonly spentTime: KeptText | undefined;
+}
+
 /** The quotas of users, and the usage of each user at each node, for operators. */
-function createQuotas(
-  { config, clock, log }: Setup,
-  users: Users,
-  registry: SessionRegistry,
-  cluster: Cluster | undefined,
-) {
+function createQuotas({ setup, users, registry, cluster, spentTime }: QuotaParts) {
+  const { config, clock, log } = setup;
   const quotas = new UserQuotas({
     sessions: () => registry.list(),
     hasUsers: config.auth !== 'none',
     quotasOf: async ({ user }) => (config.auth === 'none' ? [] : users.quotasOf(user)),
     defaults: config.userQuota,
+    spentTime,
     elsewhere: cluster && (async (user) => (await cluster.usageElsewhere()).filter((used) => used.user === user)),
     ...{ residentMemory, clock, log },
   });

@@ -99,17 +99,17 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { app, requestListener, upgrade } = createApp(deps);
   const drainSessions = async (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
-    cluster?.node.ownership.beginHandoff();
-    for (const part of [quotas, stateless.subscriptions]) part.close();
-    await Promise.all([stateless.allTasks.close(), warm.drain()]);
+    cluster?.node.drain();
+    stateless.subscriptions.close();
+    await Promise.all([quotas.close(), stateless.allTasks.close(), warm.drain()]);
   };
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);
   };
   cluster?.start({
+    ...{ inspect: watchers.inspect, rows: watchers.rows },
     serveRequest: createForwardedServer(deps),
     restoreSession: createSessionRestorer({ ...deps, directory }),
-    rows: watchers.rows,
     usage: () => quotas.published,
     sharedBrowsers: () => pool.sharedContexts?.() ?? [],
   });

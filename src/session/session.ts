@@ -18,8 +18,12 @@ import type { SessionFacts, Tool } from '../tools/defineTool.js';
 import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './channel.js';
 import {
   failureEventOf,
+  releaseOf,
+  requireLease,
   toSessionClient,
   workspaceOf,
+  type Leasing,
+  type MessageTap,
   type SessionDeps,
   type SessionLogic,
   type SessionRequest,
@@ -28,7 +32,7 @@ import { EarlyMessageQueue } from './earlyMessages.js';
 import { HandleRequests } from './handleRequests.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { noop } from '../async.js';
-import { BrowserTime } from './userQuotas.js';
+import { BrowserTime } from './browserTime.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { Workspace } from '../tools/workspace.js';
 
@@ -64,12 +68,10 @@ export class Session implements McpSession {
   #createdAt: Date;
   #request: SessionRequest | null;
   #inbox: JSONRPCMessage[] = [];
-  #browserLease: BrowserLease | undefined;
-  #leaseReleased: Promise<void> = Promise.resolve();
+  #leasing: Leasing = { kind: 'none' };
   // Created at the first use: most sessions have neither.
   #earlyMessages: EarlyMessageQueue | undefined;
   #handleRequests: HandleRequests | undefined;
-  #isHandedOff = false;
   #urls: UrlRules | undefined;
 
   /** Without a request it is warm. With `stored` it is restored from a snapshot. */
@@ -105,7 +107,7 @@ export class Session implements McpSession {
         },
       });
     });
-    this.ended = this.closed.then(() => Promise.all([this.#leaseReleased, this.resources.close()])).then(noop);
+    this.ended = this.closed.then(() => Promise.all([releaseOf(this.#leasing), this.resources.close()])).then(noop);
   }
 
   /** No client is assigned: no caller may find it. */
@@ -204,7 +206,7 @@ export class Session implements McpSession {
   }
 
   #countKept({ channel }: SessionRequest): void {
-    channel.memory.countKept(() => this.#browserLease?.usage?.keptBytes ?? 0);
+    channel.memory.countKept(() => this.browserLease?.usage?.keptBytes ?? 0);
   }
 
   /**
@@ -266,7 +268,7 @@ export class Session implements McpSession {
 
   /** Undefined only before the actor is started. */
   get browserLease(): BrowserLease | undefined {
-    return this.#browserLease;
+    return this.#leasing.kind === 'none' ? undefined : this.#leasing.lease;
   }
 
   /** The chart's `deliver`. */
@@ -299,18 +301,20 @@ export class Session implements McpSession {
 
   /** Called by the chart's `browserLease`: the session owns the lease from here on. */
   setBrowserLease(lease: BrowserLease): void {
-    this.#browserLease = lease;
+    this.#leasing = { kind: 'held', lease };
   }
 
   /** How the session ended; valid once it is closed. */
   get end(): SessionEnd {
-    return { closedBecause: this.actor.getSnapshot().context.closedBecause, isHandedOff: this.#isHandedOff };
+    const { closedBecause } = this.actor.getSnapshot().context;
+    return { closedBecause, isHandedOff: this.#leasing.kind === 'released' && this.#leasing.isHandedOff };
   }
 
   /** `keepOpen`: the pages stay open for the node that restores the session. */
   releaseLease(end?: { readonly keepOpen: boolean }): void {
-    this.#isHandedOff = end?.keepOpen === true;
-    this.#leaseReleased = this.#browserLease?.release(end) ?? Promise.resolve();
+    if (this.#leasing.kind === 'none') return;
+    const { lease } = this.#leasing;
+    this.#leasing = { kind: 'released', lease, isHandedOff: end?.keepOpen === true, done: lease.release(end) };
   }
 
   get serverFeatures(): McpSession['serverFeatures'] {
@@ -355,8 +359,7 @@ export class Session implements McpSession {
   }
 
   requireBrowserLease(): BrowserLease {
-    if (this.#browserLease === undefined) throw new Refusal('not_ready');
-    return this.#browserLease;
+    return requireLease(this.#leasing);
   }
 
   /** A message that cannot be written is replaced by an error response if it is a response, and dropped otherwise. */
@@ -395,6 +398,3 @@ export class Session implements McpSession {
     this.actor.send({ type: 'request.settled', request });
   }
 }
-
-/** Called with each message received from or sent to the client. Must not throw or keep the message. */
-export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;

@@ -2,9 +2,11 @@ import type { ActorRefFrom, InspectionEvent } from 'xstate';
 import type { SessionClient } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
 import type { Clock } from '../clock.js';
+import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ProfileChoice } from '../mcp/clientProfiles.js';
 import type { BrowserHandles, ClientInfo, McpSession, MethodContext } from '../mcp/methodContext.js';
+import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Secrets } from '../mcp/secrets.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
@@ -106,3 +108,27 @@ export function failureEventOf(actorRef: ActorRefFrom<SessionLogic>, logic: Sess
   const snapshot = logic.resolveState({ value: 'closed', context: { ...context, closedBecause: 'setup-failed' } });
   return { type: '@xstate.snapshot', actorRef, rootId: actorRef.sessionId, event: { type: 'failed' }, snapshot };
 }
+
+/** The browser lease of a session: it has one from the start of its actor on, and releases it as it ends. */
+export type Leasing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'held'; readonly lease: BrowserLease }
+  | {
+      readonly kind: 'released';
+      readonly lease: BrowserLease;
+      /** Its pages stay open for the node that restores the session. */
+      readonly isHandedOff: boolean;
+      readonly done: Promise<void>;
+    };
+
+/** Resolves when what was leased is released; undefined if nothing is being released. */
+export const releaseOf = (leasing: Leasing): Promise<void> | undefined =>
+  leasing.kind === 'released' ? leasing.done : undefined;
+
+export function requireLease(leasing: Leasing): BrowserLease {
+  if (leasing.kind === 'none') throw new Refusal('not_ready');
+  return leasing.lease;
+}
+
+/** Called with each message received from or sent to the client. Must not throw or keep the message. */
+export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;

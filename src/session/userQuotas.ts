@@ -6,6 +6,7 @@ import { noop } from '../async.js';
 import type { LeaseUsage } from '../browser/pool/browserLease.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
+import { SpentTime, type BrowserTime, type KeptText } from './browserTime.js';
 import { principalKey, type Principal } from '../tenancy/principal.js';
 import type { Tool } from '../tools/defineTool.js';
 
@@ -60,6 +61,8 @@ export interface UserQuotasOptions {
   readonly elsewhere?: ((user: string) => Promise<readonly Figures[]>) | undefined;
   /** The quotas of one user, which take precedence over those of the server. */
   quotasOf(principal: Principal): Promise<readonly string[]>;
+  /** Where the browser time of today outlives this process. */
+  readonly spentTime?: KeptText | undefined;
   /** `--user-quota`. */
   readonly defaults: readonly string[];
   /** Resident memory of processes with their descendants; null where it cannot be read. */
@@ -68,7 +71,6 @@ export interface UserQuotasOptions {
   readonly log: Log;
 }
 
-const dayMs = 864e5;
 /** Measuring reads folders and processes: a measurement is used for this long. */
 const measuredMs = 2_000;
 /** How often sessions are ended whose user is far over a quota. */
@@ -96,41 +98,6 @@ const freed: Readonly<Record<QuotaName, string>> = {
   disk: 'close_browser and the end of a session free some, with profile, files and resources',
 };
 
-/** The time in which a session had a browser, today. */
-export class BrowserTime {
-  #day = 0;
-  #ms = 0;
-  #since: number | undefined;
-
-  /** Idempotent. */
-  start(now: number): void {
-    this.#since ??= now;
-  }
-
-  stop(now: number): void {
-    this.#ms = this.today(now);
-    this.#since = undefined;
-  }
-
-  /** Forgets what was before: nobody used it. */
-  restart(now: number): void {
-    if (this.#since !== undefined) this.#since = now;
-    this.#ms = 0;
-  }
-
-  today(now: number): number {
-    const day = Math.floor(now / dayMs);
-    if (day !== this.#day) {
-      this.#day = day;
-      this.#ms = 0;
-    }
-    const since = this.#since === undefined ? now : Math.max(this.#since, day * dayMs);
-    const ms = this.#ms + now - since;
-    if (this.#since !== undefined) [this.#ms, this.#since] = [ms, now];
-    return ms;
-  }
-}
-
 /**
  * What each user uses of this server, and the bounds on it (`--user-quota`, and those of a user). Owned by the
  * orchestrator, which closes it.
@@ -139,17 +106,16 @@ export class UserQuotas {
   readonly #options: UserQuotasOptions;
   /** Of every user, `--user-quota`. May be changed while it runs; then `start` has to be called again. */
   defaults: Quotas;
-  /** Browser time of sessions that have ended, by user. */
-  readonly #spent = new Map<string, { day: number; ms: number }>();
+  readonly #spent: SpentTime;
   readonly #measured = new Map<string, { readonly at: number; readonly figures: Promise<Figures> }>();
-  /** As of the last check: what other nodes are told. */
-  published: readonly UserUsage[] = [];
+  #checked: readonly UserUsage[] = [];
   #timer: unknown;
   #isClosed = false;
 
   constructor(options: UserQuotasOptions) {
     this.#options = options;
     this.defaults = parseQuotas(options.defaults);
+    this.#spent = new SpentTime(options.spentTime);
   }
 
   /** From now on sessions end whose user is far over a quota, and other nodes are told of the use. */
@@ -164,9 +130,22 @@ export class UserQuotas {
     this.#timer ??= clock.setTimeout(check, checkIntervalMs);
   }
 
-  close(): void {
+  /** Resolves when the browser time of today is written down. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#options.clock.clearTimeout(this.#timer);
+    if (this.#isBounded) await this.#keepSpent();
+  }
+
+  /** What other nodes are told: memory and disk as of the last check, counts as of now. */
+  get published(): readonly UserUsage[] {
+    const checked = new Map(this.#checked.map((usage) => [usage.user, usage]));
+    return [...this.#users()].map(([key, { user }]) => {
+      const { browserMs, ...counts } = this.#counts(key);
+      // The same text for some seconds: it is published when it has changed.
+      const rounded = browserMs - (browserMs % checkIntervalMs);
+      return { ...nothingMeasured, quotas: {}, ...checked.get(user), user, ...counts, browserMs: rounded };
+    });
   }
 
   /** Counts the browser time of a session after its end too. */
@@ -175,8 +154,8 @@ export class UserQuotas {
     void closed.then(() => {
       const now = this.#options.clock.now();
       browserTime.stop(now);
-      const ms = this.#spentToday(key, now) + browserTime.today(now);
-      if (ms > 0) this.#spent.set(key, { day: Math.floor(now / dayMs), ms });
+      this.#spent.add(key, browserTime.today(now), now);
+      if (this.#isClosed && this.#isBounded) void this.#keepSpent();
     });
   }
 
@@ -187,6 +166,7 @@ export class UserQuotas {
     const names = quotaNames.filter((name) => quotas[name] !== undefined && demanded[name].includes(demand));
     if (names.length === 0) return run();
     const key = principalKey(principal);
+    await this.#spent.restored(this.#options.clock.now());
     const measured = await this.#measure(key);
     const elsewhere = (await this.#options.elsewhere?.(principal.user)) ?? [];
     const used = elsewhere.reduce(sumOf, { ...measured, ...this.#counts(key) });
@@ -218,14 +198,31 @@ export class UserQuotas {
 
   /** Each user with an open session. */
   async usage(): Promise<UserUsage[]> {
-    const users = new Map(this.#options.sessions().map(({ principal }) => [principalKey(principal), principal]));
     return Promise.all(
-      [...users].map(async ([key, principal]) => ({
+      [...this.#users()].map(async ([key, principal]) => ({
         user: principal.user,
         ...(await this.#measure(key)),
         quotas: await this.#quotasOf(principal),
       })),
     );
+  }
+
+  /** Those with an open session, by key. */
+  #users(): ReadonlyMap<string, Principal> {
+    return new Map(this.#options.sessions().map(({ principal }) => [principalKey(principal), principal]));
+  }
+
+  /** Never rejects. */
+  async #keepSpent(): Promise<void> {
+    const { clock, log, sessions } = this.#options;
+    await this.#spent.restored(clock.now());
+    const now = clock.now();
+    const open = sessions().map(
+      ({ principal, browserTime }) => [principalKey(principal), browserTime.today(now)] as const,
+    );
+    await this.#spent
+      .keep(open, now)
+      .catch((error: unknown) => log.warn('browser time not kept', { error: String(error) }));
   }
 
   get #isBounded(): boolean {
@@ -255,7 +252,7 @@ export class UserQuotas {
     const now = this.#options.clock.now();
     const sessions = this.#sessionsOf(key);
     const processes = sessions.filter(usesProcess).length;
-    const spent = this.#spentToday(key, now);
+    const spent = this.#spent.today(key, now);
     const browserMs = sessions.reduce((sum, { browserTime }) => sum + browserTime.today(now), spent);
     return { sessions: sessions.length, processes, browserMs };
   }
@@ -267,7 +264,7 @@ export class UserQuotas {
     const onDisk = await Promise.all(folders.map(folderBytes));
     const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
     return {
-      ...{ sessions: 0, processes: 0, browserMs: 0 },
+      ...nothingMeasured,
       memoryBytes: pids.length === 0 ? 0 : ((await this.#options.residentMemory(pids)) ?? 0),
       keptBytes: sum(sessions.map(({ memory }) => memory.keptBytes)),
       downloadBytes: sum(sessions.map(downloadsOf)),
@@ -279,19 +276,12 @@ export class UserQuotas {
     return this.#options.sessions().filter(({ principal }) => principalKey(principal) === key);
   }
 
-  #spentToday(key: string, now: number): number {
-    const spent = this.#spent.get(key);
-    if (spent?.day === Math.floor(now / dayMs)) return spent.ms;
-    this.#spent.delete(key);
-    return 0;
-  }
-
   /** Ends all sessions without browser time, and of those with twice the memory or disk the newest. */
   async #endExcess(): Promise<void> {
-    if (this.#options.elsewhere !== undefined) this.published = await this.usage();
+    if (this.#options.elsewhere !== undefined) this.#checked = await this.usage();
     if (!this.#isBounded) return;
-    const users = new Map(this.#options.sessions().map(({ principal }) => [principalKey(principal), principal]));
-    for (const [key, principal] of users) {
+    await this.#keepSpent();
+    for (const [key, principal] of this.#users()) {
       const quotas = await this.#quotasOf(principal);
       if (Object.keys(quotas).length === 0) continue;
       const used = await this.#measure(key);
@@ -315,6 +305,10 @@ export class UserQuotas {
     }
   }
 }
+
+const nothingMeasured: Figures = {
+  ...{ sessions: 0, processes: 0, browserMs: 0, memoryBytes: 0, keptBytes: 0, downloadBytes: 0, diskBytes: 0 },
+};
 
 const maxMeasured = 10_000;
 

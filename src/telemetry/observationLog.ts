@@ -1,6 +1,6 @@
 import type { CreationWindow, Failure } from '../../machines/events.js';
 import { isWritten, shortId, type LogFields, type Log } from '../log.js';
-import { settledRequest, type ObservationHandler, type Observation } from './observer.js';
+import { isOfSession, settledRequest, type ObservationHandler, type Observation } from './observer.js';
 
 /**
  * The log of a server. One line for each transition of a session, browser, alert or (debug) server; a warning for each
@@ -81,7 +81,9 @@ function logTransition(
 function isNews({ machine, from, context }: ObservationOf<'transition'>): boolean {
   if (machine === 'session') return readContext(context).user !== undefined;
   if (machine === 'browser') return from === 'lost' || from === 'failed';
-  return machine !== 'server' && from !== '';
+  if (machine === 'node') return from === 'lease-lost';
+  // The session's own line has the news of it.
+  return machine !== 'server' && !isOfSession(machine) && from !== '';
 }
 
 function logUnexpected(
@@ -138,11 +140,12 @@ const maxShown = 64;
 
 function subjectOf(machine: string, actor: string): LogFields {
   if (machine === 'server') return {};
+  if (isOfSession(machine)) return { session: actor };
   return { [machine]: machine === 'session' ? shortId(actor) : actor };
 }
 
 /** States that are logged as warnings. */
-const warningStates: ReadonlySet<string> = new Set(['lost', 'failed', 'firing']);
+const warningStates: ReadonlySet<string> = new Set(['lost', 'failed', 'firing', 'lease-lost']);
 
 /** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
 function describeCause(cause: string): string {

@@ -11,7 +11,7 @@ import type { Reason } from '../errors/errors.js';
 export type Observation =
   | {
       readonly kind: 'transition';
-      /** Which chart: session, browser, server or alert. */
+      /** Which chart: the id that it has in `machines/`. */
       readonly machine: string;
       readonly actor: string;
       readonly from: string;
@@ -190,6 +190,9 @@ export function topLevelState(value: unknown): string {
 function actorIdOf(actorRef: { readonly sessionId: string }): string {
   return 'id' in actorRef ? String(actorRef.id) : actorRef.sessionId;
 }
+
+/** Whether each session has an actor of this chart beside its own, under its short id. */
+export const isOfSession = (machine: string): boolean => machine === 'ownership';
 
 /** The observations of one actor; the others are of creations and requests. */
 export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'request' | 'refusal' }>;

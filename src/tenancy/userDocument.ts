@@ -70,17 +70,18 @@ export interface UserStore {
 /** An unusable file or text. The message is one line that names it and the fix. */
 export class UserStoreError extends Error {}
 
+export const newerStore = (name: string, version: number): UserStoreError =>
+  new UserStoreError(
+    `${name} was written by a newer version of the server (format ${version}): start that version, or move the file away.`,
+  );
+
 /** Parses the text of a document. Throws a {@link UserStoreError} that calls the text `name`. */
 export function parseUserDocument(text: string, name: string): UserDocument {
   const content = parsedJson(text);
   const parsed = userDocumentSchema.safeParse(content);
   if (parsed.success) return parsed.data;
   const version = typeof content === 'object' && content !== null && 'version' in content ? content.version : undefined;
-  if (typeof version === 'number' && version > emptyDocument.version) {
-    throw new UserStoreError(
-      `${name} was written by a newer version of the server (format ${version}): start that version, or move the file away.`,
-    );
-  }
+  if (typeof version === 'number' && version > emptyDocument.version) throw newerStore(name, version);
   throw new UserStoreError(`${name} is damaged: restore a copy of it, or move it away to start without users.`);
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { codeOf, messageOf, Refusal } from '../errors/errors.js';
 import {
   emptyDocument,
+  newerStore,
   parseUserDocument,
   UserStoreError,
   type DocumentChange,
@@ -12,6 +13,7 @@ import {
   type UserStore,
 } from './userDocument.js';
 import { createFolder } from '../folders.js';
+import { parsedJson } from '../text.js';
 import { lockFolder } from './folderLock.js';
 
 interface PendingChange {
@@ -74,7 +76,11 @@ export class UserFileStore implements UserStore {
       const ids = new Set(this.#document.users.flatMap(({ tokens }) => tokens.map(({ id }) => id)));
       this.#uses = new Map([...this.#uses, ...uses].filter(([id]) => ids.has(id)));
       const file = join(this.#folder, usesFileName);
-      await writeFileAtomically(this.#folder, file, JSON.stringify(Object.fromEntries(this.#uses)));
+      await writeFileAtomically(
+        this.#folder,
+        file,
+        JSON.stringify({ version: usesVersion, uses: Object.fromEntries(this.#uses) }),
+      );
     },
     read: async (ids) => new Map([...this.#uses].filter(([id]) => ids.includes(id))),
   };
@@ -137,7 +143,7 @@ export function storageFailure(detail: string, cause: unknown): Refusal {
 }
 
 /** Replaces the file or leaves it as it is. The caller has locked the folder, so the temporary name is not in use. */
-async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
+export async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
   const temporary = `${file}.tmp`;
   try {
     const handle = await open(temporary, 'w', 0o600);
@@ -175,13 +181,16 @@ async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
+const usesVersion = 1;
+const usesSchema = z.record(z.string(), z.number());
+
+/** Servers before the first release wrote the uses alone. What is damaged is forgotten: it opens no door. */
 async function loadUses(file: string): Promise<ReadonlyMap<string, number>> {
-  try {
-    const stored: unknown = JSON.parse(await readFile(file, 'utf8'));
-    return new Map(Object.entries(z.record(z.string(), z.number()).parse(stored)));
-  } catch {
-    return new Map();
-  }
+  const text = await readFile(file, 'utf8').catch(() => '{}');
+  const stored = z.object({ version: z.number(), uses: z.unknown().optional() }).safeParse(parsedJson(text));
+  if (stored.success && stored.data.version > usesVersion) throw newerStore(file, stored.data.version);
+  const { data = {} } = usesSchema.safeParse(stored.success ? stored.data.uses : parsedJson(text));
+  return new Map(Object.entries(data));
 }
 
 async function loadDocument(file: string): Promise<UserDocument> {

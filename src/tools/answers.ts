@@ -6,7 +6,7 @@ import { describeChallenge, withoutCredentials } from '../browser/policy/credent
 import { describeDialog } from '../browser/page/interruptions.js';
 import { releaseElements } from '../browser/page/element.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
-import { takeSnapshot, type PartialRead, type Snapshot } from '../browser/page/snapshot.js';
+import { takeSnapshot, type PartialRead, type Snapshot, type SnapshotOptions } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
 import { cutText } from '../text.js';
 
@@ -41,7 +41,7 @@ export const actionOutput = z.object({
 export type ActionOutput = z.infer<typeof actionOutput>;
 
 export const uid = z.string().describe('Element, from a snapshot');
-export const includeSnapshot = z.boolean().optional().describe('Also answer a new snapshot');
+export const includeSnapshot = z.boolean().optional().describe('Also tell what changed');
 
 const maxLoadMs = 120_000;
 
@@ -82,7 +82,7 @@ export async function answerOutcome(
 ): Promise<ToolAnswer<ActionOutput>> {
   const { dialog, paused, closed } = outcome;
   const isBlocked = dialog !== undefined || paused !== undefined || closed;
-  const snapshot = withSnapshot && !isBlocked ? await snapshotText(page) : undefined;
+  const snapshot = withSnapshot && !isBlocked ? (await readSnapshot(page, { changes: true })).text : undefined;
   const [first = '', ...remarks] = done.filter((line) => line !== undefined);
   const effects = [...remarks, ...describeOutcome(outcome)];
   const lines = [...(first === '' ? [] : [first]), ...effects, ...(snapshot === undefined ? [] : [snapshot])];
@@ -192,20 +192,27 @@ export function shortUrl(address: string): string {
   return url.length > maxUrlLength ? `${cutText(url, maxUrlLength)}… (${url.length} characters)` : url;
 }
 
-/** A page's snapshot as one text, cut at a line end, with how to get the rest. */
-async function snapshotText(page: SessionPage): Promise<string> {
-  const reading = await takeSnapshot(page, { verbose: false });
-  page.shownLines = shownLinesOf(reading);
-  return textOfSnapshot(reading);
+/** A page's snapshot as one text; with `changes`, against the last one that was shown, where that says all of it. */
+export async function readSnapshot(
+  page: SessionPage,
+  { changes = false, ...options }: Partial<SnapshotOptions> & { readonly changes?: boolean },
+): Promise<{ readonly text: string; readonly reading: Snapshot }> {
+  const { verbose = false, from } = options;
+  const reading = await takeSnapshot(page, { verbose, from });
+  const [before, shown] = [page.shownLines, shownLinesOf(reading)];
+  const changed = changes && before && shown ? describeChanges(before, shown) : undefined;
+  if (!verbose && from === undefined) page.shownLines = shown;
+  return { text: changed ?? textOfSnapshot(reading), reading };
 }
 
 /** The lines of a snapshot that is shown whole. */
-export function shownLinesOf({ lines, part }: Snapshot): readonly string[] | undefined {
+function shownLinesOf({ lines, part }: Snapshot): readonly string[] | undefined {
   const bytes = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
   return part === undefined && bytes <= maxSnapshotBytes ? lines : undefined;
 }
 
-export function textOfSnapshot({ lines, part }: Snapshot): string {
+/** Cut at a line end, with how to get the rest. */
+function textOfSnapshot({ lines, part }: Snapshot): string {
   const text = truncateAnswer(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
   return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
 }
@@ -217,7 +224,7 @@ const depthOf = (line: string): number => line.length - line.trimStart().length;
  * What is new, changed and gone between two snapshots, with the element around it. Undefined if elements changed places,
  * or if the whole snapshot is not longer.
  */
-export function describeChanges(before: readonly string[], after: readonly string[]): string | undefined {
+function describeChanges(before: readonly string[], after: readonly string[]): string | undefined {
   const old = new Map(before.map((line) => [uidOfLine(line), line]));
   const present = new Set(after.map(uidOfLine));
   const stayed = (lines: readonly string[], others: { has(uid: string): boolean }): string =>

@@ -55,7 +55,8 @@ export interface ResourceLink {
 export interface NewResource {
   readonly name: string;
   readonly mimeType: string;
-  readonly data: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** In parts, each is written before the next one is made: the event loop is not held by all of them. */
+  readonly data: string | Uint8Array | Iterable<string> | AsyncIterable<Uint8Array>;
 }
 
 /** The big results of one session. Kept until the session ends, or newer ones replace them. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { harOf, type RecordedRequest } from '../browser/collectors/har.js';
+import { harParts, type RecordedRequest } from '../browser/collectors/har.js';
 import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findUrls } from '../browser/patterns/urlPattern.js';
@@ -103,9 +103,9 @@ const exportHarTool = definePageTool({
     );
     const chosen = entries.filter(({ value }) => urls.has(value.url));
     const recorded = await withBodies(chosen, { browser, page, bodies, includeSensitive, signal });
-    const har = harOf({ url: page.url(), title: await page.title() }, recorded);
+    const data = harParts({ url: page.url(), title: await page.title() }, recorded);
     const name = `${fileNameOf(page)}.har`;
-    const link = await resources.add({ name, mimeType: 'application/json', data: JSON.stringify(har) });
+    const link = await resources.add({ name, mimeType: 'application/json', data });
     const withoutBody = recorded.filter(({ request, body }) => body === undefined && request.bodyBytes > 0).length;
     const left =
       bodies && withoutBody > 0 ? `, ${withoutBody} of them without their body, which is too big or gone` : '';

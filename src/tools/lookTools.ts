@@ -10,16 +10,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeScreenshot, type Picture, type Screenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
-import {
-  truncateAnswer,
-  describeChanges,
-  describeOutcome,
-  describePart,
-  partOutput,
-  shownLinesOf,
-  structuredPart,
-  textOfSnapshot,
-} from './answers.js';
+import { truncateAnswer, describeOutcome, describePart, partOutput, readSnapshot, structuredPart } from './answers.js';
 import { definePageTool, type Tool, type ToolAnswer } from './defineTool.js';
 
 const from = z.string().optional().describe('Begin at this uid');
@@ -41,13 +32,8 @@ const takeSnapshotTool = definePageTool({
   annotations: { readOnlyHint: true },
   async handler({ verbose = false, changes = false, from }, { page }) {
     if (changes && (verbose || from !== undefined)) throw new ToolError('Pass changes without verbose and from.');
-    const reading = await takeSnapshot(page, { verbose, from });
-    const before = page.shownLines;
-    const shown = shownLinesOf(reading);
-    const changed = changes && before && shown ? describeChanges(before, shown) : undefined;
-    if (!verbose && from === undefined) page.shownLines = shown;
-    const snapshot = changed ?? textOfSnapshot(reading);
-    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(reading) } };
+    const { text, reading } = await readSnapshot(page, { verbose, changes, from });
+    return { text, structured: { url: page.url(), snapshot: text, ...partFields(reading) } };
   },
 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RingBufferEntry, RingBufferReading } from '../browser/collectors/ringBuffer.js';
-import { shortenText } from '../text.js';
+import { cutText, shortenText } from '../text.js';
 
 /** Arguments of every tool that lists recorded entries. */
 export const listingInput = {
@@ -52,9 +52,13 @@ export function pageOf<T>(
   };
 }
 
+/** Of a longer text the rest is not looked at. */
+const maxLineChars = 64 * 1024;
+
 /** A text as one line of at most `maxChars` characters. */
 export function oneLine(text: string, maxChars: number): string {
-  return shortenText(text.replace(/\s+/g, ' ').trim(), maxChars);
+  const line = cutText(text, maxLineChars).replace(/\s+/g, ' ').trim();
+  return shortenText(text.length > maxLineChars ? `${line} …` : line, maxChars);
 }
 
 export function bytesText(bytes: number): string {

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
+import { inSlices } from '../browser/patterns/slices.js';
 import { PageStorage, type StoredCookie, type StoredItem } from '../browser/page/pageStorage.js';
 import { ToolError, messageOf } from '../errors/errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink, type Tool } from './defineTool.js';
@@ -283,13 +284,14 @@ const inspectPageStorageTool = definePageTool({
   }),
   output: z.object({ origin: z.string(), total: z.int(), items: z.array(storageItem) }),
   annotations: { readOnlyHint: true },
-  async handler({ area: onlyArea, name, showSecrets = false }, { page }) {
+  async handler({ area: onlyArea, name, showSecrets = false }, { page, signal }) {
     const storage = new PageStorage(page);
     const wanted = onlyArea === undefined ? areas : [onlyArea];
     const all = (await Promise.all(wanted.map((each) => readArea(storage, each)))).flat();
     const found = name === undefined ? all : itemsNamed(all, name);
     const cut = name === undefined ? cutToRow : cutToValue;
-    const items = found.slice(0, maxRows).map((item) => cut(showSecrets ? item : hideSecret(item)));
+    const shown = found.slice(0, maxRows);
+    const items = (showSecrets ? shown : await inSlices(hideSecrets(shown), signal)).map(cut);
     return {
       text: describeItems(storage.origin, wanted, items, found.length),
       structured: { origin: storage.origin, total: found.length, items },
@@ -323,24 +325,35 @@ function itemsNamed(items: readonly StorageItem[], name: string): readonly Stora
 
 const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
 /** An HttpOnly cookie counts as a secret: its site hides it from its own scripts. */
-function isSecret({ name, value, attributes }: StorageItem): boolean {
-  return attributes.includes(' HttpOnly') || secretName.test(name) || hasJsonWebToken(value);
+function* isSecret({ name, value, attributes }: StorageItem): Generator<undefined, boolean> {
+  return attributes.includes(' HttpOnly') || secretName.test(name) || (yield* hasJsonWebToken(value));
 }
 
-/** A JSON Web Token: header and payload are JSON objects in base64, with a dot after each. */
-export function hasJsonWebToken(value: string): boolean {
+/**
+ * Whether there is a JSON Web Token: header and payload are JSON objects in base64, with a dot after each. Pauses now and
+ * then: a page may store megabytes of what begins like one.
+ */
+export function* hasJsonWebToken(value: string): Generator<undefined, boolean> {
   if (!value.includes('.eyJ')) return false;
-  let header = -1;
+  let [header, words] = [-1, 0];
   for (const { 0: word, index } of value.matchAll(/[\w-]+/g)) {
     const end = index + word.length;
+    if ((words += 1) % wordsPerStep === 0) yield;
     if (header === index && /^eyJ./.test(word) && value[end] === '.') return true;
     header = value[end] === '.' && /(?:^|-)eyJ./.test(word) ? end + 1 : -1;
   }
   return false;
 }
 
-function hideSecret(item: StorageItem): StorageItem {
-  return isSecret(item) ? { ...item, value: '', hidden: true } : item;
+const wordsPerStep = 500;
+
+function* hideSecrets(items: readonly StorageItem[]): Generator<undefined, StorageItem[]> {
+  const shown: StorageItem[] = [];
+  for (const item of items) {
+    shown.push((yield* isSecret(item)) ? { ...item, value: '', hidden: true } : item);
+    yield;
+  }
+  return shown;
 }
 
 function cutToRow(item: StorageItem): StorageItem {

@@ -121,7 +121,7 @@ export async function forwardToOwner(
   if (node === undefined) return false;
   try {
     // A draining node may exit before the reply.
-    if (node.ownership.isHandingOff) throw new Refusal('draining');
+    if (node.isLeaving) throw new Refusal('draining');
     const remoteRequest = node.openRemoteRequest(sessionId, caller);
     const { written, head } = writeRequest(remoteRequest, forwarded);
     await written;

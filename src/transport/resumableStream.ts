@@ -29,6 +29,12 @@ export interface ResumableStreamOptions {
   onerror(error: unknown): void;
 }
 
+/** What carries the stream: a writer, nothing until the client comes back, or nothing any more. */
+type Carrier = { readonly kind: 'attached'; readonly writer: StreamWriter } | { readonly kind: 'none' | 'finished' };
+
+/** What the client can resume with. `earlier`: an id that it had before this stream was restored here. */
+type SentEvents = { readonly kind: 'nothing' | 'earlier' } | { readonly kind: 'written'; readonly lastId: string };
+
 interface MissedEvents {
   readonly messages: readonly LoggedEvent[];
   readonly isWhole: boolean;
@@ -55,14 +61,11 @@ export class ResumableStream {
   #queue: Promise<unknown> = Promise.resolve();
   #pendingBytes = 0;
   readonly #unlogged = new Set<JSONRPCMessage>();
-  #writer: StreamWriter | undefined;
-  /** The last event that any writer has sent. */
-  #lastWrittenId: string | null = null;
-  #hasSentId = false;
+  #carrier: Carrier = { kind: 'none' };
+  #sent: SentEvents = { kind: 'nothing' };
   /** Whether the log has events that no writer has sent. */
   #hasUnsentEvents = false;
   #isWhole: boolean;
-  #isFinished = false;
 
   readonly answersOnly: boolean;
 
@@ -87,7 +90,7 @@ export class ResumableStream {
 
   /** Whether the client has an event id to resume with. */
   get isResumable(): boolean {
-    return this.#hasSentId && !this.answersOnly;
+    return this.#sent.kind !== 'nothing' && !this.answersOnly;
   }
 
   /** Requests whose responses were sent and are not in the log yet. */
@@ -132,14 +135,14 @@ export class ResumableStream {
     return this.#enqueue(async () => {
       const { messages, isWhole } = await this.#missedEvents(lastEventId);
       if (lastEventId !== undefined) {
-        this.#hasSentId = true;
+        if (this.#sent.kind === 'nothing') this.#sent = { kind: 'earlier' };
         if (!isWhole) throw new Refusal('gap');
-        if (this.#isFinished && messages.length === 0) return 'finished';
+        if (this.#carrier.kind === 'finished' && messages.length === 0) return 'finished';
       }
       // The client disconnected while this was queued: unsent events remain for the next writer.
       if (writer.state !== 'pending') return 'attached';
-      this.#writer?.end();
-      this.#writer = writer;
+      const isFinished = this.#carrier.kind === 'finished';
+      this.#endWriter({ kind: 'attached', writer });
       this.#hasUnsentEvents = false;
       this.#isWhole = true;
       writer.open(headers);
@@ -147,7 +150,7 @@ export class ResumableStream {
       for (const { id, data } of messages) this.#write(id, data);
       if (sendPrimingEvent && messages.length === 0) await this.#sendPrimingEvent(writer, lastEventId);
       writer.flush();
-      if (this.#isFinished) this.#endWriter();
+      if (isFinished) this.#endWriter({ kind: 'finished' });
       return 'attached';
     });
   }
@@ -155,16 +158,16 @@ export class ResumableStream {
   /** Ends the writer and leaves the stream open: the client resumes after `retryMs`. */
   suspend(retryMs: number): void {
     void this.#enqueue(async () => {
-      this.#writer?.write({ retry: retryMs });
-      this.#endWriter();
+      if (this.#carrier.kind !== 'attached') return;
+      this.#carrier.writer.write({ retry: retryMs });
+      this.#endWriter({ kind: 'none' });
     });
   }
 
   /** Ends the writer after the messages sent so far. They can be replayed until `discard`. */
   finish(): Promise<void> {
     return this.#enqueue(async () => {
-      this.#isFinished = true;
-      this.#endWriter();
+      this.#endWriter({ kind: 'finished' });
     });
   }
 
@@ -178,6 +181,11 @@ export class ResumableStream {
     const result = this.#queue.then(work);
     this.#queue = result.catch(() => undefined);
     return result;
+  }
+
+  /** The last event that any writer has sent. */
+  get #lastWrittenId(): string | null {
+    return this.#sent.kind === 'written' ? this.#sent.lastId : null;
   }
 
   /** The events that a client lacks, and whether the log still holds all of them. */
@@ -202,25 +210,24 @@ export class ResumableStream {
   }
 
   #write(id: string, data: MessageText): void {
-    if (this.#writer?.state !== 'open') {
+    if (this.#carrier.kind !== 'attached' || this.#carrier.writer.state !== 'open') {
       this.#hasUnsentEvents = true;
       return;
     }
-    this.#lastWrittenId = id;
-    this.#hasSentId = true;
-    this.#writer.write(data === '' ? { id, data } : { event: 'message', id, data });
+    this.#sent = { kind: 'written', lastId: id };
+    this.#carrier.writer.write(data === '' ? { id, data } : { event: 'message', id, data });
   }
 
   #markIncomplete(error: unknown): void {
     this.#onerror(error);
     this.#isWhole = false;
     this.#hasUnsentEvents = true;
-    this.#writer?.terminate();
+    if (this.#carrier.kind === 'attached') this.#carrier.writer.terminate();
   }
 
-  #endWriter(): void {
-    this.#writer?.end();
-    this.#writer = undefined;
+  #endWriter(next: Carrier): void {
+    if (this.#carrier.kind === 'attached') this.#carrier.writer.end();
+    this.#carrier = next;
   }
 }
 

@@ -54,6 +54,16 @@ export interface WebSocketOptions {
   readonly memory?: SessionMemory;
 }
 
+interface OpenConnection {
+  readonly kind: 'open';
+  readonly socket: WebSocket;
+  /** Whether something came since the last ping. */
+  isAlive: boolean;
+  pingTimer: unknown;
+}
+
+type Connection = OpenConnection | { readonly kind: 'pending' | 'closed' };
+
 /**
  * The server's end of a WebSocket with one JSON-RPC message in each text frame. `announce` answers the handshake. Nothing
  * is written before, so that a failed set-up gets its own HTTP status. Owned by its session.
@@ -64,10 +74,7 @@ export class WebSocketTransport extends ConnectionTransport {
   readonly #upgrade: PendingUpgrade;
   readonly #server: WebSocketServer;
   readonly #options: Required<Omit<WebSocketOptions, 'memory'>>;
-  #state: 'pending' | 'open' | 'closed' = 'pending';
-  #socket: WebSocket | null = null;
-  #isAlive = true;
-  #pingTimer: unknown;
+  #connection: Connection = { kind: 'pending' };
 
   constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
     super(options.memory);
@@ -78,21 +85,22 @@ export class WebSocketTransport extends ConnectionTransport {
   }
 
   announce(sessionId: string): void {
-    if (this.#state !== 'pending') return;
-    this.#state = 'open';
+    if (this.#connection.kind !== 'pending') return;
     this.sessionId = sessionId;
-    this.#socket = this.#upgrade.accept(this.#server, [`Mcp-Session-Id: ${sessionId}`]);
-    if (this.#socket === null) {
+    const socket = this.#upgrade.accept(this.#server, [`Mcp-Session-Id: ${sessionId}`]);
+    if (socket === null) {
       this.#markClosed();
       return;
     }
-    this.#socket
-      .on('message', (data, isBinary) => this.#receive(data, isBinary))
-      .on('pong', () => (this.#isAlive = true))
+    const open: OpenConnection = { kind: 'open', socket, isAlive: true, pingTimer: undefined };
+    this.#connection = open;
+    socket
+      .on('message', (data, isBinary) => this.#receive(open, data, isBinary))
+      .on('pong', () => (open.isAlive = true))
       // A protocol error: `ws` has already sent the matching close code.
       .on('error', (error) => this.#fail(error))
       .on('close', () => this.#markClosed());
-    this.#armPing();
+    this.#armPing(open);
   }
 
   deliver(message: JSONRPCMessage): void {
@@ -100,19 +108,19 @@ export class WebSocketTransport extends ConnectionTransport {
   }
 
   end({ closedBecause, refusal }: CloseNotice): void {
-    if (this.#state === 'pending') this.#upgrade.refuse(refusal);
+    if (this.#connection.kind === 'pending') this.#upgrade.refuse(refusal);
     this.#closeWith(closeCodes[closedBecause], reasonText(closedBecause, refusal));
   }
 
   close(): Promise<void> {
-    if (this.#state === 'pending') this.#upgrade.abandon();
+    if (this.#connection.kind === 'pending') this.#upgrade.abandon();
     this.#closeWith(closeCodes['client-closed'], '');
     return Promise.resolve();
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
-    if (this.#state !== 'open') return;
-    this.#isAlive = true;
+  #receive(open: OpenConnection, data: RawData, isBinary: boolean): void {
+    if (this.#connection !== open) return;
+    open.isAlive = true;
     if (isBinary || !Buffer.isBuffer(data)) {
       this.#closeWith(unsupportedData, 'unsupported_media_type: Send text frames, one JSON-RPC message each.');
       return;
@@ -124,29 +132,30 @@ export class WebSocketTransport extends ConnectionTransport {
   }
 
   #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
-    if (this.#state !== 'open' || this.#socket === null) return;
-    const { bufferedAmount } = this.#socket;
+    if (this.#connection.kind !== 'open') return;
+    const { socket } = this.#connection;
+    const { bufferedAmount } = socket;
     if (bufferedAmount <= this.#options.maxPendingBytes) {
       const text = String(textOf(message));
-      this.#socket.send(text, this.memory.hold(text.length));
+      socket.send(text, this.memory.hold(text.length));
       return;
     }
     // No close frame: it would wait behind the unread messages.
     this.closedBecause = 'slow-client';
-    this.#socket.terminate();
+    socket.terminate();
     this.#fail(new Error(`The client does not read: ${bufferedAmount} bytes are waiting.`));
   }
 
-  #armPing(): void {
+  #armPing(open: OpenConnection): void {
     const { clock, pingIntervalMs } = this.#options;
-    this.#pingTimer = clock.setTimeout(() => {
-      if (this.#isAlive) {
-        this.#isAlive = false;
-        this.#socket?.ping();
-        this.#armPing();
+    open.pingTimer = clock.setTimeout(() => {
+      if (open.isAlive) {
+        open.isAlive = false;
+        open.socket.ping();
+        this.#armPing(open);
         return;
       }
-      this.#socket?.terminate();
+      open.socket.terminate();
       this.#fail(new Error('The client does not answer pings.'));
     }, pingIntervalMs);
   }
@@ -157,24 +166,26 @@ export class WebSocketTransport extends ConnectionTransport {
   }
 
   #closeWith(code: number, reason: string): void {
-    if (this.#state === 'open') this.#socket?.close(code, reason);
+    if (this.#connection.kind === 'open') this.#connection.socket.close(code, reason);
     this.#markClosed();
   }
 
   /** Destroys the socket of a client that neither answers the close frame nor disconnects. */
-  #terminateOnTimeout(): void {
-    const socket = this.#socket;
+  #terminateOnTimeout(socket: WebSocket): void {
     const { clock, closeTimeoutMs } = this.#options;
-    if (socket === null || socket.readyState === socket.CLOSED) return;
+    if (socket.readyState === socket.CLOSED) return;
     const closeTimer = clock.setTimeout(() => socket.terminate(), closeTimeoutMs);
     socket.once('close', () => clock.clearTimeout(closeTimer));
   }
 
   #markClosed(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    this.#options.clock.clearTimeout(this.#pingTimer);
-    this.#terminateOnTimeout();
+    const before = this.#connection;
+    if (before.kind === 'closed') return;
+    this.#connection = { kind: 'closed' };
+    if (before.kind === 'open') {
+      this.#options.clock.clearTimeout(before.pingTimer);
+      this.#terminateOnTimeout(before.socket);
+    }
     this.onclose?.();
   }
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runInThisContext } from 'node:vm';
@@ -98,6 +98,22 @@ describe('the browser to launch', () => {
       ledger: createResourceLedger(),
     });
     await expect(launching).rejects.toThrow('did not start: it exited with code 3 and wrote nothing to stderr.');
+  });
+
+  it('whose folder cannot be written, as on a full disk, is refused with what to do, and leaves nothing behind', async () => {
+    const ledger = createResourceLedger();
+    const full = join(folder, 'full');
+    // Where the profile has to be, there is a file.
+    await mkdir(full);
+    await writeFile(join(full, 'profile'), '');
+    const { signal } = new AbortController();
+    const launching = launchBrowser({ executablePath: script, folder: full, headless: true, signal, ledger });
+    await expect(launching).rejects.toMatchObject({
+      reason: 'browser_failed',
+      message: expect.stringMatching(/^The folder \S+full for a browser cannot be written: .*set TMPDIR/),
+    });
+    expect(await readdir(folder)).not.toContain('full');
+    expect(ledger.profiles).toEqual({ opened: 0, closed: 0 });
   });
 
   it('that does not start is refused with its own last words and leaves nothing behind', async () => {

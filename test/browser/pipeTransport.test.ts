@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { nodesOf } from '../../src/browser/process/browserTransport.js';
 import { PipeTransport } from '../../src/browser/process/pipeTransport.js';
 
 interface Opened {
@@ -144,6 +145,20 @@ describe('a long message is not made in one piece', () => {
   test('a response is whole, in any characters', async () => {
     const body = 'é"\u0001😀'.repeat(mib / 4);
     expect(await heard(JSON.stringify({ id: 7, result: { body } }))).toEqual({ id: 7, result: { body } });
+  });
+
+  test('the nodes of a large tree are parsed one after another, and are the same', async () => {
+    const names = ['a', '"]}', '\\', '\\"', 'é😀', '[{', 'x'.repeat(200_000)];
+    const nodes = Array.from({ length: 6_000 }, (_, index) => ({
+      nodeId: String(index),
+      name: { value: names[index % 500 === 0 ? 6 : index % 6], list: [[index], {}] },
+    }));
+    const response = await heard(`${JSON.stringify({ id: 7, result: { nodes } }).slice(0, -1)},${session}}`);
+    expect(response).toMatchObject({ id: 7, sessionId: 'A1', result: { nodes: [] } });
+    const read = nodesOf(response['result'] as { readonly nodes: object[] });
+    expect(read.length).toBe(nodes.length);
+    expect(JSON.stringify(read) === JSON.stringify(nodes)).toBe(true);
+    expect(nodesOf({ nodes: [1, 2] })).toEqual([1, 2]);
   });
 
   test('one that would take too long to parse is an error of its command alone', async () => {

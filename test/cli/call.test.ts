@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { selftest } from '../../src/selftest/runSelftest.js';
 import { ToolError } from '../../src/errors/errors.js';
 import { defineTextTool, defineTool } from '../../src/tools/defineTool.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
-import { startTestServer, type TestServer } from '../support/testServer.js';
+import { startTestServer, whenAllEnded, type TestServer } from '../support/testServer.js';
 import { serveGuarded } from '../tenancy/support/guardedServer.js';
 import { mainProgram } from '../support/root.js';
 
@@ -98,6 +98,21 @@ describe('greenroom call', () => {
     expect(await call({ ...options, calls: [say('four')] })).toBe(0);
     expect(notes).toHaveLength(3);
     await endNamedSession('work', kept);
+
+    // What a newer version wrote is left alone.
+    const file = join(folder, 'work.json');
+    await writeFile(file, '{"version":2}');
+    const refused = `${file} was written by a newer version (format 2): use that version, or remove the file`;
+    await expect(call({ ...options, calls: [say('five')] })).rejects.toThrow(refused);
+    await expect(listNamedSessions(kept)).rejects.toThrow(refused);
+    expect(await readFile(file, 'utf8')).toBe('{"version":2}');
+
+    // One that cannot be kept does not stay open at the server.
+    const session = { name: 'other', kept: { folder: join(file, 'below') } };
+    await expect(call({ ...options, session, calls: [say('six')] })).rejects.toThrow(
+      /^The session cannot be kept: .*choose another --data-dir\.$/,
+    );
+    await whenAllEnded(served);
     await rm(folder, { recursive: true });
   });
 

@@ -52,7 +52,11 @@ describe('doctor', () => {
   it('tries to write to the data folder, as the server will, and leaves nothing there', async () => {
     const file = join(temporaryFolder, 'a-file');
     await writeFile(file, '');
-    expect(await run({ dataDir: join(file, 'users') })).toBe(1);
+    expect(await run({ dataDir: join(file, 'users'), executablePath: '/bin/false', auditLog: join(file, 'log') })).toBe(
+      1,
+    );
+    expect(lines.join('\n')).toMatch(/problem +launch: .*code 1 and wrote nothing to stderr\.\n +fix: install what/);
+    expect(lines.join('\n')).toMatch(/problem +audit log: \S+log cannot be written: .*\n +fix: name a file/);
     expect(lines.join('\n')).toMatch(/problem +users: \S+a-file\/users cannot be written to: .*\n +fix: .*--data-dir/);
     await rm(file);
     await run({ dataDir: join(temporaryFolder, 'deep/users'), executablePath: '/nowhere' });

@@ -48,6 +48,18 @@ test.each([[[]], [['--port', '4000']], [['--headless=false']], [['serve']], [['s
 );
 
 test.each([
+  [['--headless', 'list_pages'], true],
+  [['--headless', 'false', 'list_pages'], false],
+  [['--headless=no', 'list_pages'], false],
+  [['--browser-auto-connect', 'list_pages'], true],
+])('of the command line call %j the last word is the tool', async (args, value) => {
+  const { request, errors } = await run('call', ...args);
+  expect([request?.calls, errors]).toEqual([[{ tool: 'list_pages', args: {} }], []]);
+  const { headless, browserAutoConnect } = request?.config ?? {};
+  expect(args[0] === '--browser-auto-connect' ? browserAutoConnect : headless).toBe(value);
+});
+
+test.each([
   ['a misspelt command', ['docter'], /unknown command 'docter' \(Did you mean doctor\?\)/],
   ['flags before the command', ['--port', '1', 'call', 'x'], /command comes before its flags: greenroom call --port …/],
   ['a word that serve does not take', ['--port', '1', 'x'], /too many arguments for 'serve'/],

@@ -71,3 +71,38 @@ test('[S5][S11] a session that is lost while it is being restored does not stay 
   expect([...sessions]).toEqual([]);
   await node.leave();
 });
+
+test('[S11] a node that is woken while the answer to its claim is under way does not take the session over from itself', async () => {
+  const store = new MemoryStore(systemClock);
+  const [claimed, searched] = [new Gate(), new Gate()];
+  const directory: Partial<SessionDirectory> = {
+    claim: async (entry) => {
+      const epoch = await store.directory.claim(entry);
+      await claimed.pass();
+      return epoch;
+    },
+    find: async (sessionId, caller) => {
+      const found = await store.directory.find(sessionId, caller);
+      searched.open();
+      return found;
+    },
+  };
+  const node = new ClusterNode({
+    ...{ store: withOverrides(store, { directory }), id: 'one', leaseMs: 30_000 },
+    ...{ clock: new ManualClock(), log: silentLog, serveRequest: () => undefined, onSessionLost: () => undefined },
+    restoreSession: () => Promise.resolve(false),
+    hooks: { onHeartbeat: () => undefined, onLeave: () => Promise.resolve() },
+  });
+  await node.join();
+  const claim = { sessionId: 's', principal: { issuer: 'local', user: 'ann' }, transport: 'sse' };
+  const claiming = node.ownership.claim(claim, new AbortController().signal);
+  await claimed.whenReached();
+  await store.nodes.wake(node.name, 's');
+  await searched.pass();
+  await nextTurn();
+  claimed.open();
+  await claiming;
+  expect(node.ownership.termOf('s')).toEqual({ sessionId: 's', epoch: 1 });
+  expect(await store.directory.find('s', 'anyone')).toMatchObject({ kind: 'owned', epoch: 1 });
+  await node.leave();
+});

@@ -46,7 +46,7 @@ const calls: Readonly<Record<string, readonly object[]>> = {
     { message: 'hi', timeoutMs: 500 },
     { message: 'hi', timeoutMs: 500, from: 'content_script' },
   ],
-  set_extension_storage: [{ area: 'local', items: { shape: 1 } }],
+  set_extension_storage: [{ area: 'local', set: { shape: 1 } }],
   open_extension_page: [{ page: 'options' }, { path: 'manifest.json' }],
   trace_extension_api_calls: [{ action: 'start' }, { action: 'read' }, { action: 'stop' }],
   get_extension_logs: [{ keepAlive: true }, { keepAlive: false }],

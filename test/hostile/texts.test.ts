@@ -2,12 +2,14 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Protocol } from 'puppeteer-core';
+import { harParts, type RecordedRequest } from '../../src/browser/collectors/har.js';
 import { describeException } from '../../src/browser/collectors/consoleMessage.js';
 import { unpackExtension } from '../../src/browser/extensions/extensionArchive.js';
 import { auditExtension } from '../../src/browser/extensions/audit/auditExtension.js';
 import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
 import type { Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { readManifest } from '../../src/browser/extensions/manifest.js';
+import { inSlices } from '../../src/browser/patterns/slices.js';
 import { truncateAnswer } from '../../src/tools/answers.js';
 import { decodeArchive } from '../../src/tools/extensionLifecycle.js';
 import { hasJsonWebToken } from '../../src/tools/storageTools.js';
@@ -73,16 +75,49 @@ describe('what a page stores', () => {
     'eyJa.'.repeat(600_000),
     `${'-eyJ'.repeat(500_000)}.eyJ`,
   ])('a value that begins like a token', async (value) =>
-    expect(await spent(() => hasJsonWebToken(value))).toBeLessThan(generous),
+    expect(await spent(() => inSlices(hasJsonWebToken(value), never, generous))).toBeLessThan(generous),
   );
 
-  test('a token is still recognised', () => {
-    expect(hasJsonWebToken('Bearer eyJhbGciOi.eyJzdWIi-_.c2ln')).toBe(true);
-    expect(hasJsonWebToken('{"t":"id-eyJhbGciOi.eyJzdWIi."}')).toBe(true);
-    expect(hasJsonWebToken('eyJhbGciOi.eyJzdWIi')).toBe(false);
-    expect(hasJsonWebToken('keyJhbGciOi.eyJzdWIi.')).toBe(false);
-    expect(hasJsonWebToken('eyJhbGciOi!.eyJzdWIi.')).toBe(false);
+  test('such a value is looked through in many steps', () => {
+    expect([...hasJsonWebToken('a.eyJ '.repeat(600_000))].length).toBeGreaterThan(1_000);
   });
+
+  test('a token is still recognised', async () => {
+    expect(await inSlices(hasJsonWebToken('Bearer eyJhbGciOi.eyJzdWIi-_.c2ln'))).toBe(true);
+    expect(await inSlices(hasJsonWebToken('{"t":"id-eyJhbGciOi.eyJzdWIi."}'))).toBe(true);
+    expect(await inSlices(hasJsonWebToken('eyJhbGciOi.eyJzdWIi'))).toBe(false);
+    expect(await inSlices(hasJsonWebToken('keyJhbGciOi.eyJzdWIi.'))).toBe(false);
+    expect(await inSlices(hasJsonWebToken('eyJhbGciOi!.eyJzdWIi.'))).toBe(false);
+  });
+});
+
+test('an archive of requests is written one request after another', () => {
+  const request = (id: number): RecordedRequest => {
+    const plain = {
+      url: `https://example.com/?id=${id}`,
+      method: 'GET',
+      type: 'Fetch',
+      protocol: 'h2',
+      mimeType: 'text/plain',
+    };
+    const more = { requestHeaders: {}, responseHeaders: {}, remoteAddress: '', initiator: {}, startedAt: id };
+    return {
+      request: { ...plain, ...more } as unknown as RecordedRequest['request'],
+      postData: undefined,
+      body: { isText: true, content: Buffer.from(`body ${id}`) } as RecordedRequest['body'],
+      messages: [],
+    };
+  };
+  const parts = [...harParts({ url: 'https://example.com/', title: 'A' }, [1, 2, 3].map(request))];
+  expect(parts.map((part) => part.match(/body \d/g))).toEqual([null, ['body 1'], ['body 2'], ['body 3'], null]);
+  expect(JSON.parse(parts.join(''))).toMatchObject({
+    log: {
+      version: '1.2',
+      pages: [{ title: 'A' }],
+      entries: [{ pageref: 'page_1' }, {}, { response: { content: { text: 'body 3' } } }],
+    },
+  });
+  expect(JSON.parse([...harParts({ url: '', title: '' }, [])].join(''))).toMatchObject({ log: { entries: [] } });
 });
 
 test('an answer is cut where a character ends, whatever its characters', async () => {
@@ -192,11 +227,17 @@ describe('the files of an extension', () => {
     );
     const { findings } = await audit(
       { permissions: ['storage'] },
-      { 'long.js': `${' '.repeat(9_000_000)}chrome.storage.local` },
+      {
+        'long.js': `${' '.repeat(9_000_000)}chrome.storage.local`,
+        ...Object.fromEntries(Array.from({ length: 7 }, (_, at) => [`z${at}.js`, ' '.repeat(9_000_000)])),
+      },
     );
     expect(findings).toContainEqual(expect.objectContaining({ at: 'long.js', severity: 'advice' }));
     expect(findings.map(({ problem }) => problem)).toContain(
-      'It was not looked at: it has 9 MB, and at most 8 are read.',
+      'It and 7 other files were not looked at: it has more than 8 MB.',
+    );
+    expect(findings.map(({ fix }) => fix)).toContain(
+      'Nothing is said of it, nor of z0.js, z1.js, z2.js, z3.js, z4.js and 2 more.',
     );
     expect(findings.map(({ problem }) => problem).join()).not.toContain('"storage" is not used');
   });

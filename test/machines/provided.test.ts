@@ -1,6 +1,11 @@
 import type { AnyStateMachine, InspectionEvent } from 'xstate';
-import { browserMachine, serverMachine, sessionMachine } from '../../machines/index.js';
+import { browserMachine, nodeMachine, ownershipMachine, serverMachine, sessionMachine } from '../../machines/index.js';
 import { supervisorDefaults, createSupervisor } from '../../src/browser/supervisor.js';
+import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import { ClusterNode } from '../../src/cluster/node.js';
+import { SessionOwnership } from '../../src/cluster/ownership.js';
+import { silentLog } from '../../src/log.js';
 import { startServer } from '../../src/server/httpServer.js';
 import { createSessionLogic, type SessionLogicDeps } from '../../src/session/actor.js';
 
@@ -53,6 +58,38 @@ describe('every name of a chart has an implementation, and nothing else has', ()
     });
     await browser.close();
     expect(kept.flatMap((machine) => providedNames(browserMachine, machine))).toEqual(placeholders(browserMachine));
+  });
+
+  test('node', async () => {
+    const { kept, inspect } = machineRecorder();
+    const node = new ClusterNode({
+      ...{
+        store: new MemoryStore(systemClock),
+        id: 'one',
+        leaseMs: 30_000,
+        clock: systemClock,
+        log: silentLog,
+        inspect,
+      },
+      ...{ serveRequest: () => undefined, onSessionLost: () => undefined },
+      restoreSession: () => Promise.resolve(false),
+      hooks: { onHeartbeat: () => undefined, onLeave: () => Promise.resolve() },
+    });
+    await node.join();
+    expect(node.isReady).toBe(true);
+    await node.leave();
+    expect(kept.flatMap((machine) => providedNames(nodeMachine, machine))).toEqual(placeholders(nodeMachine));
+  });
+
+  test('ownership', async () => {
+    const { kept, inspect } = machineRecorder();
+    const store = new MemoryStore(systemClock);
+    const ownership = new SessionOwnership({
+      ...{ store, node: 'one', log: silentLog, isReady: () => true, onSessionLost: () => undefined, inspect },
+    });
+    const principal = { issuer: 'local', user: 'ann' };
+    await ownership.claim({ sessionId: 's', principal, transport: 'sse' }, new AbortController().signal);
+    expect(kept.flatMap((machine) => providedNames(ownershipMachine, machine))).toEqual(placeholders(ownershipMachine));
   });
 
   test('server', async () => {

@@ -1,7 +1,7 @@
 import type { AnyEventObject } from 'xstate';
 import { replay, chartCases, type ChartCase } from './walk.js';
 
-const [session, browser, server] = ['session', 'browser', 'server'].map(
+const [session, browser, server, ownership, node] = ['session', 'browser', 'server', 'ownership', 'node'].map(
   (name) => chartCases.find((walkable) => walkable.name === name) ?? missing(name),
 );
 
@@ -277,6 +277,90 @@ describe('the server chart', () => {
     { given: 'the last session', events: [opened, 'server.drain', sessionsGone], state: { draining: 'browsers' } },
     { given: 'the last browser', events: [opened, 'server.drain', sessionsGone, browsersGone], state: 'stopped' },
   ])('after $given is in $state', ({ events, state, context }) => expectEnd(server, {}, events, state, context));
+});
+
+describe('the ownership chart', () => {
+  const granted = { type: 'term.granted', term: { sessionId: 's', epoch: 1 } };
+  const ended = (because: string) => ({ type: 'session.ended', because });
+  const recorded = (output: string) => ({ type: 'xstate.done.actor.0.ownership.closing.recording', output });
+  const unreachable = { type: 'xstate.error.actor.0.ownership.closing.recording', error: new Error('away') };
+  const stored: Script = [granted, 'snapshot.saved'];
+  const closed: Script = [granted, ended('client-closed')];
+  const restored: Script = [granted, 'session.restored'];
+
+  test.each<Row & { readonly by?: 'takeover' }>([
+    { given: 'a claim', events: [granted], state: { owned: 'claimed' }, context: { term: granted.term } },
+    { given: 'a refused claim', events: ['term.refused'], state: 'released' },
+    { given: 'a snapshot', events: stored, state: { owned: 'stored' } },
+    { given: 'a write that is fenced off', events: [...stored, 'write.fenced'], state: { fenced: 'releasing' } },
+    { given: 'the end of a fenced session', events: [granted, 'write.fenced', ended('node-lost')], state: 'released' },
+    { given: 'the end of a session', events: closed, state: { closing: 'recording' } },
+    { given: 'its record', events: [...closed, recorded('closed')], state: 'closed' },
+    { given: 'a record that is fenced off', events: [...closed, recorded('fenced')], state: 'released' },
+    { given: 'a store that is away', events: [...closed, unreachable], state: { closing: 'pending' } },
+    {
+      given: 'a store that answers again',
+      events: [...closed, unreachable, 'lease.renewed'],
+      state: { closing: 'recording' },
+      context: closedBecause('client-closed'),
+    },
+    { given: 'a stop without a snapshot', events: [granted, 'handoff.begun'], state: { owned: 'claimed' } },
+    { given: 'a stop with a snapshot', events: [...stored, 'handoff.begun'], state: { owned: 'handed-off' } },
+    { given: 'a handoff', events: [...stored, 'handoff.begun', ended('server-draining')], state: 'released' },
+    {
+      given: 'a client that leaves during the handoff',
+      events: [...stored, 'handoff.begun', ended('client-closed')],
+      state: { closing: 'recording' },
+    },
+    { given: 'a takeover', by: 'takeover', events: [granted], state: { owned: 'restoring' } },
+    { given: 'its session', by: 'takeover', events: restored, state: { owned: 'restored' } },
+    {
+      given: 'its completion',
+      by: 'takeover',
+      events: [...restored, 'takeover.completed'],
+      state: { owned: 'stored' },
+    },
+    { given: 'a takeover that fails', by: 'takeover', events: [granted, 'takeover.failed'], state: 'released' },
+    {
+      given: 'another takeover during this one',
+      by: 'takeover',
+      events: [granted, 'write.fenced'],
+      state: { fenced: 'restoring' },
+    },
+  ])('after $given is in $state', ({ events, state, context, by = 'claim' }) =>
+    expectEnd(ownership, { sessionId: 's', by }, events, state, context),
+  );
+});
+
+describe('the node chart', () => {
+  const opened = { type: 'xstate.done.actor.0.node.joining.opening' };
+  const refused = { type: 'xstate.error.actor.0.node.joining.opening', error: new Error('version') };
+  const subscribed = { type: 'xstate.done.actor.0.node.joining.subscribing' };
+  const away = { type: 'xstate.error.actor.0.node.joining.subscribing', error: new Error('away') };
+  const again = { type: 'xstate.after.subscribeRetry.node.joining.retrying' };
+  const renewed = { type: 'lease.renewed', until: 900 };
+  const ready: Script = [opened, subscribed, renewed];
+
+  test.each<Row>([
+    { given: 'its start', events: [], state: { joining: 'opening' } },
+    { given: 'a store that refuses it', events: [refused], state: { joining: 'failed' } },
+    { given: 'a store that goes away', events: [opened, away], state: { joining: 'retrying' } },
+    { given: 'a second try', events: [opened, away, again], state: { joining: 'subscribing' } },
+    { given: 'its subscription', events: [opened, subscribed], state: { joining: 'leasing' } },
+    { given: 'its first lease', events: ready, state: 'ready', context: { leaseUntil: 900 } },
+    { given: 'no lease at all', events: [opened, subscribed, 'lease.expired'], state: 'lease-lost' },
+    { given: 'a lease that is over', events: [...ready, 'lease.expired'], state: 'lease-lost' },
+    { given: 'another one', events: [...ready, 'lease.expired', renewed], state: 'ready' },
+    { given: 'a drain', events: [...ready, 'node.drain'], state: { draining: 'leased' } },
+    { given: 'a drain before it has joined', events: [opened, 'node.drain'], state: { draining: 'unleased' } },
+    {
+      given: 'a lease that ends meanwhile',
+      events: [...ready, 'node.drain', 'lease.expired'],
+      state: { draining: 'unleased' },
+    },
+    { given: 'the end of its sessions', events: [...ready, 'node.drain', 'node.leave'], state: 'leaving' },
+    { given: 'its end', events: [...ready, 'node.drain', 'node.leave', 'node.left'], state: 'left' },
+  ])('after $given is in $state', ({ events, state, context }) => expectEnd(node, {}, events, state, context));
 });
 
 function expectEnd(

@@ -1,7 +1,15 @@
 import type { AnyEventObject, AnyMachineSnapshot, AnyStateMachine, AnyStateNode } from 'xstate';
 import { initialTransition, transition } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
-import { alertMachine, browserMachine, machines, serverMachine, sessionMachine } from '../../machines/index.js';
+import {
+  alertMachine,
+  browserMachine,
+  machines,
+  nodeMachine,
+  ownershipMachine,
+  serverMachine,
+  sessionMachine,
+} from '../../machines/index.js';
 
 const failure = { reason: 'browser_failed', message: 'No browser was found.' };
 
@@ -27,6 +35,12 @@ const samples: Readonly<Record<string, readonly AnyEventObject[]>> = {
     { type: 'window.measured', window: { creations: 2, failures: 1, rate: 0.5, cause: 'browser-failed' } },
     { type: 'window.measured', window: { creations: 6, failures: 1, rate: 1 / 6, cause: 'browser-failed' } },
   ],
+  'term.granted': [{ type: 'term.granted', term: { sessionId: 's', epoch: 1 } }],
+  'session.ended': [
+    { type: 'session.ended', because: 'client-closed' },
+    { type: 'session.ended', because: 'server-draining' },
+  ],
+  'lease.renewed': [{ type: 'lease.renewed', until: 1_000 }],
   'listener.opened': [{ type: 'listener.opened', port: 4000 }],
   'listener.failed': [{ type: 'listener.failed', failure: { reason: 'listen_failed', message: 'in use' } }],
 };
@@ -59,6 +73,11 @@ const chartInputs: Readonly<Record<string, Pick<ChartCase, 'machine' | 'inputs'>
   browser: {
     machine: browserMachine.provide({ delays: { connectTimeout: 1, backoff: 1 } }),
     inputs: [{ id: 'b', mode: 'launch', maxAttempts: 2 }],
+  },
+  node: { machine: nodeMachine.provide({ delays: { subscribeRetry: 1 } }), inputs: [{}] },
+  ownership: {
+    machine: ownershipMachine,
+    inputs: (['claim', 'takeover'] as const).map((by) => ({ sessionId: 's', by })),
   },
   server: { machine: serverMachine.provide({ delays: { drainTimeout: 1, closeTimeout: 1 } }), inputs: [{}] },
   alert: {

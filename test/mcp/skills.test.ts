@@ -150,6 +150,7 @@ test('skills are installed as files; one that was changed by hand stops it befor
     expect(await readdir(folder)).not.toContain('debug-extension');
     expect(await install(true)).toBe(0);
     expect(await readFile(file, 'utf8')).not.toBe('mine');
+    await expect(install(false, ['/proc/skills'])).rejects.toThrow(/cannot be written: .+ Choose another --dir/);
     await expect(install(false, [file])).rejects.toThrow(/cannot be written: .+ Choose another --dir/);
   } finally {
     await rm(folder, { recursive: true, force: true });

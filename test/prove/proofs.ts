@@ -2,6 +2,7 @@ import type { AnyStateMachine } from 'xstate';
 import { machines } from '../../machines/index.js';
 import { ChartSteps } from './chartSteps.js';
 import { explore, type Counterexample, type ExploreOptions, type World } from './explore.js';
+import { nodeLifecycle, ownershipLifecycle } from './clusterLifecycles.js';
 import { LifecycleWorld } from './lifecycleWorld.js';
 import { alertLifecycle, browserLifecycle, serverLifecycle } from './lifecycles.js';
 import { ServerWorld } from './serverWorld.js';
@@ -31,7 +32,10 @@ export interface Family {
 
 const allDelays = ['setupTimeout', 'initializeTimeout', 'idleTimeout', 'resumeGrace', 'drainTimeout'];
 const delays = Object.fromEntries(
-  [...allDelays, 'connectTimeout', 'backoff', 'closeTimeout', 'confirmation'].map((name) => [name, 1]),
+  [...allDelays, 'connectTimeout', 'backoff', 'closeTimeout', 'confirmation', 'subscribeRetry'].map((name) => [
+    name,
+    1,
+  ]),
 );
 
 /** A chart that can be stepped: entering a state arms its timers, and nothing is ever run. */
@@ -51,11 +55,16 @@ const sessionKinds: readonly SessionKind[] = [
 export const sessionWorlds = (steps: ChartSteps, bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight'>) =>
   sessionKinds.map((kind) => new SessionWorld(steps, { ...kind, ...bounds }));
 
+const ownershipWorlds = (steps: ChartSteps): World<unknown>[] =>
+  (['claim', 'takeover'] as const).map((by) => new LifecycleWorld(steps, ownershipLifecycle(by)));
+
 /** The worlds that each chart is explored in, smallest bounds: a change of the chart shows here. */
 export function smallWorlds(name: (typeof machines)[number]['name'], machine: AnyStateMachine): World<unknown>[] {
   const steps = stepsOf(machine);
   if (name === 'session') return sessionWorlds(steps, { queueLimit: 1, maxInFlight: 2 });
   if (name === 'browser') return [0, 1, 2].map((attempts) => new LifecycleWorld(steps, browserLifecycle(attempts)));
+  if (name === 'node') return [new LifecycleWorld(steps, nodeLifecycle)];
+  if (name === 'ownership') return ownershipWorlds(steps);
   if (name === 'server') return [new LifecycleWorld(steps, serverLifecycle)];
   return [new LifecycleWorld(steps, alertLifecycle)];
 }
@@ -100,6 +109,8 @@ export function families(isDeep: boolean): Family[] {
       world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)),
       second: { chart: 'browser', bounds: (bound) => ({ max: bound - 1 }) },
     },
+    { name: 'node', world: one(new LifecycleWorld(stepsOf(machineOf('node')), nodeLifecycle)) },
+    ...ownershipWorlds(stepsOf(machineOf('ownership'))).map((world) => ({ name: world.name, world: one(world) })),
     {
       name: 'server',
       world: one(new LifecycleWorld(server, serverLifecycle)),

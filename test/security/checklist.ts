@@ -130,10 +130,21 @@ export const checklist: readonly Threat[] = [
     ],
   },
   {
+    threat: 'Ids of another user: of a session, a browser, a resource, a request',
+    heldBy: [
+      ['hostile/sharing', 'gets nothing of it'],
+      ['security/sessions', 'a cancellation reaches only requests'],
+    ],
+  },
+  {
     threat: 'A user or a page that takes memory, processes, time or disk from others',
     heldBy: [
       ['hostile/kept', 'the recordings of fifty pages'],
       ['hostile/kept', 'are one number, below one limit'],
+      ['hostile/deepMessages', 'too many %s'],
+      ['browser/pipeTransport', 'texts of an event are cut'],
+      ['browser/pipeTransport', 'between two messages others have a turn'],
+      ['browser/targetGuard', 'until it ends itself'],
       ['hostile/unread', 'unread bytes are bounded'],
       ['session/userQuotas', 'each quota is refused by its name'],
       ['session/userQuotas', 'do not pass a quota together'],

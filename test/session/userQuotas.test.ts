@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { BrowserTime, parseQuotas, UserQuotas, type UserQuotasOptions } from '../../src/session/userQuotas.js';
+import { BrowserTime } from '../../src/session/browserTime.js';
+import { parseQuotas, UserQuotas, type UserQuotasOptions } from '../../src/session/userQuotas.js';
 import type { Session } from '../../src/session/session.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from '../support/manualClock.js';
@@ -122,6 +123,47 @@ test('browser time counts sessions that have ended, and begins again with the da
   expect(await quotas.admit(anna, 'use', run)).toBe('done');
 });
 
+test('browser time outlives the process, with that of sessions that are still open, for its day', async () => {
+  let kept: string | null = null;
+  const spentTime = {
+    read: () => Promise.resolve(kept),
+    write: (text: string) => Promise.resolve(void (kept = text)),
+  };
+  const restart = () => quotasWith(['browser-time=3h'], { spentTime });
+  const first = restart();
+  const [ended, open] = [fakeSession(anna), fakeSession(anna)];
+  first.follow(ended);
+  first.start();
+  for (const { browserTime } of [ended, open]) browserTime.start(clock.now());
+  clock.advance(3_600_000);
+  ended.close('operator-closed');
+  await nextTurn();
+  clock.advance(3_600_000);
+  // As after `kill -9`: what the last check wrote.
+  while (kept === null) await nextTurn();
+  await first.close();
+  sessions.clear();
+  await expect(restart().admit(anna, 'use', run)).rejects.toThrow('180 min of 180 min');
+  expect(await restart().admit(emil, 'use', run)).toBe('done');
+  clock.advance(24 * 3_600_000);
+  expect(await restart().admit(anna, 'use', run)).toBe('done');
+  for (const damaged of ['', '{', '{"day":1}']) {
+    kept = damaged;
+    expect(await restart().admit(anna, 'use', run)).toBe('done');
+  }
+});
+
+test('other nodes are told at once who uses how many processes', async () => {
+  const quotas = quotasWith([], { elsewhere: () => Promise.resolve([]) });
+  expect(quotas.published).toEqual([]);
+  const session = fakeSession(anna, { process: 1 });
+  expect(quotas.published).toMatchObject([{ user: 'anna', sessions: 1, processes: 1, browserMs: 0, memoryBytes: 0 }]);
+  session.browserTime.start(clock.now());
+  clock.advance(12_345);
+  expect(quotas.published).toMatchObject([{ browserMs: 10_000 }]);
+  await quotas.close();
+});
+
 test('a page that fills memory or disk without a call ends its session at twice the quota, and no other', async () => {
   const quotas = quotasWith(['memory=50mb', 'browser-time=24h']);
   const [greedy, other] = [fakeSession(anna, { process: 1 }), fakeSession(emil)];
@@ -129,7 +171,7 @@ test('a page that fills memory or disk without a call ends its session at twice 
   clock.advance(10_000);
   for (let turn = 0; turn < 20; turn += 1) await nextTurn();
   expect([sessions.has(greedy), sessions.has(other)]).toEqual([false, true]);
-  quotas.close();
+  await quotas.close();
 });
 
 test('who uses what, as an operator sees it', async () => {

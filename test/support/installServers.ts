@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
 
 /**
- * Before the tests: a real Redis, a real nginx and SPIN are part of them. Installs the distribution's where there is none, as
+ * Before the tests: a real Redis, nginx, Prometheus and SPIN are part of them. Installs the distribution's where there is none, as
  * root on Debian. nginx is started by none but the tests.
  */
 const requiredPrograms = [
   { command: 'redis-server', version: '--version', what: 'redis-server (7 or later)' },
   { command: 'nginx', version: '-v', what: 'nginx' },
+  { command: 'prometheus', version: '--version', what: 'prometheus' },
   // The second checker of the charts, and the compiler of what it makes.
   { command: 'spin', version: '-V', what: 'spin' },
   { command: 'gcc', version: '--version', what: 'gcc' },

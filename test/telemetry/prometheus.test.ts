@@ -1,122 +1,21 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { access, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { call } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
+import { Prometheus } from '../support/prometheus.js';
 import { root } from '../support/root.js';
 import { TestTools } from '../support/testTools.js';
 import { adminToken, bearer, connect, serveGuarded, type GuardedServer } from '../tenancy/support/guardedServer.js';
 
 const run = promisify(execFile);
-/** For the package manager and Prometheus, on a busy machine, in milliseconds. */
-const patience = 240_000;
 const metricsToken = 'the-token-of-the-figures-of-this-test';
-const files = join(root, '.deploy/prometheus');
 const readDeployed = (name: string): Promise<string> => readFile(join(root, '.deploy', name), 'utf8');
-
-const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
-
-/** Debian's own; installed here if it is missing. Its service is not started. */
-async function findProgram(name: 'prometheus' | 'promtool'): Promise<string> {
-  const path = `/usr/bin/${name}`;
-  if (await isThere(path)) return path;
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const apt = (...args: string[]) => run('apt-get', args, { env });
-  await apt('update').then(() => apt('install', '--yes', '--no-install-recommends', 'prometheus'));
-  if (await isThere(path)) return path;
-  throw new Error(`${name} is missing: apt-get install prometheus, as root on Debian.`);
-}
-
-const resultSchema = z.array(
-  z.object({ metric: z.record(z.string(), z.string()), value: z.tuple([z.number(), z.string()]) }),
-);
-const rulesSchema = z.object({
-  groups: z.array(
-    z.object({
-      rules: z.array(
-        z.object({
-          name: z.string(),
-          health: z.string(),
-          lastError: z.string().optional(),
-          state: z.string().optional(),
-        }),
-      ),
-    }),
-  ),
-});
-
-/** A real Prometheus with the files of `.deploy/`, but for the address of the server and the pace. */
-class Prometheus {
-  readonly #url: string;
-  readonly #process: ChildProcess;
-  readonly #folder: string;
-
-  private constructor(url: string, process: ChildProcess, folder: string) {
-    this.#url = url;
-    this.#process = process;
-    this.#folder = folder;
-  }
-
-  static async start(server: string): Promise<Prometheus> {
-    const folder = await mkdtemp(join(tmpdir(), 'greenroom-prometheus-'));
-    const deployed = await readDeployed('prometheus/prometheus.yml');
-    const config = deployed
-      .replace('127.0.0.1:32122', new URL(server).host)
-      .replace(/_interval: 15s/g, '_interval: 250ms');
-    expect(config.match(/250ms/g)).toHaveLength(2);
-    await writeFile(join(folder, 'prometheus.yml'), config);
-    await writeFile(join(folder, 'greenroom-token'), metricsToken);
-    await copyFile(join(files, 'greenroom.rules.yml'), join(folder, 'greenroom.rules.yml'));
-    const args = [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`];
-    const child = spawn(await findProgram('prometheus'), [...args, '--web.listen-address=127.0.0.1:0'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    const said: string[] = [];
-    for await (const line of createInterface({ input: child.stderr })) {
-      said.push(line);
-      if (!line.includes('ready to receive web requests')) continue;
-      child.stderr.resume();
-      const [, address = ''] = /msg="Listening on" address=(\S+)/.exec(said.join('\n')) ?? [];
-      return new Prometheus(`http://${address}`, child, folder);
-    }
-    throw new Error(`Prometheus does not start: ${said.join('\n')}`);
-  }
-
-  async ask(path: string): Promise<unknown> {
-    const { json } = await send(`${this.#url}/api/v1/${path}`);
-    return z.object({ status: z.literal('success'), data: z.unknown() }).parse(json).data;
-  }
-
-  /** The samples of a query now. */
-  async query(expression: string): Promise<z.infer<typeof resultSchema>> {
-    const data = await this.ask(`query?query=${encodeURIComponent(expression)}`);
-    return z.object({ result: resultSchema }).parse(data).result;
-  }
-
-  async rules(): Promise<z.infer<typeof rulesSchema>['groups'][number]['rules']> {
-    return rulesSchema.parse(await this.ask('rules')).groups.flatMap(({ rules }) => rules);
-  }
-
-  async stop(): Promise<void> {
-    const ended = once(this.#process, 'exit');
-    this.#process.kill('SIGTERM');
-    await ended;
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-}
 
 /** Asks again with each scrape until it is so. */
 async function until<Value>(ask: () => Promise<Value>, isSo: (value: Value) => boolean): Promise<Value> {
@@ -164,14 +63,14 @@ describe('a real Prometheus that reads a loaded server with the token of the fig
     guarded = await serveGuarded({ pool, clock, tools: new TestTools().all, options });
     ({ token } = await guarded.issueToken('anna'));
     await load();
-    prometheus = await Prometheus.start(guarded.url);
+    prometheus = await Prometheus.start(guarded.url, metricsToken);
     await until(
       () => prometheus.query('greenroom_tool_calls_total'),
       ({ length }) => length > 0,
     );
     clock.advance(15_000);
     await load();
-  }, patience);
+  });
 
   afterAll(async () => {
     await prometheus.stop();
@@ -179,96 +78,77 @@ describe('a real Prometheus that reads a loaded server with the token of the fig
     await guarded.close();
   });
 
-  test(
-    'every query of the dashboard gives figures',
-    async () => {
-      const dashboard = JSON.parse(await readDeployed('grafana/greenroom.json')) as {
-        panels: { title: string; targets: { expr: string; legendFormat: string }[] }[];
-      };
-      const queries = dashboard.panels.flatMap(({ targets }) => targets);
-      expect(queries.length).toBeGreaterThan(25);
-      for (const { expr, legendFormat } of queries) {
-        const query = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5m');
-        const rows = await until(
-          () => prometheus.query(query),
-          (found) => found.some(({ value: [, value] }) => Number.isFinite(Number(value))),
-        );
-        // The legend is made of labels that are there.
-        for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
-          expect({ query, has: rows.every(({ metric }) => label in metric) ? label : null }).toEqual({
-            query,
-            has: label,
-          });
-      }
-    },
-    patience,
-  );
-
-  test(
-    'every rule is loaded and evaluated, and the alert of the server fires there too',
-    async () => {
-      const rules = await until(
-        () => prometheus.rules(),
-        (all) => all.every(({ health }) => health !== 'unknown') && all.some(({ state }) => state === 'firing'),
+  test('every query of the dashboard gives figures', async () => {
+    const dashboard = JSON.parse(await readDeployed('grafana/greenroom.json')) as {
+      panels: { title: string; targets: { expr: string; legendFormat: string }[] }[];
+    };
+    const queries = dashboard.panels.flatMap(({ targets }) => targets);
+    expect(queries.length).toBeGreaterThan(25);
+    for (const { expr, legendFormat } of queries) {
+      const query = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5m');
+      const rows = await until(
+        () => prometheus.query(query),
+        (found) => found.some(({ value: [, value] }) => Number.isFinite(Number(value))),
       );
-      expect(rules.map(({ name, health, lastError = '' }) => [name, health, lastError])).toEqual(
-        rules.map(({ name }) => [name, 'ok', '']),
-      );
-      expect(rules).toHaveLength(12);
-      expect(rules.filter(({ state }) => state === 'firing').map(({ name }) => name)).toEqual([
-        'GreenroomSessionsFail',
-      ]);
-    },
-    patience,
-  );
+      // The legend is made of labels that are there.
+      for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
+        expect({ query, has: rows.every(({ metric }) => label in metric) ? label : null }).toEqual({
+          query,
+          has: label,
+        });
+    }
+  });
 
-  test(
-    "the inspector's overview and /health have the same numbers",
-    async () => {
-      const figure = async (query: string): Promise<number> => Number((await prometheus.query(query))[0]?.value[1]);
-      const operator = { headers: bearer(adminToken) };
-      const health = (await send(`${guarded.url}/health`, operator)).json;
-      const { overview } = (await send(`${guarded.url}/inspector/sessions`, operator)).json as {
-        overview: { health: unknown; failures: unknown[]; samples: { states: Record<string, number> }[] };
-      };
-      expect(overview.health).toMatchObject({ sessions: (health as { sessions: object }).sessions });
-      const same: [string, unknown][] = [
-        ['sum(greenroom_sessions)', 2],
-        ['sum(greenroom_sessions{state="active"})', overview.samples.at(-1)?.states['active']],
-        ['sum(greenroom_session_creations_total{outcome="failed"})', overview.failures.length],
-      ];
-      for (const [query, expected] of same)
-        await until(
-          () => figure(query),
-          (value) => value === expected,
-        );
-      expect(overview.health).toMatchObject({
-        sessions: { total: 2, active: 2, warm: await figure('sum(greenroom_warm_sessions)') },
-        browsers: {
-          ready: await figure('greenroom_browsers{state="ready"}'),
-          queued: await figure('greenroom_browser_queue_depth'),
-          memoryBytes: await figure('greenroom_browser_resident_memory_bytes'),
-        },
-        performance: { totalErrors: (await figure('sum(greenroom_tool_calls_total{outcome="failed"})')) + 2 },
-        alerts: { creationFailureRate: 'firing' },
-      });
-    },
-    patience,
-  );
+  test('every rule is loaded and evaluated, and the alert of the server fires there too', async () => {
+    const rules = await until(
+      () => prometheus.rules(),
+      (all) => all.every(({ health }) => health !== 'unknown') && all.some(({ state }) => state === 'firing'),
+    );
+    expect(rules.map(({ name, health, lastError = '' }) => [name, health, lastError])).toEqual(
+      rules.map(({ name }) => [name, 'ok', '']),
+    );
+    expect(rules).toHaveLength(12);
+    expect(rules.filter(({ state }) => state === 'firing').map(({ name }) => name)).toEqual(['GreenroomSessionsFail']);
+  });
+
+  test("the inspector's overview and /health have the same numbers", async () => {
+    const figure = async (query: string): Promise<number> => Number((await prometheus.query(query))[0]?.value[1]);
+    const operator = { headers: bearer(adminToken) };
+    const health = (await send(`${guarded.url}/health`, operator)).json;
+    const { overview } = (await send(`${guarded.url}/inspector/sessions`, operator)).json as {
+      overview: { health: unknown; failures: unknown[]; samples: { states: Record<string, number> }[] };
+    };
+    expect(overview.health).toMatchObject({ sessions: (health as { sessions: object }).sessions });
+    const same: [string, unknown][] = [
+      ['sum(greenroom_sessions)', 2],
+      ['sum(greenroom_sessions{state="active"})', overview.samples.at(-1)?.states['active']],
+      ['sum(greenroom_session_creations_total{outcome="failed"})', overview.failures.length],
+    ];
+    for (const [query, expected] of same)
+      await until(
+        () => figure(query),
+        (value) => value === expected,
+      );
+    expect(overview.health).toMatchObject({
+      sessions: { total: 2, active: 2, warm: await figure('sum(greenroom_warm_sessions)') },
+      browsers: {
+        ready: await figure('greenroom_browsers{state="ready"}'),
+        queued: await figure('greenroom_browser_queue_depth'),
+        memoryBytes: await figure('greenroom_browser_resident_memory_bytes'),
+      },
+      performance: { totalErrors: (await figure('sum(greenroom_tool_calls_total{outcome="failed"})')) + 2 },
+      alerts: { creationFailureRate: 'firing' },
+    });
+  });
 });
 
-test(
-  '[C-METRICS] promtool is content with the metrics, and with the alert rules',
-  async () => {
-    const served = await serveGuarded({ tools: new TestTools().all, options: { metricsToken } });
-    const { text } = await send(`${served.url}/metrics`, { headers: bearer(metricsToken) });
-    await served.close();
-    const promtool = await findProgram('promtool');
-    const checking = run(promtool, ['check', 'metrics']);
-    checking.child.stdin?.end(text);
-    expect(await checking).toEqual({ stdout: '', stderr: '' });
-    const rules = await run(promtool, ['check', 'rules', join(files, 'greenroom.rules.yml')]);
-    expect(rules.stdout).toContain('SUCCESS: 12 rules found');
-  },
-  patience,
-);
+test('[C-METRICS] promtool is content with the metrics, and with the alert rules', async () => {
+  const served = await serveGuarded({ tools: new TestTools().all, options: { metricsToken } });
+  const { text } = await send(`${served.url}/metrics`, { headers: bearer(metricsToken) });
+  await served.close();
+  const checking = run('promtool', ['check', 'metrics']);
+  checking.child.stdin?.end(text);
+  expect(await checking).toEqual({ stdout: '', stderr: '' });
+  const rules = await run('promtool', ['check', 'rules', join(root, '.deploy/prometheus/greenroom.rules.yml')]);
+  expect(rules.stdout).toContain('SUCCESS: 12 rules found');
+});

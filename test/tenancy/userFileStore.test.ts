@@ -139,6 +139,24 @@ test.each([
   }),
 );
 
+test('[C-STORE] the last uses of tokens are read in the form of older servers, and not in that of newer ones', () =>
+  withFolder(async (folder) => {
+    const file = join(folder, 'token-uses.json');
+    const usesIn = async (content: string): Promise<unknown> => {
+      await writeFile(file, content);
+      const store = await openUserFileStore(folder);
+      const uses = await store.uses.read(['a']);
+      await store.close();
+      return Object.fromEntries(uses);
+    };
+    expect(await usesIn('{"a":5,"b":6}')).toEqual({ a: 5 });
+    expect(await usesIn('{"version":1,"uses":{"a":7}}')).toEqual({ a: 7 });
+    expect(await usesIn('{"a":')).toEqual({});
+    await writeFile(file, '{"version":2}');
+    expect(await complaint(folder)).toMatch(/token-uses\.json was written by a newer version .*format 2/);
+    expect(await readFile(file, 'utf8')).toBe('{"version":2}');
+  }));
+
 test('[C-STORE] a data folder that is a file, or below one, stops the start in one line', () =>
   withFolder(async (folder) => {
     const file = join(folder, 'file');

@@ -59,10 +59,13 @@ describe('pointer', () => {
     expect(await log()).toBe('"dropped gift; "');
   });
 
-  test('includeSnapshot adds the page as it is afterwards', async () => {
+  test('includeSnapshot adds what has changed in the snapshot that was shown, or all of it where none was', async () => {
     const { text, structured } = await harness.run('click', { uid: uid('button "Far"'), includeSnapshot: true });
-    expect(structured['snapshot']).toContain('far away');
+    expect(structured['snapshot']).toMatch(/^Since the last snapshot [^]*far away/);
     expect(text).toContain('far away');
+    await harness.run('navigate_page', { reload: true });
+    const [, far] = /uid=(e\d+) button "Far"/.exec(await harness.text('find_in_snapshot', { text: 'Far' })) ?? [];
+    expect(await harness.text('click', { uid: far, includeSnapshot: true })).toContain('RootWebArea');
   });
 
   test('what is covered, disabled or hidden is not clicked, and the answer says why', async () => {

@@ -24,18 +24,22 @@ interface HarPage {
   readonly title: string;
 }
 
-/** What DevTools exports and imports: HTTP Archive 1.2, with its `_` fields for what the format lacks. */
-export function harOf(page: HarPage, requests: readonly RecordedRequest[]): object {
+/**
+ * What DevTools exports and imports: HTTP Archive 1.2, with its `_` fields for what the format lacks. A part for each request:
+ * together they may be too long to be written at once.
+ */
+export function* harParts(page: HarPage, requests: readonly RecordedRequest[]): Generator<string> {
   const [first] = requests;
   const startedAt = first?.request.startedAt ?? Date.now();
-  return {
-    log: {
-      version: '1.2',
-      creator: { name: packageInfo.name, version: packageInfo.version },
-      pages: [{ id: 'page_1', title: page.title || page.url, startedDateTime: dateOf(startedAt), pageTimings: {} }],
-      entries: requests.map(entryOf),
-    },
+  const head = {
+    version: '1.2',
+    creator: { name: packageInfo.name, version: packageInfo.version },
+    pages: [{ id: 'page_1', title: page.title || page.url, startedDateTime: dateOf(startedAt), pageTimings: {} }],
   };
+  yield `{"log":${JSON.stringify(head).slice(0, -1)},"entries":[`;
+  for (const [index, recorded] of requests.entries())
+    yield `${index === 0 ? '' : ','}${JSON.stringify(entryOf(recorded))}`;
+  yield ']}}';
 }
 
 const dateOf = (milliseconds: number): string => new Date(milliseconds).toISOString();

@@ -194,14 +194,15 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
 }
 
 const maxFindings = 10;
-/** The answer does not wait longer for them. */
-const auditMs = 10_000;
+/** The answer does not wait longer for them: what is found in so much code, and in the manifest, is told in time. */
+const auditMs = 20_000;
+const readingMs = 2_000;
 
 /** What the audit of an extension's folder calls errors, a line each. None where the folder cannot be read. */
 export async function errorsInFolder(path: string, signal: AbortSignal): Promise<string[]> {
   const within = AbortSignal.any([signal, timeLimit(auditMs)]);
   try {
-    const { findings } = await auditExtension({ name: 'the extension', path }, within);
+    const { findings } = await auditExtension({ name: 'the extension', path, readingMs }, within);
     const errors = findings.filter(({ severity }) => severity !== 'advice');
     return errors.slice(0, maxFindings).map(({ at, problem, fix }) => `${at}: ${problem} Fix: ${fix}`);
   } catch {

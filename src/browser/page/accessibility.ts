@@ -41,41 +41,16 @@ const foldedRoles: ReadonlySet<string> = new Set([
 /** Fields whose parts (day, month, year) are set as a whole. */
 const wholeRoles: ReadonlySet<string> = new Set(['Date', 'DateTime', 'InputTime', 'ColorWell']);
 /** Roles that say by themselves that a pointer can act on the element. */
-const pointerRoles: ReadonlySet<string> = new Set([
-  ...wholeRoles,
-  'button',
-  'checkbox',
-  'combobox',
-  'DisclosureTriangle',
-  'link',
-  'listbox',
-  'menuitem',
-  'menuitemcheckbox',
-  'menuitemradio',
-  'option',
-  'PopUpButton',
-  'radio',
-  'searchbox',
-  'slider',
-  'spinbutton',
-  'switch',
-  'tab',
-  'textbox',
-  'treeitem',
-]);
+const pointerRoles: ReadonlySet<string> = new Set(
+  (
+    'button checkbox combobox DisclosureTriangle link listbox menuitem menuitemcheckbox ' +
+    'menuitemradio option PopUpButton radio searchbox slider spinbutton switch tab textbox treeitem'
+  ).split(' '),
+);
 /** Roles whose name already contains the text of their children. */
-const rolesNamedByContent: ReadonlySet<string> = new Set([
-  'button',
-  'checkbox',
-  'image',
-  'menuitem',
-  'menuitemcheckbox',
-  'menuitemradio',
-  'option',
-  'radio',
-  'switch',
-  'tab',
-]);
+const rolesNamedByContent: ReadonlySet<string> = new Set(
+  'button checkbox image menuitem menuitemcheckbox menuitemradio option radio switch tab'.split(' '),
+);
 /** Roles whose name the browser makes of all that they hold, which is shown itself. */
 const rolesAroundContent: ReadonlySet<string> = new Set([
   'cell',
@@ -121,17 +96,22 @@ interface DraftNode {
   endsLine?: boolean;
 }
 
+/** A computation that pauses now and then. */
+export type Steps<Result> = Generator<undefined, Result>;
+
 /** Folds the trees of a page's frames into one of the relevant nodes. Undefined if the page has none. */
-export function buildTree(main: AccessibilityFrame, verbose: boolean): SnapshotNode | undefined {
-  const [root] = frameNodes(main, verbose);
-  return root && toSnapshotNode(root, verbose);
+export function* buildTree(main: AccessibilityFrame, verbose: boolean): Steps<SnapshotNode | undefined> {
+  const [root] = yield* frameNodes(main, verbose);
+  return root && (yield* toSnapshotNode(root, verbose));
 }
 
-function frameNodes(frame: AccessibilityFrame, verbose: boolean): DraftNode[] {
+function* frameNodes(frame: AccessibilityFrame, verbose: boolean): Steps<DraftNode[]> {
   const nodes = withUnlisted(frame);
+  yield;
   const byId = new Map(nodes.map((node) => [node.nodeId, node]));
+  yield;
   const [root] = nodes;
-  return root ? draftNodes(root, { frame, byId, verbose, inPointer: false, inControl: false }) : [];
+  return root ? yield* draftNodes(root, { frame, byId, verbose, inPointer: false, inControl: false }) : [];
 }
 
 /** The nodes, and under their nearest ancestor the clickable elements that the browser leaves out of its tree. */
@@ -172,7 +152,13 @@ interface WalkContext {
   readonly inControl: boolean;
 }
 
-function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
+/** Nodes between two pauses: a pause passes through all levels of the tree. */
+const nodesPerStep = 32;
+let nodesSeen = 0;
+const isPauseDue = (): boolean => (nodesSeen += 1) % nodesPerStep === 0;
+
+function* draftNodes(source: AXNode, walk: WalkContext): Steps<DraftNode[]> {
+  if (isPauseDue()) yield;
   const role = textValue(source.role);
   if (droppedRoles.has(role)) return [];
   const name = collapseWhitespace(textValue(source.name));
@@ -180,7 +166,7 @@ function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
   if (role === 'StaticText') return name === '' ? [] : [textDraft(source, document, name)];
   const facts = walk.frame.clickable.facts.get(source.backendDOMNodeId ?? 0);
   const isControl = pointerRoles.has(role);
-  const children = childDrafts(source, walk, facts, isControl);
+  const children = yield* childDrafts(source, walk, facts, isControl);
   const isClickable = !isControl && isClickTarget(source, facts, walk, children);
   if (!isClickable && isFolded(source, role, name, walk.verbose)) return inPlaceOf(facts, children);
   const isActionable = isControl || isClickable || children.some((child) => child.isActionable);
@@ -198,19 +184,26 @@ function inPlaceOf(facts: PointerFacts | undefined, children: DraftNode[]): Draf
   return children;
 }
 
-function childDrafts(
+function* childDrafts(
   source: AXNode,
   walk: WalkContext,
   facts: PointerFacts | undefined,
   isControl: boolean,
-): DraftNode[] {
+): Steps<DraftNode[]> {
   if (wholeRoles.has(textValue(source.role)) && !walk.verbose) return [];
   const inner = {
     ...walk,
     inPointer: facts?.pointer ?? walk.inPointer,
     inControl: walk.inControl || isControl || facts?.labelsField === true,
   };
-  return [...childNodes(source, inner), ...innerFrameNodes(source, walk)];
+  const children: DraftNode[] = [];
+  for (const id of source.childIds ?? []) {
+    const child = walk.byId.get(id);
+    if (child) children.push(...(yield* draftNodes(child, inner)));
+  }
+  const frame = source.backendDOMNodeId === undefined ? undefined : walk.frame.inner.get(source.backendDOMNodeId);
+  if (frame) children.push(...(yield* frameNodes(frame, walk.verbose)));
+  return children;
 }
 
 const textDraft = (source: AXNode, document: FrameDocument, name: string): DraftNode => ({
@@ -237,18 +230,6 @@ function isClickTarget(
   return facts.pointer && !inPointer && !inControl && !isCover;
 }
 
-function childNodes(source: AXNode, walk: WalkContext): DraftNode[] {
-  return (source.childIds ?? []).flatMap((id) => {
-    const child = walk.byId.get(id);
-    return child ? draftNodes(child, walk) : [];
-  });
-}
-
-function innerFrameNodes(source: AXNode, { frame, verbose }: WalkContext): DraftNode[] {
-  const inner = source.backendDOMNodeId === undefined ? undefined : frame.inner.get(source.backendDOMNodeId);
-  return inner ? frameNodes(inner, verbose) : [];
-}
-
 function isFolded(source: AXNode, role: string, name: string, verbose: boolean): boolean {
   if (source.ignored) return true;
   if (source.backendDOMNodeId === undefined) return true;
@@ -257,14 +238,21 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
   return name === '' && propertyValue(source, 'focusable') !== true;
 }
 
-function toSnapshotNode(draft: DraftNode, verbose: boolean): SnapshotNode {
+function* toSnapshotNode(draft: DraftNode, verbose: boolean): Steps<SnapshotNode> {
+  if (isPauseDue()) yield;
   const joined = joinText(draft.children);
   const node = !verbose && isNamedByContent(draft, joined) ? { ...draft, name: '' } : draft;
-  const children = joined.filter((child, index) => !isRedundantText(child, node, joined[index - 1], joined[index + 1]));
+  const value = joined.length === 0 ? '' : collapseWhitespace(textValue(node.source.value));
+  const parent = { ...node, value };
+  const children = joined.filter(
+    (child, index) => !isRedundantText(child, parent, joined[index - 1], joined[index + 1]),
+  );
   const [only] = children;
   // A paragraph with a single text is one line, not two.
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
   const name = merged ? only.name : node.name;
+  const shown: SnapshotNode[] = [];
+  if (!merged) for (const child of children) shown.push(yield* toSnapshotNode(child, verbose));
   return {
     document: node.document,
     backendNodeId: node.source.backendDOMNodeId ?? 0,
@@ -272,18 +260,33 @@ function toSnapshotNode(draft: DraftNode, verbose: boolean): SnapshotNode {
     name,
     states: statesOf(node, name, verbose) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
-    children: merged ? [] : children.map((child) => toSnapshotNode(child, verbose)),
+    children: shown,
   };
 }
 
 function isNamedByContent({ role, name }: DraftNode, children: readonly DraftNode[]): boolean {
-  if (!rolesAroundContent.has(role) || children.every((child) => child.role === 'text')) return false;
-  const content = children.flatMap(textsIn).join('');
-  return content.replaceAll(' ', '') === name.replaceAll(' ', '');
+  if (
+    !rolesAroundContent.has(role) ||
+    name.length > maxComparedChars ||
+    children.every((child) => child.role === 'text')
+  )
+    return false;
+  const wanted = name.replaceAll(' ', '');
+  let content = '';
+  for (const text of textsIn(children)) {
+    content += text.replaceAll(' ', '');
+    // Elements around elements would each read all that is in them.
+    if (!wanted.startsWith(content)) return false;
+  }
+  return content === wanted;
 }
 
-const textsIn = ({ name, children }: DraftNode): string[] =>
-  children.length === 0 ? [name] : children.flatMap(textsIn);
+function* textsIn(nodes: readonly DraftNode[]): Generator<string> {
+  for (const { name, children } of nodes) {
+    if (children.length === 0) yield name;
+    else yield* textsIn(children);
+  }
+}
 
 /** Identifies a clickable element without text by its id or classes. */
 function clickableDetails({ clickable }: DraftNode, name: string, children: readonly DraftNode[]): string {
@@ -306,6 +309,9 @@ function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   return joined;
 }
 
+/** A longer name is not searched for the text of each child. */
+const maxComparedChars = 10_000;
+
 /** The text of a node that has nothing but text. */
 const textIn = ({ name, children }: DraftNode): string =>
   children.every(({ role }) => role === 'text') ? children.map((child) => child.name).join(' ') || name : '';
@@ -316,7 +322,7 @@ const naming = new Set(['Legend', 'caption', 'Figcaption']);
 /** Whether a text only repeats its parent's name or value, or the name of the field that it labels. */
 function isRedundantText(
   child: DraftNode,
-  parent: DraftNode,
+  parent: DraftNode & { readonly value: string },
   before: DraftNode | undefined,
   after: DraftNode | undefined,
 ): boolean {
@@ -324,8 +330,9 @@ function isRedundantText(
   if (child.role !== 'text') return false;
   if (before?.name === child.name || after?.name === child.name) return true;
   if (parent.name === '' || parent.role === 'RootWebArea') return false;
-  if (rolesNamedByContent.has(parent.role) || parent.name.includes(child.name)) return true;
-  return collapseWhitespace(textValue(parent.source.value)) === child.name;
+  if (rolesNamedByContent.has(parent.role)) return true;
+  const isInName = parent.name.length <= maxComparedChars && parent.name.includes(child.name);
+  return isInName || parent.value === child.name;
 }
 
 function statesOf({ source, role }: DraftNode, name: string, verbose: boolean): string {

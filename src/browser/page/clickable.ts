@@ -1,4 +1,5 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
+import { inSlices } from '../patterns/slices.js';
 
 type CapturedDocument = Protocol.DOMSnapshot.DocumentSnapshot;
 
@@ -36,6 +37,9 @@ export const noClickables: ClickableElements = { facts: new Map(), unlisted: () 
 const readStyles = ['cursor', 'display', 'visibility', 'pointer-events'];
 /** Of `Node.nodeType`. */
 const elementType = 1;
+const nodesPerStep = 100;
+/** The nodes of a document that is read are bounded. */
+const maxReadMs = 60_000;
 const maxHintLength = 60;
 const maxTextLength = 200;
 /** Elements that answer to clicks without a listener, and are listed as what they are. */
@@ -50,9 +54,20 @@ export async function readClickables(cdp: CDPSession): Promise<ReadonlyMap<strin
     .send('DOMSnapshot.captureSnapshot', { computedStyles: readStyles })
     .catch(() => ({ documents: [], strings: [] }));
   const { documents, strings } = capture;
-  return new Map(
-    documents.map((document) => [strings[document.frameId] ?? '', new CapturedElements(document, strings)]),
-  );
+  return inSlices(readCaptured(documents, strings), undefined, maxReadMs);
+}
+
+function* readCaptured(
+  documents: readonly CapturedDocument[],
+  strings: readonly string[],
+): Generator<undefined, Map<string, ClickableElements>> {
+  const found = new Map<string, ClickableElements>();
+  for (const document of documents) {
+    const elements = new CapturedElements(document, strings);
+    yield* elements.read();
+    found.set(strings[document.frameId] ?? '', elements);
+  }
+  return found;
 }
 
 interface Layout {
@@ -64,6 +79,7 @@ interface Layout {
 class CapturedElements implements ClickableElements {
   readonly facts = new Map<number, PointerFacts>();
   readonly #nodes: Protocol.DOMSnapshot.NodeTreeSnapshot;
+  readonly #layout: Protocol.DOMSnapshot.LayoutTreeSnapshot;
   readonly #strings: readonly string[];
   /** By index of the node. */
   readonly #layouts = new Map<number, Layout>();
@@ -71,8 +87,15 @@ class CapturedElements implements ClickableElements {
 
   constructor({ nodes, layout }: CapturedDocument, strings: readonly string[]) {
     this.#nodes = nodes;
+    this.#layout = layout;
     this.#strings = strings;
+  }
+
+  /** To be run to its end before anything is asked. */
+  *read(): Generator<undefined, void> {
+    const [nodes, layout] = [this.#nodes, this.#layout];
     for (const [at, index] of layout.nodeIndex.entries()) {
+      if (at % nodesPerStep === 0) yield;
       const [, , width = 0, height = 0] = layout.bounds[at] ?? [];
       this.#layouts.set(index, {
         styles: (layout.styles[at] ?? []).map((style) => this.#text(style)),
@@ -83,6 +106,7 @@ class CapturedElements implements ClickableElements {
     const clickable = new Set(nodes.isClickable?.index);
     const fieldOfLabel = this.#fieldsOfLabels();
     for (const [index, drawn] of this.#layouts) {
+      if (index % nodesPerStep === 0) yield;
       const id = nodes.backendNodeId?.[index];
       if (id === undefined || nodes.nodeType?.[index] !== elementType) continue;
       this.facts.set(id, this.#factsOf(index, drawn, clickable.has(index), fieldOfLabel.get(index)));

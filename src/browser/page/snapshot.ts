@@ -4,8 +4,10 @@ import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
 import { noClickables, readClickables, type ClickableElements } from './clickable.js';
-import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
-import { writeLines } from './snapshotLines.js';
+import { inSlices } from '../patterns/slices.js';
+import { buildTree, type AccessibilityFrame, type SnapshotNode, type Steps } from './accessibility.js';
+import { nodesOf } from '../process/browserTransport.js';
+import { writeLines, type LineOptions, type SnapshotLines } from './snapshotLines.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
@@ -44,6 +46,8 @@ export interface SnapshotOptions {
  */
 const maxWholeNodes = 40_000;
 const charactersPerLine = 50;
+/** The limit of nodes bounds the work; the tool has a deadline. */
+const maxBuildMs = 60_000;
 /** The limit for the outline of a larger document. */
 export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 
@@ -70,18 +74,12 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
-  const root = buildTree(main, verbose);
   const uidOf = ({ document, backendNodeId }: SnapshotNode): string => page.elements.uidOf(document, backendNodeId);
-  const { lines, targets, lineOf } = writeLines(root, { verbose, uidOf });
+  const written = await inSlices(writeTree(main, { verbose, uidOf }), undefined, maxBuildMs);
+  const { title, lines, targets, lineOf } = written;
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
   const shown = from === undefined || isOutlined ? lines : lines.slice(lineWith(from, lineOf));
-  return {
-    url: main.document.url,
-    title: root?.name ?? '',
-    lines: shown,
-    targets,
-    part: partialReadOf(page, frames, start),
-  };
+  return { url: main.document.url, title, lines: shown, targets, part: partialReadOf(page, frames, start) };
 }
 
 async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
@@ -136,8 +134,8 @@ function selectWhole(weights: readonly Weight[]): boolean[] {
 }
 
 async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameReading, 'nodes' | 'next'>> {
-  const { nodes } = await cdp.send('Accessibility.getFullAXTree', { frameId });
-  return { nodes, next: undefined };
+  const response = await cdp.send('Accessibility.getFullAXTree', { frameId });
+  return { nodes: nodesOf(response), next: undefined };
 }
 
 /** How much was read; `next` is in the frame of `start` or in a later one. */
@@ -175,6 +173,11 @@ async function linkToOwner(frame: AccessibilityFrame, all: readonly Accessibilit
     const owner = await outer.document.cdp.send('DOM.getFrameOwner', { frameId }).catch(() => undefined);
     if (owner) outer.inner.set(owner.backendNodeId, frame);
   }
+}
+
+function* writeTree(main: AccessibilityFrame, options: LineOptions): Steps<SnapshotLines & { readonly title: string }> {
+  const root = yield* buildTree(main, options.verbose);
+  return { title: root?.name ?? '', ...(yield* writeLines(root, options)) };
 }
 
 type AXNode = Protocol.Accessibility.AXNode;

@@ -1,4 +1,4 @@
-import { quoted, type SnapshotNode } from './accessibility.js';
+import { quoted, type SnapshotNode, type Steps } from './accessibility.js';
 
 export interface SnapshotLines {
   readonly lines: readonly string[];
@@ -35,8 +35,10 @@ const inlineRoles: ReadonlySet<string> = new Set(['code', 'emphasis', 'image', '
 /** Parts of tables that may only arrange what is in them: shown where they are data, which fits in a line. */
 const layoutRoles: Readonly<Record<string, string>> = { LayoutTableRow: 'row', LayoutTableCell: 'cell' };
 
+const linesPerStep = 50;
+
 /** The tree as lines, each node before its children. Short: no wrappers of one element, and a table row in one line. */
-export function writeLines(root: SnapshotNode | undefined, options: LineOptions): SnapshotLines {
+export function* writeLines(root: SnapshotNode | undefined, options: LineOptions): Steps<SnapshotLines> {
   const lines: string[] = [];
   const targets: string[] = [];
   const lineOf = new Map<string, number>();
@@ -49,19 +51,20 @@ export function writeLines(root: SnapshotNode | undefined, options: LineOptions)
     const role = (options.verbose ? undefined : layoutRoles[node.role]) ?? node.role;
     return `uid=${uid} ${role}${name === '' ? '' : ` ${quoted(name)}`}${states}`;
   };
-  const write = (given: SnapshotNode, depth: number): void => {
+  const write = function* (given: SnapshotNode, depth: number): Steps<void> {
+    if (lines.length % linesPerStep === 0) yield;
     const node = options.verbose ? given : unwrapped(given);
     const cells = options.verbose ? undefined : cellsOf(node);
     if (!options.verbose && !cells && isLayout(node)) {
-      for (const child of node.children) write(child, depth);
+      for (const child of node.children) yield* write(child, depth);
       return;
     }
     const head = entry(node);
     const row = cells?.map((cell) => cell.map((part) => (isPlain(part) ? quoted(part.name) : entry(part))).join(' '));
     lines.push(`${' '.repeat(depth)}${head}${row ? `: ${row.join(', ')}` : ''}`);
-    if (!cells) for (const child of node.children) write(child, depth + 1);
+    if (!cells) for (const child of node.children) yield* write(child, depth + 1);
   };
-  if (root) write(root, 0);
+  if (root) yield* write(root, 0);
   return { lines, targets, lineOf };
 }
 

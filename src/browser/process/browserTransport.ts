@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { StringDecoder } from 'node:string_decoder';
 import type { ConnectionTransport } from 'puppeteer-core';
 import { messageOf } from '../../errors/errors.js';
@@ -76,6 +77,30 @@ const recordedEvents =
   /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown|bindingCalled)|Log\.|Audits\.|Network\.)/;
 const consoleEvents = /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown)|Log\.)/;
 
+/** An accessibility tree: of a large page, more than can be parsed at once. */
+const treeResponse = /^\{"id":\d+,"result":\{"nodes":\[\{"nodeId":"/;
+
+/** The nodes of long responses that nobody has taken yet. */
+const kept = new Map<string, readonly unknown[]>();
+const maxKept = 16;
+
+function keepNodes(nodes: readonly unknown[]): string {
+  const key = randomUUID();
+  kept.set(key, nodes);
+  const [oldest] = kept.keys();
+  if (kept.size > maxKept && oldest !== undefined) kept.delete(oldest);
+  return key;
+}
+
+/** The nodes of a response, also if it was so long that they were parsed one after another. To be called once. */
+export function nodesOf<Node>(response: { readonly nodes: Node[] }): Node[] {
+  const { key } = response as { readonly key?: string };
+  if (key === undefined) return response.nodes;
+  const nodes = kept.get(key);
+  kept.delete(key);
+  return (nodes ?? []) as Node[];
+}
+
 const [quote, backslash, letterU] = [0x22, 0x5c, 0x75];
 
 /**
@@ -92,6 +117,7 @@ export class IncomingMessage {
   #text: string | undefined;
   #decoder: StringDecoder | undefined;
   #cutter: TextCutter | undefined;
+  #nodes: NodeList | undefined;
   #keptBytes = 0;
   /** The last bytes of a message of which nothing else is kept. */
   #tail: Buffer | undefined;
@@ -118,6 +144,7 @@ export class IncomingMessage {
 
   /** The text to hand over; undefined if there is none. */
   end(): string | undefined {
+    if (this.#nodes !== undefined) return this.#withoutNodes(this.#nodes);
     if (this.#tail !== undefined) return this.#standIn(this.#tail.toString('latin1'));
     if (this.#text !== undefined) return this.#text + (this.#decoder?.end() ?? '');
     return (this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces))?.toString('utf8') ?? '';
@@ -127,12 +154,17 @@ export class IncomingMessage {
     this.#pieces.push(chunk);
     if (this.#bytes <= shortBytes) return;
     this.#text = '';
+    if (treeResponse.test(this.#beginning)) this.#nodes = new NodeList();
     const isEvent = this.#beginning.startsWith('{"method":') && !dataEvents.test(this.#beginning);
     if (isEvent) this.#cutter = new TextCutter(scriptEvents.test(this.#beginning) ? maxScriptTextBytes : maxTextBytes);
     for (const piece of this.#pieces.splice(0)) if (this.#text !== undefined) this.#keep(piece);
   }
 
   #keep(chunk: Buffer): void {
+    if (this.#nodes !== undefined) {
+      this.#nodes.add(chunk);
+      return;
+    }
     const decoder = (this.#decoder ??= new StringDecoder('utf8'));
     for (const part of this.#cutter?.cut(chunk) ?? [chunk]) {
       this.#keptBytes += part.length;
@@ -143,6 +175,11 @@ export class IncomingMessage {
       ? this.#keptBytes > maxResponseBytes
       : this.#keptBytes > maxEventBytes && recordedEvents.test(this.#beginning);
     if (isTooLong) this.#leaveOut();
+  }
+
+  #withoutNodes({ nodes, end }: NodeList): string {
+    const key = keepNodes(nodes);
+    return `${/^\{"id":\d+/.exec(this.#beginning)?.[0] ?? ''},"result":{"nodes":[],"key":"${key}"${end.slice(1)}`;
   }
 
   #leaveOut(): void {
@@ -161,6 +198,69 @@ export class IncomingMessage {
     if (!consoleEvents.test(this.#beginning)) return undefined;
     const entry = { source: 'other', level: 'warning', text, timestamp: Date.now() };
     return JSON.stringify({ method: 'Log.entryAdded', params: { entry }, ...to });
+  }
+}
+
+const [bracket, bracketEnd, brace, braceEnd] = [0x5b, 0x5d, 0x7b, 0x7d];
+
+/** The first list of a JSON document that arrives in pieces: each piece's items are parsed when it is there. */
+class NodeList {
+  readonly nodes: unknown[] = [];
+  /** What comes behind the list, its end included. */
+  end = '';
+  #rest: Buffer = Buffer.alloc(0);
+  /** Levels within the list; undefined before it. */
+  #depth: number | undefined;
+  #isInText = false;
+  #isEscaped = false;
+  #isOver = false;
+  /** Of the items in a piece. */
+  #start = 0;
+  #lastEnd = 0;
+
+  add(piece: Buffer): void {
+    if (this.#isOver) {
+      this.end += piece.toString('utf8');
+      return;
+    }
+    [this.#start, this.#lastEnd] = [0, 0];
+    for (let at = 0; at < piece.length && !this.#isOver; at++) {
+      if (this.#isInText) at = this.#skipText(piece, at);
+      else this.#readStructure(piece, at);
+    }
+    if (this.#lastEnd > this.#start) this.#parse(piece.subarray(this.#start, this.#lastEnd));
+    if (this.#depth === undefined || this.#isOver) return;
+    this.#rest = Buffer.concat([this.#rest, piece.subarray(this.#lastEnd)]);
+  }
+
+  #skipText(piece: Buffer, at: number): number {
+    const end = endOfText(piece, at, this.#isEscaped);
+    this.#isInText = end === -1;
+    this.#isEscaped = this.#isInText && isEscapedAt(piece, at, piece.length, this.#isEscaped);
+    return this.#isInText ? piece.length : end;
+  }
+
+  #readStructure(piece: Buffer, at: number): void {
+    const byte = piece[at];
+    const opens = byte === bracket || byte === brace;
+    const closes = byte === bracketEnd || byte === braceEnd;
+    if (byte === quote) this.#isInText = true;
+    else if (this.#depth === undefined) {
+      if (byte === bracket) [this.#depth, this.#start, this.#lastEnd] = [0, at + 1, at + 1];
+    } else if (opens) this.#depth += 1;
+    else if (closes && this.#depth === 0) {
+      this.#isOver = true;
+      this.end = piece.toString('utf8', at);
+    } else if (closes) {
+      this.#depth -= 1;
+      if (this.#depth === 0) this.#lastEnd = at + 1;
+    }
+  }
+
+  #parse(bytes: Buffer): void {
+    const text = Buffer.concat([this.#rest, bytes]).toString('utf8');
+    this.#rest = Buffer.alloc(0);
+    for (const node of JSON.parse(`[${text.replace(/^,/, '')}]`) as unknown[]) this.nodes.push(node);
   }
 }
 
@@ -183,7 +283,7 @@ class TextCutter {
     const kept: Buffer[] = [];
     let keptFrom = 0;
     for (let at = 0; at < piece.length;) {
-      const found = this.#isInText ? this.#endOfText(piece, at) : piece.indexOf(quote, at);
+      const found = this.#isInText ? endOfText(piece, at, this.#isEscaped) : piece.indexOf(quote, at);
       const end = found === -1 ? piece.length : found;
       if (this.#isInText) {
         const cutAt = this.#cutOf(piece, at, end);
@@ -202,12 +302,6 @@ class TextCutter {
     return kept;
   }
 
-  #endOfText(piece: Buffer, from: number): number {
-    let end = piece.indexOf(quote, from);
-    while (end !== -1 && isEscapedAt(piece, from, end, this.#isEscaped)) end = piece.indexOf(quote, end + 1);
-    return end;
-  }
-
   /** From where on a text is left out: `from` if it was cut before, `to` if all of it is kept. */
   #cutOf(piece: Buffer, from: number, to: number): number {
     if (this.#isCut) return from;
@@ -224,6 +318,13 @@ class TextCutter {
 }
 
 const ellipsis = Buffer.from('…');
+
+/** The quotation mark that ends the text in which `from` is; -1 if it comes later. */
+function endOfText(piece: Buffer, from: number, isEscaped: boolean): number {
+  let end = piece.indexOf(quote, from);
+  while (end !== -1 && isEscapedAt(piece, from, end, isEscaped)) end = piece.indexOf(quote, end + 1);
+  return end;
+}
 
 /** Whether backslashes escape the byte at `at`; `isEscaped`: that at `from`. */
 function isEscapedAt(piece: Buffer, from: number, at: number, isEscaped: boolean): boolean {

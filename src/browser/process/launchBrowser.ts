@@ -67,11 +67,8 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   const flags = await chromeFlags(options);
   signal.throwIfAborted();
   if (options.userDataDir !== undefined) await openProfile(options.userDataDir);
-  await mkdir(temporaryFolder, { recursive: true, mode: 0o700 });
+  await prepareFolder(temporaryFolder, options);
   ledger.profiles.opened += 1;
-  const folders = [...(options.workspace ?? []), temporaryFolder];
-  if (options.userDataDir === undefined)
-    await writePreferences(join(folder, 'profile'), { headless: options.headless, folders, rules: options.rules });
   const chrome = startChrome(options.executablePath, flags, temporaryFolder);
   ledger.processes.opened += 1;
   let started: Browser | undefined;
@@ -93,6 +90,21 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
     await close();
     signal.throwIfAborted();
     throw launchRefusal(error, chrome, options);
+  }
+}
+
+/** Leaves nothing behind if the disk is full. */
+async function prepareFolder(temporaryFolder: string, options: LaunchOptions): Promise<void> {
+  const { folder, headless, rules, workspace = [], userDataDir } = options;
+  try {
+    await mkdir(temporaryFolder, { recursive: true, mode: 0o700 });
+    if (userDataDir !== undefined) return;
+    const folders = [...workspace, temporaryFolder];
+    await writePreferences(join(folder, 'profile'), { headless, folders, rules });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true }).catch(noop);
+    const detail = `The folder ${folder} for a browser cannot be written: ${messageOf(error)}. Free space on that disk, or set TMPDIR to a folder of another one.`;
+    throw new Refusal('browser_failed', { detail }, { cause: error });
   }
 }
 

@@ -166,10 +166,17 @@ function timeTravel({ step }: Model, session: OpenedSession, update: Update): Co
   );
 }
 
-/** The charts of browsers, alert and server. Beside a session, of the browsers only its own. */
+/** Charts of which each session has its own: shown beside it alone. */
+const sessionCharts: readonly string[] = ['session', 'ownership'];
+
+/** The charts of browsers, alert and server. Beside a session also those that run for it, and of the browsers only its own. */
 export function otherCharts({ charts, actors }: Model, session?: OpenedSession): ComponentChild {
-  const others = charts.filter(({ name }) => name !== 'session');
-  const shown = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
+  const beside = session?.beside ?? [];
+  const others = charts.filter(
+    ({ name }) => !sessionCharts.includes(name) || beside.some(({ machine }) => machine === name),
+  );
+  const running = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
+  const shown = [...running, ...beside];
   return h(
     'div',
     { class: 'others' },

@@ -8,7 +8,7 @@ import { severities, type Audit } from './findings.js';
 /** Memory and time of one audit: syntax trees are large, and a hostile file may be larger. */
 const maxMegabytes = 1_024;
 const stackMegabytes = 32;
-const readingMs = 12_000;
+const defaultReadingMs = 12_000;
 const limitMs = 25_000;
 
 const answerSchema = z.union([
@@ -21,6 +21,13 @@ const answerSchema = z.union([
   }),
 ]);
 
+interface AuditedFolder {
+  readonly name: string;
+  readonly path: string;
+  /** For reading and parsing code; what is left then is named as not looked at. */
+  readonly readingMs?: number;
+}
+
 /** One at a time in this process, since each may need that much memory. */
 const auditLock = new Lock();
 
@@ -29,15 +36,12 @@ const auditLock = new Lock();
  * of its own, so that no other session waits for it. Throws a ToolError if the folder cannot be read, or if the audit
  * needs too much time or memory.
  */
-export function auditExtension(
-  extension: { readonly name: string; readonly path: string },
-  signal: AbortSignal,
-): Promise<Audit> {
+export function auditExtension(extension: AuditedFolder, signal: AbortSignal): Promise<Audit> {
   return auditLock.run(signal, () => auditInThread(extension, signal));
 }
 
 async function auditInThread(
-  { name, path }: { readonly name: string; readonly path: string },
+  { name, path, readingMs = defaultReadingMs }: AuditedFolder,
   signal: AbortSignal,
 ): Promise<Audit> {
   const limit = timeLimit(limitMs);

@@ -264,6 +264,9 @@ function* missingFindings({ missing }: LoadedCode): Findings {
   }
 }
 
+/** Of files that were not looked at, beside the first. */
+const maxSkippedNames = 5;
+
 /** What scripts and documents load and is not there, what cannot be parsed, and what was not looked at. */
 export function* loadFindings(code: LoadedCode): Findings {
   yield* missingFindings(code);
@@ -294,13 +297,22 @@ export function* loadFindings(code: LoadedCode): Findings {
         fix: 'Mend the syntax.',
       };
   }
-  for (const { path, why } of code.skipped)
+  yield* skippedFindings(code);
+}
+
+/** One for each reason. */
+function* skippedFindings({ skipped }: LoadedCode): Findings {
+  for (const reason of new Set(skipped.map(({ why }) => why))) {
+    const [first = '', ...others] = skipped.flatMap(({ path, why }) => (why === reason ? [path] : []));
+    const named = others.slice(0, maxSkippedNames).join(', ');
+    const rest = others.length > maxSkippedNames ? ` and ${others.length - maxSkippedNames} more` : '';
     yield {
       severity: 'advice',
-      at: path,
-      problem: `It was not looked at: ${why}.`,
-      fix: 'Nothing is said of this file.',
+      at: first,
+      problem: `It${others.length === 0 ? ' was' : ` and ${others.length} other files were`} not looked at: ${reason}.`,
+      fix: others.length === 0 ? 'Nothing is said of this file.' : `Nothing is said of it, nor of ${named}${rest}.`,
     };
+  }
 }
 
 function importInClassic(code: LoadedCode, path: string): Pick<Finding, 'problem' | 'fix'> {

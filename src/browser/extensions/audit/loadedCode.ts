@@ -74,7 +74,7 @@ export class LoadedCode {
       const { size } = statSync(whole);
       const why =
         size > maxFileBytes
-          ? `it has ${Math.ceil(size / mebibyte)} MB, and at most ${maxFileBytes / mebibyte} are read`
+          ? `it has more than ${maxFileBytes / mebibyte} MB`
           : this.#bytes + size > maxTotalBytes
             ? `only ${maxTotalBytes / mebibyte} MB of an extension are read`
             : this.#isLate()
