@@ -57,14 +57,15 @@ test('[C-FAILOVER] a Redis that stands still, or is no primary any more, is left
   const store = new RedisStore({ url: redis.url, timeoutMs: 1_000, onLost, onReconnected: () => found() });
   await store.open();
   const { directory, nodes } = store;
-  const claim = () =>
-    directory.claim({ sessionId: 'one', principal: { issuer: '', user: '' }, node: 'a', transport: '' });
+  // One that Redis gets while it stands still is done later: the next one is of another session.
+  const claim = (sessionId: string) =>
+    directory.claim({ sessionId, principal: { issuer: '', user: '' }, node: 'a', transport: '' });
   await nodes.renewLease('a', 600_000);
   expect(await nodes.isAlive('b')).toBe(false);
 
   let again = whenFound();
   redis.pause();
-  await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
+  await expect(claim('one')).rejects.toMatchObject({ reason: 'store_unreachable' });
   redis.resume();
   await again;
   // It may not have had its turn to say so.
@@ -72,7 +73,7 @@ test('[C-FAILOVER] a Redis that stands still, or is no primary any more, is left
 
   again = whenFound();
   await redis.sendCommands('REPLICAOF 127.0.0.1 1');
-  await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
+  await expect(claim('two')).rejects.toMatchObject({ reason: 'store_unreachable' });
   await again;
   expect(told).toEqual(['Redis did not answer in time.', expect.stringMatching(/^READONLY/)]);
   await store.close();
