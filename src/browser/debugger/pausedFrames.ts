@@ -142,23 +142,33 @@ function inCode(expression: string, scopes: readonly ReadonlyMap<string, string>
   return codeOf.size === 0 ? expression : withNames(expression, codeOf);
 }
 
-/** The text of the script that a place is in. Rejects for one that is too long. */
+/** The texts of scripts that were read at each pause. */
+const readAt = new WeakMap<Pause, Map<string, Promise<string>>>();
+
+/** The text of the script that a place is in, read once at a pause. Rejects for one that is too long. */
 export async function textAt(
   target: DebuggedTarget,
+  pause: Pause,
   location: Protocol.Debugger.Location | undefined,
 ): Promise<string> {
   if (location === undefined || (target.script(location)?.length ?? 0) > maxReadChars)
     throw new Error('It is not read.');
   const { scriptId } = location;
-  return (await target.session.send('Debugger.getScriptSource', { scriptId })).scriptSource;
+  const texts = readAt.get(pause) ?? new Map<string, Promise<string>>();
+  readAt.set(pause, texts);
+  const read = async (): Promise<string> =>
+    (await target.session.send('Debugger.getScriptSource', { scriptId })).scriptSource;
+  const text = texts.get(scriptId) ?? read();
+  texts.set(scriptId, text);
+  return text;
 }
 
 /** From the script itself; of a long line the part around the statement. */
-export async function generatedLine(target: DebuggedTarget, { frames }: Pause): Promise<string | undefined> {
-  const location = frames[0]?.location;
+export async function generatedLine(target: DebuggedTarget, pause: Pause): Promise<string | undefined> {
+  const location = pause.frames[0]?.location;
   if (location === undefined) return undefined;
   const { lineNumber, columnNumber = 0 } = location;
-  const source = await unlessGone(textAt(target, location));
+  const source = await unlessGone(textAt(target, pause, location));
   const first = lineNumber - (target.script(location)?.startLine ?? 0);
   const line = source?.split('\n', first + 1).at(-1);
   return line === undefined || line.length < 200

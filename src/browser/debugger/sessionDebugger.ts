@@ -93,7 +93,7 @@ export class SessionDebugger {
     return Promise.all(
       pause.frames.slice(0, max).map(async (frame) => {
         const script = this.#scriptOf(target, frame.location);
-        const name = await this.#sources.functionName(script, frame, () => textAt(target, frame.location));
+        const name = await this.#sources.functionName(script, frame, () => textAt(target, pause, frame.location));
         return { functionName: name || '(anonymous)', place: await this.#mapped(target, frame.location) };
       }),
     );
@@ -113,7 +113,7 @@ export class SessionDebugger {
   namesIn(pause: Pause, scope: Protocol.Debugger.Scope): Promise<ReadonlyMap<string, string>> {
     const target = this.pauses.targetOf(pause);
     const at = scope.startLocation;
-    return this.#sources.names(at && this.#scriptOf(target, at), scope, () => textAt(target, at));
+    return this.#sources.names(at && this.#scriptOf(target, at), scope, () => textAt(target, pause, at));
   }
 
   /** Adds a breakpoint and sets it wherever its code is loaded, and will be. Resolves when targets have answered. */
