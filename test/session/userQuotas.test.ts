@@ -124,10 +124,10 @@ test('browser time counts sessions that have ended, and begins again with the da
 });
 
 test('browser time outlives the process, with that of sessions that are still open, for its day', async () => {
-  let kept: string | null = null;
+  const file: { text: string | null } = { text: null };
   const spentTime = {
-    read: () => Promise.resolve(kept),
-    write: (text: string) => Promise.resolve(void (kept = text)),
+    read: () => Promise.resolve(file.text),
+    write: (text: string) => Promise.resolve(void (file.text = text)),
   };
   const restart = () => quotasWith(['browser-time=3h'], { spentTime });
   const first = restart();
@@ -140,7 +140,7 @@ test('browser time outlives the process, with that of sessions that are still op
   await nextTurn();
   clock.advance(3_600_000);
   // As after `kill -9`: what the last check wrote.
-  while (kept === null) await nextTurn();
+  while (file.text === null) await nextTurn();
   await first.close();
   sessions.clear();
   await expect(restart().admit(anna, 'use', run)).rejects.toThrow('180 min of 180 min');
@@ -148,7 +148,7 @@ test('browser time outlives the process, with that of sessions that are still op
   clock.advance(24 * 3_600_000);
   expect(await restart().admit(anna, 'use', run)).toBe('done');
   for (const damaged of ['', '{', '{"day":1}']) {
-    kept = damaged;
+    file.text = damaged;
     expect(await restart().admit(anna, 'use', run)).toBe('done');
   }
 });

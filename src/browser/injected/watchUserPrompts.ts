@@ -201,7 +201,7 @@ function withSignal(args: unknown[], { create }: Natives): (() => void) | undefi
     const own = new AbortController();
     const { signal: theirs } = options as { readonly signal?: AbortSignal };
     const value = theirs === undefined ? own.signal : AbortSignal.any([theirs, own.signal]);
-    args[0] = create(options, { signal: { value } as PropertyDescriptor });
+    args[0] = create(options, { signal: { value } });
     return () => own.abort();
   } catch {
     return undefined;

@@ -157,7 +157,7 @@ export class IncomingMessage {
     if (treeResponse.test(this.#beginning)) this.#nodes = new NodeList();
     const isEvent = this.#beginning.startsWith('{"method":') && !dataEvents.test(this.#beginning);
     if (isEvent) this.#cutter = new TextCutter(scriptEvents.test(this.#beginning) ? maxScriptTextBytes : maxTextBytes);
-    for (const piece of this.#pieces.splice(0)) if (this.#text !== undefined) this.#keep(piece);
+    for (const piece of this.#pieces.splice(0)) if (this.#tail === undefined) this.#keep(piece);
   }
 
   #keep(chunk: Buffer): void {
@@ -168,7 +168,7 @@ export class IncomingMessage {
     const decoder = (this.#decoder ??= new StringDecoder('utf8'));
     for (const part of this.#cutter?.cut(chunk) ?? [chunk]) {
       this.#keptBytes += part.length;
-      this.#text += decoder.write(part);
+      this.#text = (this.#text ?? '') + decoder.write(part);
     }
     const isResponse = this.#beginning.startsWith('{"id":');
     const isTooLong = isResponse
@@ -224,13 +224,19 @@ class NodeList {
       return;
     }
     [this.#start, this.#lastEnd] = [0, 0];
+    const isOver = this.#scan(piece);
+    if (this.#lastEnd > this.#start) this.#parse(piece.subarray(this.#start, this.#lastEnd));
+    if (this.#depth === undefined || isOver) return;
+    this.#rest = Buffer.concat([this.#rest, piece.subarray(this.#lastEnd)]);
+  }
+
+  /** Whether the list ends in this piece. */
+  #scan(piece: Buffer): boolean {
     for (let at = 0; at < piece.length && !this.#isOver; at++) {
       if (this.#isInText) at = this.#skipText(piece, at);
       else this.#readStructure(piece, at);
     }
-    if (this.#lastEnd > this.#start) this.#parse(piece.subarray(this.#start, this.#lastEnd));
-    if (this.#depth === undefined || this.#isOver) return;
-    this.#rest = Buffer.concat([this.#rest, piece.subarray(this.#lastEnd)]);
+    return this.#isOver;
   }
 
   #skipText(piece: Buffer, at: number): number {
