@@ -83,7 +83,7 @@ export function createRedisClients(options: RedisClientsOptions): RedisClients {
  * A script that Redis does not have yet is sent a second time, after what was sent in between: two commands would change
  * places. Whoever may not load scripts sends each with its first use.
  */
-const loadScripts = (client: Pick<RedisClient, 'scriptLoad'>): Promise<unknown> =>
+const loadScripts = (client: { scriptLoad(script: string): Promise<unknown> }): Promise<unknown> =>
   Promise.allSettled(Object.values(luaScripts).map(({ SCRIPT }) => client.scriptLoad(SCRIPT)));
 
 /** Connections to a single primary: the address, or the primary that the sentinels name. */
