@@ -16,36 +16,14 @@ const start = `<title>Start</title>
 
 const chooser = `<title>Asks</title><button onclick="Object.assign(document.createElement('input'), { type: 'file', oncancel: () => (document.title = 'cancelled') }).click()">Ask</button>`;
 
-/** By their labels, calls that ask the user in a window of the browser. The title is how they end. */
-const asking = {
-  Key: 'navigator.credentials.get({ publicKey: { challenge: new Uint8Array(9) } })',
-  Other: `navigator.credentials.get({ publicKey: { challenge: new Uint8Array(9), rpId: 'example.com' } })`,
-  Silent: `navigator.credentials.get({ mediation: 'silent', password: true })`,
-  Screen: 'navigator.mediaDevices.getDisplayMedia()',
-  Usb: 'navigator.usb.requestDevice({ filters: [] })',
-  Hid: 'navigator.hid.requestDevice({ filters: [] })',
-  Account: `navigator.credentials.get({ identity: { providers: [{ configURL: origin + '/fedcm', clientId: '1' }] } })`,
-  Print: 'Promise.resolve(print())',
-};
-const askingPage = Object.entries(asking).map(
-  ([label, call]) =>
-    `<button onclick="${call}.then(() => (document.title = 'answered'), ({ name }) => (document.title = name))">${label}</button>`,
-);
-const endpoints = { accounts_endpoint: '/accounts', id_assertion_endpoint: '/assert', login_url: '/' };
-
 let pages: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
-const site = () => pages.url.replace('127.0.0.1', 'localhost');
 
 beforeAll(async () => {
   pages = await servePages({
     '/': () => [start],
     '/window': () => ['<title>Window</title><h1>Window</h1>'],
     '/files': () => [chooser],
-    '/asks': () => askingPage,
-    '/.well-known/web-identity': () => [JSON.stringify({ ...endpoints, provider_urls: [`${site()}/fedcm`] })],
-    '/fedcm': () => [JSON.stringify(endpoints)],
-    '/accounts': () => [JSON.stringify({ accounts: [{ id: '1', name: 'Ada', email: 'ada@example.com' }] })],
     '/outer': () => [
       `<script>document.write(\`<iframe src="//localhost:\${location.port}/middle"></iframe>\`)</script>`,
     ],
@@ -150,37 +128,4 @@ test.each([
   expect(text).toContain('None is started here, and the page stays.');
   expect(structured).toMatchObject({ navigated: false, settled: true });
   expect((await click('Blank')).structured['openedPages']).toHaveLength(1);
-});
-
-test.each([
-  ['Key', 'It asked the user for a passkey', 'NotAllowedError'],
-  ['Screen', 'It asked the user for a screen', 'NotAllowedError'],
-  ['Usb', 'It asked the user for a USB device', 'NotFoundError'],
-  ['Hid', 'It asked the user for a HID device', 'answered'],
-  ['Account', 'It asked the user to sign in with an account of http://localhost', 'NetworkError'],
-  ['Print', 'It asked to be printed', 'answered'],
-])('what waits for a person is told by the click and refused, each time: %s', async (label, told, end) => {
-  await harness.run('navigate_page', { url: `${site()}/asks` });
-  for (let round = 0; round < 2; round++) {
-    expect((await click(label)).text).toContain(told);
-    await harness.run('wait_for', { function: `() => document.title === '${end}'` });
-    await harness.run('evaluate_script', { function: `() => { document.title = '' }` });
-  }
-});
-
-test.each([
-  ['Other', 'SecurityError'],
-  ['Silent', 'answered'],
-])('what the browser answers by itself is left to it: %s', async (label, end) => {
-  await harness.run('navigate_page', { url: `${site()}/asks` });
-  expect((await click(label)).text).not.toContain('asked the user');
-  await harness.run('wait_for', { function: `() => document.title === '${end}'` });
-});
-
-test('the calls that are watched look as before', async () => {
-  await harness.run('navigate_page', { url: `${site()}/asks` });
-  const script = `() => [CredentialsContainer.prototype.get, navigator.credentials.get, print, window.print].map(
-    (call) => call.name + call.length + /native code/.test(call) + Object.hasOwn(call, 'prototype')).join()`;
-  const { text } = await harness.run('evaluate_script', { function: script });
-  expect(text).toContain('get0truefalse,get0truefalse,print0truefalse,print0truefalse');
 });

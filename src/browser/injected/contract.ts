@@ -236,26 +236,8 @@ export interface FirableEvents {
 /** Payload of the binding of `watchUserPrompts`, as JSON. */
 export interface PromptReport {
   /** Of a document that only another program opens. */
-  readonly url?: string | undefined;
-  readonly asks?: AskedOfUser | undefined;
-  /** Of a call: false when the browser has answered it without its user. */
-  readonly open?: boolean | undefined;
+  readonly url: string;
 }
-
-export type AskedOfUser = (typeof askedOfUser)[number];
-
-/** What calls of a page ask its user for. `code`: of a text message. `credential`: of a wallet. */
-export const askedOfUser = [
-  'passkey',
-  'code',
-  'credential',
-  'usb',
-  'hid',
-  'serial',
-  'bluetooth',
-  'screen',
-  'print',
-] as const;
 
 /** Payload of the binding that an instrumented context calls, as JSON. */
 export interface ActivityReport {

@@ -41,12 +41,13 @@ const foldedRoles: ReadonlySet<string> = new Set([
 /** Fields whose parts (day, month, year) are set as a whole. */
 const wholeRoles: ReadonlySet<string> = new Set(['Date', 'DateTime', 'InputTime', 'ColorWell']);
 /** Roles that say by themselves that a pointer can act on the element. */
-const pointerRoles: ReadonlySet<string> = new Set(
-  (
+const pointerRoles: ReadonlySet<string> = new Set([
+  ...wholeRoles,
+  ...(
     'button checkbox combobox DisclosureTriangle link listbox menuitem menuitemcheckbox ' +
     'menuitemradio option PopUpButton radio searchbox slider spinbutton switch tab textbox treeitem'
   ).split(' '),
-);
+]);
 /** Roles whose name already contains the text of their children. */
 const rolesNamedByContent: ReadonlySet<string> = new Set(
   'button checkbox image menuitem menuitemcheckbox menuitemradio option radio switch tab'.split(' '),

@@ -4,13 +4,9 @@ import { z } from 'zod';
 import { parsedJson, shortenText } from '../../text.js';
 import { followSessions, unlessGone, type FollowedSessions, type TargetSession } from '../cdp/cdpSessions.js';
 import { callExpression, watchUserPrompts } from '../cdp/injectedFunctions.js';
-import { askedOfUser, type AskedOfUser, type PromptReport } from '../injected/contract.js';
+import type { PromptReport } from '../injected/contract.js';
 
-const reportSchema = z.object({
-  url: z.string().optional(),
-  asks: z.enum(askedOfUser).optional(),
-  open: z.boolean().optional(),
-}) satisfies z.ZodType<PromptReport>;
+const reportSchema = z.object({ url: z.string() }) satisfies z.ZodType<PromptReport>;
 
 export interface UserPromptsOptions {
   readonly cdp: CDPSession;
@@ -29,9 +25,8 @@ const maxAddressChars = 300;
 const maxNews = 20;
 
 /**
- * What a page asks its user outside of its document, in windows of the browser: files, passkeys, devices, accounts, and
- * other programs for its addresses. Nobody sees these windows here, so they do not open, and tools tell of it. Owned by its
- * page, which disposes it.
+ * What a page asks its user outside of its document, in windows of the browser: files, and other programs for its
+ * addresses. Nobody sees these windows here, so they do not open, and tools tell of it. Owned by its page, which disposes it.
  */
 export class UserPrompts {
   readonly ready: Promise<void>;
@@ -52,7 +47,6 @@ export class UserPrompts {
           unlessGone(session.send('Runtime.addBinding', { name: bindingName, executionContextName: '' })),
           unlessGone(session.send('Page.addScriptToEvaluateOnNewDocument', { source, runImmediately: true })),
           this.#interceptChoosers(session),
-          unlessGone(session.send('FedCm.enable', { disableRejectionDelay: true })),
         ];
       },
     });
@@ -88,27 +82,12 @@ export class UserPrompts {
       'Runtime.bindingCalled': ({ name, payload }: Protocol.Runtime.BindingCalledEvent) => {
         if (name !== bindingName) return;
         const { success, data } = reportSchema.safeParse(parsedJson(payload));
-        if (success) this.#onReport(data);
-      },
-      'FedCm.dialogShown': ({ dialogId, dialogType, accounts }: Protocol.FedCm.DialogShownEvent) => {
-        // It signs in by itself, and says so.
-        if (this.#hasUser || dialogType === 'AutoReauthn') return;
-        this.#tell(describeSignIn(accounts));
-        void unlessGone(session.send('FedCm.dismissDialog', { dialogId }));
-        // Otherwise Chrome would refuse the next ones by itself, unseen.
-        void unlessGone(session.send('FedCm.resetCooldown'));
+        if (success) this.#tell(describeExternal(data.url));
       },
       'Page.fileChooserOpened': () => {
         if (!this.#hasUser && !this.#choosing.has(session)) this.#tell(cancelledFiles);
       },
     };
-  }
-
-  #onReport({ url, asks, open }: z.infer<typeof reportSchema>): void {
-    if (url !== undefined) this.#tell(describeExternal(url));
-    if (asks === undefined) return;
-    if (open === true) this.#tell(describeAsked(asks));
-    else this.#news = this.#news.filter((each) => each !== describeAsked(asks));
   }
 
   #tell(news: string): void {
@@ -123,29 +102,6 @@ export const isExternal = (url: string): boolean =>
 const cancelledFiles =
   'It asked the user for files, and nobody is here to answer: it was refused. upload_file with the uid of what opens the ' +
   'chooser gives them.';
-
-const names: Readonly<Record<Exclude<AskedOfUser, 'print'>, string>> = {
-  passkey: 'a passkey or security key',
-  code: 'the code of a text message',
-  credential: 'a credential of a wallet',
-  usb: 'a USB device',
-  hid: 'a HID device',
-  serial: 'a serial port',
-  bluetooth: 'a Bluetooth device',
-  screen: 'a screen or window to share',
-};
-
-function describeAsked(asks: AskedOfUser): string {
-  if (asks === 'print') return 'It asked to be printed: nothing is printed here. save_pdf shows what would be.';
-  return `It asked the user for ${names[asks]}, and nobody is here to answer: it is refused.`;
-}
-
-function describeSignIn([account]: readonly Protocol.FedCm.Account[]): string {
-  const from = account === undefined ? '' : ` of ${shortenText(originOf(account.idpConfigUrl), maxAddressChars)}`;
-  return `It asked the user to sign in with an account${from} (FedCM), and nobody is here to answer: it was refused.`;
-}
-
-const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : url);
 
 function describeExternal(url: string): string {
   const address = shortenText(url, maxAddressChars);
