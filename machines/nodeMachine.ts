@@ -45,8 +45,8 @@ const recordLease = {
  *     joining (opening -> subscribing -> leasing) -> ready <-> lease-lost
  *     any of them -> draining (leased <-> unleased) -> leaving -> left
  *
- * Only with a lease it claims, takes over and writes: the others take the sessions of a node without one. A node that stood
- * still cannot hear in time that its lease is over: whoever asks compares `leaseUntil` with the clock too.
+ * Only with a lease it claims, takes over and writes: the others take the sessions of a node without one. A process
+ * that was suspended hears late that its lease has expired: readers also compare `leaseUntil` with the clock.
  */
 export const nodeMachine = chart.createMachine({
   id: 'node',

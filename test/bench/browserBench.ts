@@ -1,6 +1,5 @@
-import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { setTimeout as pause } from 'node:timers/promises';
-import { installPeers, peersIn, removePeers, startGreenroom, startPage, type Call, type Peer } from './browserPeers.js';
+import { installPeers, peersIn, removePeers, startGreenroom, startPage, textOf, type Peer } from './browserPeers.js';
 import { alignedOf, median, spreadOf, type Figure } from './report.js';
 
 /** Milliseconds, and bytes, of one round of one server. */
@@ -20,7 +19,6 @@ export interface BrowserRound {
 
 export type BrowserRounds = ReadonlyMap<string, readonly BrowserRound[]>;
 
-const timeout = 120_000;
 /** A client comes to a server that had time to keep a session ready. */
 const refillMs = 2_000;
 
@@ -73,14 +71,6 @@ async function measure({ connect, calls }: Peer, url: string): Promise<BrowserRo
   } finally {
     await client.close();
   }
-}
-
-async function textOf(client: Client, call: Call): Promise<string> {
-  const { content, isError } = await client.callTool(call, undefined, { timeout });
-  const text = JSON.stringify(content);
-  if (isError === true) throw new Error(`${call.name}: ${text.slice(0, 500)}`);
-  const [first] = content as readonly { readonly text?: string }[];
-  return first?.text ?? '';
 }
 
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));

@@ -160,6 +160,14 @@ export async function connect(transport: Parameters<Client['connect']>[0]): Prom
   return client;
 }
 
+/** The first text of a tool's answer. Rejects if the tool failed. */
+export async function textOf(client: Client, call: Call): Promise<string> {
+  const { content, isError } = await client.callTool(call, undefined, { timeout: 120_000 });
+  if (isError === true) throw new Error(`${call.name}: ${JSON.stringify(content).slice(0, 500)}`);
+  const [first] = content as readonly { readonly text?: string }[];
+  return first?.text ?? '';
+}
+
 /** In a folder of its own, since one of them writes into the folder that it is started in. */
 function inNode(folder: string, program: string, flags: readonly string[]): StdioClientTransport {
   const args = [join(folder, 'node_modules', program), ...flags];

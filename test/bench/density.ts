@@ -1,7 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { readdir, readFile } from 'node:fs/promises';
-import { connect, startGreenroom } from './browserPeers.js';
+import { connect, startGreenroom, textOf } from './browserPeers.js';
 import { median, type Figure } from './report.js';
 import { startShop } from './tokenSite.js';
 
@@ -39,17 +39,15 @@ export async function measureDensity(
   const calls: number[] = [];
   let wrong = 0;
   /** Marks the page of a session, or reads the mark. */
-  const ask = async (client: Client, code: string): Promise<string> => {
-    const { content } = await client.callTool({ name: 'evaluate_script', arguments: { function: code } });
-    return (content as readonly { readonly text: string }[])[0]?.text ?? '';
-  };
+  const ask = (client: Client, code: string): Promise<string> =>
+    textOf(client, { name: 'evaluate_script', arguments: { function: code } });
   try {
     const before = await browserBytes();
     await inParallel(sessions, async (index) => {
       const startedAt = performance.now();
       const client = await connect(new StreamableHTTPClientTransport(new URL('/mcp', greenroom.url)));
       open.push(client);
-      await client.callTool({
+      await textOf(client, {
         name: 'navigate_page',
         arguments: { url: `${shop.url}${paths[index % paths.length] ?? ''}` },
       });

@@ -194,7 +194,7 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
 }
 
 const maxFindings = 10;
-/** The answer does not wait longer for them: what is found in so much code, and in the manifest, is told in time. */
+/** The deadline of an audit within another answer, and the part of it in which code is read. */
 const auditMs = 20_000;
 const readingMs = 2_000;
 

@@ -90,6 +90,6 @@ function cellsOf({ role, children }: SnapshotNode): readonly (readonly SnapshotN
 const fitsInLine = (part: SnapshotNode, { length }: readonly SnapshotNode[]): boolean =>
   part.children.length === 0 && (length === 1 || part.isTarget || inlineRoles.has(part.role));
 
-/** Whether a part of a row is told by its text alone. */
+/** Whether a part of a row is written as its text, without a uid. */
 const isPlain = ({ role, states }: SnapshotNode): boolean =>
   states === '' && (role === 'text' || wrapperRoles.has(role));
