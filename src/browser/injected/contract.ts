@@ -22,6 +22,12 @@ export interface DocumentSize {
   readonly characters: number;
 }
 
+/** A document as a reading of it begins. */
+export interface DocumentState extends DocumentSize {
+  /** What a capture of it does not show: focus, validity, open lists. Null where elements may keep states to themselves. */
+  readonly states: string | null;
+}
+
 /** One node of an outline, with the role, name and properties that the accessibility tree would give it. */
 export interface OutlineItem {
   /** Index of the parent among the items; -1 for the document. */
@@ -336,6 +342,8 @@ export interface InjectedFunctions {
   optionLabels(): string[];
   fileField(): FileField | null;
   measureDocument(): DocumentSize;
+  beginReading(): DocumentState;
+  endReading(): boolean;
   readOutline(
     from: RemoteObject | null,
     maxNodes: number,
