@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { runProgram, type Commands } from './cli/program.js';
 import { serve, welcomeLines, type ServeHandle } from './cli/serve.js';
 import { ConfigError, type Config } from './config/config.js';
+import { noop } from './async.js';
 import { messageOf } from './errors/errors.js';
 import { createLog, isPretty, type Log } from './log.js';
 import { packageInfo } from './packageInfo.js';
@@ -94,7 +95,6 @@ const commands: Commands = {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
     const socket = takeHandedSocket();
-    if (socket === undefined) await rejectTakenPort(config.host, config.port);
     let executable: string | undefined;
     const stop = Promise.race([untilStopSignal(), defect]);
     const prepare = async (): Promise<void> => {
@@ -104,10 +104,16 @@ const commands: Commands = {
     const { version } = packageInfo;
     const welcome = (url: string): void => welcomeLines({ url, version, config, executable }).forEach(writeError);
     const isWatched = isPretty(config, process.stderr.isTTY);
-    const running = await serve(config, search, log, { socket, prepare, ...(isWatched && { announce: welcome }) });
-    // Below a terminal it means that the terminal is gone, and ends the process.
-    if (!process.stdin.isTTY && !process.stderr.isTTY)
-      process.on('SIGHUP', () => void (log.level = running.reload(reread).logLevel));
+    const start = async (): Promise<ServeHandle> => {
+      if (socket === undefined) await rejectTakenPort(config.host, config.port);
+      return serve(config, search, log, { socket, prepare, ...(isWatched && { announce: welcome }) });
+    };
+    const started = start();
+    const reload = (): Promise<void> =>
+      started.then((handle) => void (log.level = handle.reload(reread).logLevel), noop);
+    // Below a terminal it means that the terminal is gone, and ends the process. One that comes early waits for the start.
+    if (!process.stdin.isTTY && !process.stderr.isTTY) process.on('SIGHUP', () => void reload());
+    const running = await started;
     const cause = await stop;
     log.info('stopping', { cause });
     await running.close();
