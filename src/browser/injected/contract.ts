@@ -245,7 +245,9 @@ export interface FirableEvents {
 /** Payload of the binding of `watchUserPrompts`, as JSON. */
 export interface PromptReport {
   /** Of a document that only another program opens. */
-  readonly url: string;
+  readonly url?: string | undefined;
+  /** Whether the document is printed. */
+  readonly isPrinted?: boolean | undefined;
 }
 
 /** Payload of the binding that an instrumented context calls, as JSON. */
