@@ -148,7 +148,10 @@ export interface TabPosition {
 }
 
 /** `reply` is JSON, absent for a reply of `undefined`. */
-export type SendResult = { readonly reply?: string | undefined; readonly ms: number } | { readonly error: string };
+export type SendResult =
+  /** `length`: of the whole reply, in characters, if it is longer than what is told of it. */
+  | { readonly reply?: string | undefined; readonly length?: number | undefined; readonly ms: number }
+  | { readonly error: string };
 
 export interface StorageItem {
   readonly key: string;
