@@ -18,6 +18,7 @@ import { count, extensionId, extensionIdInput, workerState } from './extensionFi
 import { EvaluationError, type EvaluationResult } from '../browser/extensions/evaluateInTarget.js';
 import {
   evaluateInContentScript,
+  evaluateInDefault,
   evaluateInDocument,
   evaluateInSelected,
   evaluateInWorker,
@@ -135,11 +136,15 @@ export const evaluateInExtensionTool = defineTool({
   async handler(args, context) {
     const { browser, signal } = context;
     const target = resolveTarget(args, browser.extensionContext.selected);
-    const { json, type } = await withCdpScope(browser.browser, signal, (scope) =>
+    const { json, type, kind, isHidden } = await withCdpScope(browser.browser, signal, (scope) =>
       evaluateIn(scope, target, args, context),
     );
     const result = truncateAnswer(json ?? type, 'return a part in the expression');
-    return { text: result, structured: { extensionId: target.extensionId, target: target.kind, type, result } };
+    const where = isHidden ? 'a hidden page' : `its ${kind.replace('_', ' ')}`;
+    const instead =
+      kind === target.kind ? '' : `\n(It has no service worker: this ran in ${where}. See list_extension_contexts.)`;
+    const structured = { extensionId: target.extensionId, target: kind, type, result };
+    return { text: `${result}${instead}`, structured };
   },
 });
 
@@ -157,16 +162,18 @@ function resolveTarget(args: EvaluationArgs, selected: SelectedContext | undefin
 async function evaluateIn(
   scope: CdpScope,
   destination: EvaluationTarget,
-  { expression, pageId }: EvaluationArgs,
+  { expression, target, pageId }: EvaluationArgs,
   { browser }: BrowserToolContext,
-): Promise<EvaluationResult> {
+): Promise<EvaluationResult & { readonly kind: ContextKind; readonly isHidden?: boolean }> {
   const extension = await findExtension(scope, destination.extensionId);
   const { kind, selected } = destination;
   try {
-    if (selected !== undefined) return await evaluateInSelected(scope, selected, browser.pages(), expression);
-    if (kind === 'service_worker') return await evaluateInWorker(scope, extension, expression);
-    if (kind !== 'content_script') return await evaluateInDocument(scope, extension, kind, expression);
-    return await evaluateInContentScript(scope, extension, browser.page(pageId), expression);
+    if (selected !== undefined)
+      return { kind, ...(await evaluateInSelected(scope, selected, browser.pages(), expression)) };
+    if (target === undefined) return await evaluateInDefault(scope, extension, expression);
+    if (kind === 'service_worker') return { kind, ...(await evaluateInWorker(scope, extension, expression)) };
+    if (kind !== 'content_script') return { kind, ...(await evaluateInDocument(scope, extension, kind, expression)) };
+    return { kind, ...(await evaluateInContentScript(scope, extension, browser.page(pageId), expression)) };
   } catch (error) {
     if (!(error instanceof EvaluationError)) throw error;
     const where = `${kind.replace('_', ' ')} of ${extension.name}`;

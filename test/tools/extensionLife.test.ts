@@ -196,6 +196,15 @@ describe('install_extension once more', () => {
     await tools.browser.closePage(below.id);
   });
 
+  it('leaves a page selected where the tab that the extension opens is the only one', async () => {
+    await Promise.all(tools.browser.pages().map(({ id }) => tools.browser.closePage(id)));
+    const open = "chrome.runtime.onInstalled.addListener(() => chrome.tabs.create({ url: 'hello.html' }));";
+    await tools.install('Welcoming', worker, { 'worker.js': open, 'hello.html': '' });
+    await tools.browser.ensureFirstPage(new AbortController().signal);
+    expect(tools.browser.page().url()).toMatch(/\/hello\.html$/);
+    await tools.browser.newPage();
+  });
+
   it('says that it needs a folder when it gets a file', async () => {
     const options = { workspace: [tools.workspace] };
     await tools.write('Present', worker, { 'worker.js': '' });

@@ -234,6 +234,19 @@ describe('evaluate_in_extension', () => {
     await tools.browser.closePage(page.id);
   });
 
+  it('runs in a page of an extension that has no service worker, open or hidden, and says so', async () => {
+    const path = await write('Workerless', { action: { default_popup: 'manifest.json' }, permissions: ['bookmarks'] });
+    const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
+    const without = { extensionId: structured['id'], expression: 'chrome.bookmarks.getTree().then((all) => all.length)' };
+    const hidden = await tools.run('evaluate_in_extension', without);
+    expect(hidden.text).toMatch(/^1\n\(It has no service worker: this ran in a hidden page/);
+    expect(hidden.structured).toMatchObject({ target: 'page', result: '1' });
+    expect(await tools.refusal('evaluate_in_extension', { ...without, target: 'service_worker' })).toContain(
+      'Workerless has no service worker',
+    );
+    await tools.run('uninstall_extension', { extensionId: structured['id'] });
+  });
+
   it('says that the worker sleeps and names the tool that wakes it', async () => {
     await stopWorkers();
     expect(await refusal('1')).toBe(

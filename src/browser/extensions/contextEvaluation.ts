@@ -2,10 +2,11 @@ import { ToolError } from '../../errors/errors.js';
 import { evaluateInTarget, type EvaluationResult } from './evaluateInTarget.js';
 import { findContentWorld } from './contentScripts.js';
 import { contextUrl, runningContexts, type ContextKind, type SelectedContext } from './liveContexts.js';
-import { findExtension, type Extension } from './installedExtensions.js';
+import { findExtension, ownDocumentUrl, type Extension } from './installedExtensions.js';
+import { readManifest } from './manifest.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { WorkerMonitor } from './serviceWorkers.js';
+import { requireWorker, WorkerMonitor } from './serviceWorkers.js';
 
 /**
  * Evaluates code in the extension's service worker. Attaches for this call only, since that keeps a worker alive.
@@ -14,7 +15,10 @@ import { WorkerMonitor } from './serviceWorkers.js';
 export async function evaluateInWorker(scope: CdpScope, extension: Extension, code: string): Promise<EvaluationResult> {
   const watch = await WorkerMonitor.open(scope);
   const targetId = watch.targetId(extension.id);
-  if (targetId === undefined) throw workerNotRunning(extension, watch.state(extension.id));
+  if (targetId === undefined) {
+    if (extension.enabled) await requireWorker(extension);
+    throw workerNotRunning(extension, watch.state(extension.id));
+  }
   const session = await scope.attach(targetId);
   // A session gets no event of the end of its worker: only the registry does.
   const ended = watch
@@ -34,6 +38,26 @@ export async function evaluateInDocument(
   const context = contexts.find((candidate) => candidate.kind === kind);
   if (!context) throw await contextNotOpen(extension, kind);
   return evaluateInTarget(scope, { session: await scope.attach(context.targetId) }, code);
+}
+
+/**
+ * Evaluates code where nobody said where: in the service worker. Of an extension without one in its first open document, or
+ * in a hidden page of it, which has the same `chrome` APIs.
+ */
+export async function evaluateInDefault(
+  scope: CdpScope,
+  extension: Extension,
+  code: string,
+): Promise<EvaluationResult & { readonly kind: ContextKind; readonly isHidden: boolean }> {
+  const manifest = extension.enabled ? await readManifest(extension) : undefined;
+  if (manifest === undefined || manifest.background?.service_worker !== undefined)
+    return { ...(await evaluateInWorker(scope, extension, code)), kind: 'service_worker', isHidden: false };
+  const [first] = await runningContexts(await scope.targets(), extension);
+  const session = await (first === undefined
+    ? scope.hiddenPage(ownDocumentUrl(extension.id))
+    : scope.attach(first.targetId));
+  const result = await evaluateInTarget(scope, { session }, code);
+  return { ...result, kind: first?.kind ?? 'page', isHidden: first === undefined };
 }
 
 /** Evaluates code in the world of the extension's content scripts in a page. */

@@ -211,7 +211,8 @@ export async function errorsInFolder(path: string, signal: AbortSignal): Promise
   }
 }
 
-async function requireWorker(extension: Extension): Promise<void> {
+/** Throws a ToolError for an extension whose manifest names no service worker. */
+export async function requireWorker(extension: Extension): Promise<void> {
   const manifest = await readManifest(extension);
   if (manifest === undefined || manifest.background?.service_worker !== undefined) return;
   throw new ToolError(`${extension.name} has no service worker: its manifest names no background.service_worker.`);

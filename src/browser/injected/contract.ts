@@ -22,6 +22,12 @@ export interface DocumentSize {
   readonly characters: number;
 }
 
+/** A document as a reading of it begins. */
+export interface DocumentState extends DocumentSize {
+  /** What a capture of it does not show: focus, validity, open lists. Null where elements may keep states to themselves. */
+  readonly states: string | null;
+}
+
 /** One node of an outline, with the role, name and properties that the accessibility tree would give it. */
 export interface OutlineItem {
   /** Index of the parent among the items; -1 for the document. */
@@ -239,7 +245,9 @@ export interface FirableEvents {
 /** Payload of the binding of `watchUserPrompts`, as JSON. */
 export interface PromptReport {
   /** Of a document that only another program opens. */
-  readonly url: string;
+  readonly url?: string | undefined;
+  /** Whether the document is printed. */
+  readonly isPrinted?: boolean | undefined;
 }
 
 /** Payload of the binding that an instrumented context calls, as JSON. */
@@ -339,6 +347,8 @@ export interface InjectedFunctions {
   optionLabels(): string[];
   fileField(): FileField | null;
   measureDocument(): DocumentSize;
+  beginReading(): DocumentState;
+  endReading(): boolean;
   readOutline(
     from: RemoteObject | null,
     maxNodes: number,

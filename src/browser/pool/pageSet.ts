@@ -118,6 +118,8 @@ export class PageSet {
       },
     );
     await untilAborted(this.#firstPage, signal);
+    // It may be a tab that an extension opened.
+    this.#selected ??= this.list()[0];
   }
 
   /** Oldest first. */
