@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineTool } from '../../../src/tools/defineTool.js';
 import { call, initialize, ping } from '../../support/messages.js';
@@ -8,13 +8,6 @@ import { RawMcp } from '../../support/rawMcp.js';
 import { RawSse } from '../../support/rawSse.js';
 import { RawWebSocket } from '../../support/rawWebSocket.js';
 import { StatelessClient } from '../../support/statelessClient.js';
-import {
-  Connection,
-  openSse as openRawSse,
-  openStateless as openRawStateless,
-  openStreamable as openRawStreamable,
-  type OpenSession,
-} from '../rawClient.js';
 
 /** Where a client goes, and as whom. */
 export interface Door {
@@ -358,52 +351,4 @@ async function fillPage(door: Door, message: (id: number) => object, times = 20)
     return { status: text.includes('"isError":true') || text.includes('"error"') ? 429 : 200 };
   });
   return () => client.disconnect();
-}
-
-const goodDoors: readonly OpenSession[] = [
-  openRawSse,
-  openRawStreamable,
-  openRawStateless,
-  async (url) => {
-    const socket = await new RawWebSocket(url).whenInitialized();
-    const ask = async (id: number, method: string): Promise<void> => {
-      await socket.call(id, method);
-      socket.frames.splice(0);
-    };
-    return { ask, ping: (id) => ask(id, 'ping'), close: () => socket.disconnect() };
-  },
-];
-
-/**
- * A client that pings, one ping after the other, until it is stopped. Resolves with the milliseconds that each took; rejects
- * if one is answered with anything else, or not in time.
- */
-export async function keepPinging(url: string, turn: number, { signal, withinMs }: PingOptions): Promise<number[]> {
-  const posts = new Connection(url);
-  const session = await (goodDoors[turn % goodDoors.length] ?? openRawSse)(url, posts);
-  const times: number[] = [];
-  for (let id = 2; !signal.aborted; id += 1) {
-    const sentAt = performance.now();
-    await within(withinMs, session.ping(id));
-    times.push(performance.now() - sentAt);
-    await pause(20, undefined, { signal }).catch(() => undefined);
-  }
-  await session.close();
-  posts.close();
-  return times;
-}
-
-interface PingOptions {
-  readonly signal: AbortSignal;
-  readonly withinMs: number;
-}
-
-/** Rejects if it takes longer. */
-export async function within<T>(withinMs: number, work: Promise<T>): Promise<T> {
-  const over = new AbortController();
-  const late = pause(withinMs, undefined, { signal: over.signal }).then(() => {
-    throw new Error(`Not over within ${withinMs / 1_000} s.`);
-  });
-  late.catch(() => undefined);
-  return Promise.race([work, late]).finally(() => over.abort());
 }
