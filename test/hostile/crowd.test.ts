@@ -14,12 +14,14 @@ test('whoever comes, is cut off or does its worst leaves nothing, and who pings 
   const stop = new AbortController();
   const pinging = [0, 1, 3].map((turn) => keepPinging(url, turn, { signal: stop.signal, withinMs: manyMs }));
   const stay = await Promise.all(
-    Object.values(intruders).map((enter, turn) => enter({ url, user: `hostile-${turn}` }).catch(() => undefined)),
+    Object.values(intruders).map((enter, turn) =>
+      enter({ url, user: `hostile-${turn}` }).catch(() => () => Promise.resolve()),
+    ),
   );
   for (const [turn, visit] of Object.values(shortVisits).entries()) {
     await Promise.all([0, 1, 2].map((each) => visit({ url, user: `short-${turn}-${each}` })));
   }
-  await Promise.all(stay.map((leave) => leave?.()));
+  await Promise.all(stay.map((leave) => leave()));
   stop.abort();
   for (const times of await Promise.all(pinging)) expect(times.length).toBeGreaterThan(0);
   // Of some that went without a word nothing else tells.
