@@ -2,7 +2,7 @@
  * Bundles each function that `src/browser/injected/index.ts` exports, with all that it calls, into the text of one
  * expression whose value is that function, and writes these texts by name to `functions.json`. Reads what tsc made.
  */
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rollup } from 'rollup';
@@ -10,6 +10,13 @@ import { rollup } from 'rollup';
 const folder = join(import.meta.dirname, '../dist/src/browser/injected');
 const index = join(folder, 'index.js');
 const entry = '\0entry';
+
+/** Read once, one after the other: all bundles read nearly all of them, more at once than some systems let a process open. */
+const textOf = new Map();
+function readOnce(path) {
+  if (!textOf.has(path)) textOf.set(path, readFileSync(path, 'utf8'));
+  return textOf.get(path);
+}
 
 async function bundle(name) {
   const bundled = await rollup({
@@ -20,7 +27,7 @@ async function bundle(name) {
       {
         name: 'one-export',
         resolveId: (id) => (id === entry ? id : null),
-        load: (id) => (id === entry ? `export { ${name} as default } from ${JSON.stringify(index)};` : null),
+        load: (id) => (id === entry ? `export { ${name} as default } from ${JSON.stringify(index)};` : readOnce(id)),
       },
     ],
     // An import from outside the folder would not be there in a page.

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { join } from 'node:path';
 import { runProgram, type Commands } from './cli/program.js';
-import { serve, type ServeHandle } from './cli/serve.js';
-import { welcomeLines } from './cli/welcome.js';
+import { serve, welcomeLines, type ServeHandle } from './cli/serve.js';
 import { ConfigError, type Config } from './config/config.js';
+import { noop } from './async.js';
 import { messageOf } from './errors/errors.js';
 import { createLog, isPretty, type Log } from './log.js';
 import { packageInfo } from './packageInfo.js';
@@ -12,11 +12,13 @@ import { rejectTakenPort } from './server/portHolder.js';
 /** The entry point: the only file that uses arguments, environment, signals and standard streams of the process. */
 
 const proxyVariables = ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'];
-// An empty CHROME_PATH is one that is not set.
+const isSet = (name: string): boolean => (process.env[name] ?? '') !== '';
+// An empty variable is one that is not set.
 const search = {
   chromePath: process.env['CHROME_PATH'] || undefined,
   searchPath: process.env['PATH'],
-  hasProxy: proxyVariables.some((name) => (process.env[name] ?? '') !== ''),
+  hasProxy: proxyVariables.some(isSet),
+  hasDisplay: ['darwin', 'win32'].includes(process.platform) || ['DISPLAY', 'WAYLAND_DISPLAY'].some(isSet),
 };
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -65,9 +67,9 @@ function untilQuitKey(): Promise<void> {
 
 /** A server for one command: on a free loopback port, without authentication and warm sessions. */
 async function startTemporaryServer(config: Config, logLevel: 'error' | 'warn'): Promise<ServeHandle> {
-  await findOrInstallBrowser(config);
   const log = createLog({ ...config, logLevel }, process.stderr.isTTY);
-  return serve({ ...config, host: '127.0.0.1', port: 0, auth: 'none', prewarm: 0 }, search, log);
+  const prepare = async (): Promise<void> => void (await findOrInstallBrowser(config));
+  return serve({ ...config, host: '127.0.0.1', port: 0, auth: 'none', prewarm: 0 }, search, log, { prepare });
 }
 
 const namedSessionsOf = (config: Config, token: string | undefined) => ({
@@ -93,16 +95,25 @@ const commands: Commands = {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
     const socket = takeHandedSocket();
-    if (socket === undefined) await rejectTakenPort(config.host, config.port);
-    const executable = await findOrInstallBrowser(config);
+    let executable: string | undefined;
     const stop = Promise.race([untilStopSignal(), defect]);
+    const prepare = async (): Promise<void> => {
+      const stopped = stop.then((cause) => Promise.reject(new Error(`${cause} came before the server was ready.`)));
+      executable = await Promise.race([findOrInstallBrowser(config), stopped]);
+    };
     const { version } = packageInfo;
     const welcome = (url: string): void => welcomeLines({ url, version, config, executable }).forEach(writeError);
     const isWatched = isPretty(config, process.stderr.isTTY);
-    const running = await serve(config, search, log, { socket, ...(isWatched && { announce: welcome }) });
-    // Below a terminal it means that the terminal is gone, and ends the process.
-    if (!process.stdin.isTTY && !process.stderr.isTTY)
-      process.on('SIGHUP', () => void (log.level = running.reload(reread).logLevel));
+    const start = async (): Promise<ServeHandle> => {
+      if (socket === undefined) await rejectTakenPort(config.host, config.port);
+      return serve(config, search, log, { socket, prepare, ...(isWatched && { announce: welcome }) });
+    };
+    const started = start();
+    const reload = (): Promise<void> =>
+      started.then((handle) => void (log.level = handle.reload(reread).logLevel), noop);
+    // Below a terminal it means that the terminal is gone, and ends the process. One that comes early waits for the start.
+    if (!process.stdin.isTTY && !process.stderr.isTTY) process.on('SIGHUP', () => void reload());
+    const running = await started;
     const cause = await stop;
     log.info('stopping', { cause });
     await running.close();
@@ -117,12 +128,15 @@ const commands: Commands = {
     const defect = untilUnhandledRejection(log);
     const { installOnFirstUse } = await import('./cli/installBrowser.js');
     // An eager session is not connected without a browser; otherwise the client does not wait for one.
-    if (config.lease === 'eager') await findOrInstallBrowser(config);
+    const prepare = async (): Promise<void> => {
+      if (config.lease === 'eager') await findOrInstallBrowser(config);
+    };
     const { serveStdio } = await import('./cli/serve.js');
     const failed = new AbortController();
     void defect.then(() => failed.abort());
     const code = await serveStdio({
       config,
+      prepare,
       prepareBrowser: installOnFirstUse(config, search),
       search,
       log,

@@ -81,6 +81,23 @@ test('the container has all that the package has, and runs as nobody in particul
   expect(container).toMatch(/^ENTRYPOINT \["\/usr\/bin\/tini", "--", "node"/m);
 });
 
+test('a parser of compose files takes ours, and asks for the tokens, where this machine has one', async () => {
+  // Debian's is older than the key `name`.
+  const input = (await read('compose.yaml')).replace(/^name: .*$/m, '');
+  const parse = (env: object) => {
+    const args = ['--project-directory', join(root, '.deploy'), '-f', '-', 'config'];
+    return spawnSync('docker-compose', args, { input, env: { PATH: process.env['PATH'], ...env }, encoding: 'utf8' });
+  };
+  const tokens = { GREENROOM_ADMIN_TOKEN: 'x'.repeat(16), GREENROOM_METRICS_TOKEN: 'y'.repeat(16) };
+  const parsed = parse(tokens);
+  expect([undefined, 'ENOENT']).toContain(codeOf(parsed.error));
+  if (parsed.error !== undefined) return;
+  expect([parsed.status, parsed.stderr]).toEqual([0, '']);
+  const services = [...parsed.stdout.matchAll(/^ {2}([a-z]+(?:-\d)?):$/gm)].map(([, name]) => name);
+  expect(services).toEqual(expect.arrayContaining(['browser-1', 'browser-2', 'nginx', 'node-1', 'node-3', 'redis']));
+  expect(parse({ GREENROOM_ADMIN_TOKEN: tokens.GREENROOM_ADMIN_TOKEN }).stderr).toMatch(/TOKEN.*: set the token/);
+});
+
 test('systemd takes the units and finds the service little exposed, where this machine has systemd', () => {
   const [service, socket] = ['service', 'socket'].map((kind) => join(root, `.deploy/greenroom.${kind}`));
   const checked = spawnSync('systemd-analyze', ['verify', service ?? '', socket ?? '']);

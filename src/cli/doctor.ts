@@ -1,4 +1,4 @@
-import { access, appendFile, constants, mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -19,6 +19,7 @@ import type { Config } from '../config/config.js';
 import { codeOf, messageOf } from '../errors/errors.js';
 import { createFolder } from '../folders.js';
 import { findPortUse, findRunningServer } from '../server/portHolder.js';
+import { checkAuditLog, checkDisplay, EnvironmentProblem } from './environment.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &
@@ -28,19 +29,10 @@ export interface DoctorOptions extends BrowserSearch {
   readonly write: (line: string) => void;
 }
 
-/** One check. Resolves with its finding; throws a `Problem` if a server cannot run like this. */
+/** One check. Resolves with its finding; throws an `EnvironmentProblem` if a server cannot run like this. */
 interface Check {
   readonly name: string;
   run(): Promise<string>;
-}
-
-class Problem extends Error {
-  readonly fix: string;
-
-  constructor(message: string, fix: string, options?: ErrorOptions) {
-    super(message, options);
-    this.fix = fix;
-  }
 }
 
 const minFreeMb = 500;
@@ -54,12 +46,13 @@ const minNodeVersion = [20, 19] as const;
  */
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { config, temporaryFolder = tmpdir() } = options;
+  const { auditLog } = config;
   const checks: Check[] = [
     { name: 'node', run: async () => checkNode(process.versions.node) },
     ...browserChecks(options, temporaryFolder),
     { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
     { name: 'users', run: () => checkUserStorage(config) },
-    ...auditLogChecks(config.auditLog),
+    ...(auditLog === undefined ? [] : [{ name: 'audit log', run: () => checkAuditLog(auditLog) }]),
     { name: 'port', run: () => checkPort(config.host, config.port) },
     { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
     ...redisChecks(config.redisUrl),
@@ -76,7 +69,7 @@ async function runCheck({ name, run }: Check, write: (line: string) => void): Pr
     return true;
   } catch (error) {
     write(`problem  ${name}: ${messageOf(error)}`);
-    if (error instanceof Problem) write(`         fix: ${error.fix}`);
+    if (error instanceof EnvironmentProblem) write(`         fix: ${error.fix}`);
     return false;
   }
 }
@@ -85,7 +78,7 @@ function checkNode(version: string): string {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const [minMajor, minMinor] = minNodeVersion;
   if (major > minMajor || (major === minMajor && minor >= minMinor)) return version;
-  throw new Problem(`${version} is too old`, `install Node ${minNodeVersion.join('.')} or later`);
+  throw new EnvironmentProblem(`${version} is too old`, `install Node ${minNodeVersion.join('.')} or later`);
 }
 
 function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[] {
@@ -109,6 +102,7 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   };
   return [
     { name: 'browser', run: find },
+    ...(config.headless ? [] : [{ name: 'display', run: async () => checkDisplay(config, options) }]),
     { name: 'launch', run: () => timeBrowser(launch).catch(explainLaunch) },
     ...(userDataDir === undefined ? [] : [{ name: 'profile', run: () => checkProfile(userDataDir) }]),
   ];
@@ -119,7 +113,7 @@ function explainLaunch(error: unknown): never {
   const [message = '', isUnknown] = messageOf(error).split(' Run `greenroom doctor`');
   if (isUnknown === undefined) throw error;
   const fix = 'install what it misses, name another one with --executable-path, or run greenroom install-browser';
-  throw new Problem(message, fix, { cause: error });
+  throw new EnvironmentProblem(message, fix, { cause: error });
 }
 
 async function checkProfile(folder: string): Promise<string> {
@@ -137,7 +131,9 @@ async function checkRunningChrome(chrome: RunningChrome): Promise<string> {
     return `it listens at ${url.host}, and will ask its user when the first session connects`;
   } catch (error) {
     const fix = 'start Chrome, and switch remote debugging on in chrome://inspect/#remote-debugging';
-    throw new Problem(`nothing answers at ${url.host}: Chrome is not running any more`, fix, { cause: error });
+    throw new EnvironmentProblem(`nothing answers at ${url.host}: Chrome is not running any more`, fix, {
+      cause: error,
+    });
   } finally {
     socket.destroy();
   }
@@ -148,7 +144,7 @@ function redisChecks(url: string | undefined): Check[] {
   const run = async (): Promise<string> => {
     const { probeRedis } = await import('../cluster/redis/redisProbe.js');
     const result = await probeRedis(url, redisTimeoutMs);
-    if (result.kind === 'problem') throw new Problem(result.summary, result.fix);
+    if (result.kind === 'problem') throw new EnvironmentProblem(result.summary, result.fix);
     return result.summary;
   };
   return [{ name: 'redis', run }];
@@ -172,12 +168,17 @@ async function checkFolder(folder: string): Promise<string> {
   try {
     await access(folder, constants.W_OK);
   } catch (error) {
-    throw new Problem(`${folder} cannot be written to`, `chmod u+w ${folder}, or set TMPDIR`, { cause: error });
+    throw new EnvironmentProblem(`${folder} cannot be written to`, `chmod u+w ${folder}, or set TMPDIR`, {
+      cause: error,
+    });
   }
   const { bavail, bsize } = await statfs(folder);
   const freeMb = Math.floor((bavail * bsize) / 1024 ** 2);
   if (freeMb < minFreeMb) {
-    throw new Problem(`${folder} has ${freeMb} MB free`, `free ${minFreeMb} MB, or set TMPDIR to another disk`);
+    throw new EnvironmentProblem(
+      `${folder} has ${freeMb} MB free`,
+      `free ${minFreeMb} MB, or set TMPDIR to another disk`,
+    );
   }
   return `${folder}, ${freeMb} MB free`;
 }
@@ -197,29 +198,10 @@ async function checkUserStorage({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 
     return `kept in ${dataDir}`;
   } catch (error) {
     const fix = 'choose another --data-dir, or make this user the owner of the folder';
-    throw new Problem(`${dataDir} cannot be written to: ${messageOf(error)}`, fix, { cause: error });
+    throw new EnvironmentProblem(`${dataDir} cannot be written to: ${messageOf(error)}`, fix, { cause: error });
   } finally {
     if (created !== undefined) await rm(created, { recursive: true, force: true });
   }
-}
-
-function auditLogChecks(file: string | undefined): Check[] {
-  if (file === undefined) return [];
-  const run = async (): Promise<string> => {
-    const wasThere = await stat(file).then(
-      () => true,
-      () => false,
-    );
-    try {
-      await appendFile(file, '', { mode: 0o600 });
-    } catch (error) {
-      const fix = 'name a file in a folder that exists and that this user may write to';
-      throw new Problem(`${file} cannot be written: ${messageOf(error)}`, fix, { cause: error });
-    }
-    if (!wasThere) await rm(file);
-    return `${file} can be written`;
-  };
-  return [{ name: 'audit log', run }];
 }
 
 async function checkPort(host: string, port: number): Promise<string> {
@@ -231,9 +213,9 @@ async function checkPort(host: string, port: number): Promise<string> {
     const running = await findRunningServer({ host, port });
     if (running !== undefined) return `a Greenroom server runs at ${running.url}`;
     if (codeOf(error) !== 'EADDRINUSE')
-      throw new Problem(messageOf(error), 'choose another --host or --port', { cause: error });
+      throw new EnvironmentProblem(messageOf(error), 'choose another --host or --port', { cause: error });
     const use = await findPortUse(host, port);
-    throw new Problem(use.cause, use.fix, { cause: error });
+    throw new EnvironmentProblem(use.cause, use.fix, { cause: error });
   }
   server.close();
   return `${host}:${port} is free`;
@@ -242,7 +224,7 @@ async function checkPort(host: string, port: number): Promise<string> {
 async function checkLeftovers(folder: string): Promise<string> {
   const leftovers = await findLeftovers(folder);
   if (leftovers.length === 0) return 'none';
-  throw new Problem(
+  throw new EnvironmentProblem(
     `folders of servers that did not stop cleanly: ${leftovers.join(', ')}`,
     `rm -r ${leftovers.join(' ')}, or start a server, which removes them`,
   );

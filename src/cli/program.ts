@@ -335,11 +335,15 @@ function readFlags(
 }
 
 function readFile(path: string): Record<string, unknown> {
+  let values: unknown;
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    values = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new ConfigError(`--config ${path}: ${messageOf(error)}`);
   }
+  // What is no object has no options, and would be taken for one that sets none.
+  if (typeof values === 'object' && values !== null && !Array.isArray(values)) return { ...values };
+  throw new ConfigError(`--config ${path}: ${JSON.stringify(values).slice(0, 40)} is not allowed. Allowed: an object.`);
 }
 
 function isCommanderError(error: unknown): error is { code: string; exitCode: number } {

@@ -1,17 +1,15 @@
-import { appendFile, stat } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
-import { createResourceLedger } from '../browser/process/resourceLedger.js';
-import { attachBrowser, headersOf } from '../browser/process/attachBrowser.js';
-import { findExecutable, findRunningChrome, type BrowserSearch } from '../browser/process/executable.js';
-import { openProfile } from '../browser/process/launchBrowser.js';
-import { ConfigError, flagOf, type Config } from '../config/config.js';
+import type { BrowserSearch } from '../browser/process/executable.js';
+import { flagOf, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { PrepareBrowser } from '../mcp/methodContext.js';
 import { createOrchestrator, type Orchestrator } from '../server/orchestrator.js';
+import { clientSetups } from '../server/rootPage.js';
 import type { CloseReason } from '../../machines/events.js';
 import { systemClock } from '../clock.js';
 import { StdioTransport } from '../transport/stdio.js';
+import { checkEnvironment } from './environment.js';
 
 export interface ServeHandle {
   readonly url: string;
@@ -26,21 +24,24 @@ export interface ServeOptions {
   announce?(url: string): void;
   /** A socket that listens already. */
   readonly socket?: number | undefined;
+  /** What takes long: called once nothing is known that the start would be refused for. If it throws, the server is closed. */
+  prepare?(): Promise<void>;
 }
 
 /**
- * Opens the port, and announces its address when sessions are accepted: many nodes wait for their store. The caller closes the handle. Throws a `ConfigError` for an executable or a folder
- * that does not exist; an unreachable browser of `--browser-url` may start later, and is only a warning.
+ * Opens the port, and announces its address when sessions are accepted: many nodes wait for their store. The caller closes
+ * the handle. Throws a `ConfigError` for what `checkEnvironment` finds wrong.
  */
 export async function serve(
   config: Config,
   search: BrowserSearch,
   log: Log,
-  { announce = (url) => logReady(log, url, config), socket }: ServeOptions = {},
+  { announce = (url) => logReady(log, url, config), socket, prepare }: ServeOptions = {},
 ): Promise<ServeHandle> {
   await checkEnvironment(config, search, log);
   const orchestrator = await createOrchestrator({ config, log, search });
   try {
+    await prepare?.();
     const { url } = await orchestrator.listen(socket);
     const announced = orchestrator.whenReady().then((isReady) => isReady && announce(url));
     if (config.redisUrl === undefined) await announced;
@@ -92,67 +93,56 @@ function logReady(log: Log, url: string, { browser, lease }: Config): void {
   log.info('ready', { mcp: `${url}/mcp`, sse: `${url}/sse`, inspector: `${url}/inspector`, browser, lease });
 }
 
-/** Throws a `ConfigError` if a configured executable or folder does not exist, a profile is in use or the audit log cannot be written. */
-export async function checkEnvironment(config: Config, search: BrowserSearch, log: Log): Promise<void> {
-  await checkFolders(config.workspace);
-  if (config.auditLog !== undefined) await checkAuditLog(config.auditLog);
-  if (config.browser === 'launch') await checkBrowser(config, search);
-  const headers = headersOf(config.browserHeader);
-  await Promise.all((config.browserUrl ?? []).map((url) => warnIfUnreachable(url, headers, log)));
-  if (config.browserAutoConnect)
-    await findRunningChrome(config).catch((error: unknown) =>
-      log.warn('the Chrome to attach to was not found', { error: messageOf(error) }),
-    );
+export interface WelcomeFacts {
+  readonly url: string;
+  readonly version: string;
+  readonly config: Pick<
+    Config,
+    'auth' | 'publicUrl' | 'workspace' | 'browser' | 'browserUrl' | 'browserAutoConnect' | 'userDataDir' | 'lease'
+  >;
+  /** The browser that will be launched; undefined if none was found. */
+  readonly executable: string | undefined;
 }
 
-async function checkFolders(folders: readonly string[]): Promise<void> {
-  for (const folder of folders) {
-    const found = await stat(folder).catch(() => undefined);
-    if (found?.isDirectory() !== true)
-      throw new ConfigError(`--workspace: ${JSON.stringify(folder)} is not allowed. Allowed: a folder that exists.`);
-  }
+/** What a person reads when the server has started: what to paste, where to look, what tools may touch. */
+export function welcomeLines({ url, version, config, executable }: WelcomeFacts): string[] {
+  const address = config.publicUrl ?? url;
+  const needsToken = config.auth !== 'none';
+  const rows: [name: string, text: string][] = [
+    ...clientSetups(`${address}/mcp`, needsToken).map(({ name, text }): [string, string] => [name, text]),
+    ['Inspector', `${address}/inspector`],
+    ['Files', describeFiles(config.workspace)],
+    ['Browser', describeBrowser(config, executable)],
+  ];
+  if (config.auth === 'token')
+    rows.push(['Tokens', `POST ${url}/api/users makes a user, …/tokens a token; with the operator's token`]);
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2;
+  return [
+    `Greenroom ${version} is ready at ${url}. Ctrl-C stops it. Connect a client:`,
+    ...rows.map(([name, text]) => `  ${name.padEnd(width)}${text}`),
+  ];
 }
 
-/** What users do must not go unrecorded because of a misspelt folder. */
-async function checkAuditLog(file: string): Promise<void> {
-  try {
-    await appendFile(file, '', { mode: 0o600 });
-  } catch (error) {
-    throw new ConfigError(
-      `--audit-log ${file} cannot be written: ${messageOf(error)}. Name a file in a folder that exists and that this user may write to.`,
-      { cause: error },
-    );
-  }
+function describeFiles(workspace: readonly string[]): string {
+  if (workspace.length === 0) return "tools read and write only each session's own folder; --workspace DIR adds one";
+  return `tools read and write only below ${workspace.join(' and ')}; --workspace DIR chooses others`;
 }
 
-/** Checks what is configured only: a missing browser is reported to each session that needs one. */
-async function checkBrowser(config: Config, { chromePath }: BrowserSearch): Promise<void> {
-  const { executablePath, channel, userDataDir } = config;
-  try {
-    if ((executablePath ?? channel ?? chromePath) !== undefined)
-      await findExecutable({ executablePath, channel, chromePath });
-    if (userDataDir !== undefined) await openProfile(userDataDir);
-  } catch (error) {
-    throw new ConfigError(messageOf(error), { cause: error });
-  }
-}
-
-async function warnIfUnreachable(url: string, headers: ReturnType<typeof headersOf>, log: Log): Promise<void> {
-  try {
-    const connection = await attachBrowser({
-      url,
-      headers,
-      signal: new AbortController().signal,
-      ledger: createResourceLedger(),
-    });
-    await connection.close();
-  } catch (error) {
-    log.warn('browser to attach to is unreachable', { error: messageOf(error) });
-  }
+function describeBrowser(
+  { browser, browserUrl = [], browserAutoConnect, userDataDir }: WelcomeFacts['config'],
+  executable: string | undefined,
+): string {
+  if (browserAutoConnect)
+    return 'your running Chrome; it asks you once, at the first session. See chrome://inspect/#remote-debugging there';
+  if (userDataDir !== undefined && executable !== undefined) return `${executable}, with the profile ${userDataDir}`;
+  if (browser === 'attach') return `attached: ${browserUrl.map((each) => new URL(each).host).join(', ')}`;
+  return executable ?? 'none was found: run `npx greenroom install-browser`, or name one with --executable-path';
 }
 
 export interface ServeStdioOptions {
   readonly config: Config;
+  /** As in {@link ServeOptions}. */
+  prepare?(): Promise<void>;
   readonly prepareBrowser?: PrepareBrowser | undefined;
   readonly search: BrowserSearch;
   readonly log: Log;
@@ -173,6 +163,7 @@ const cleanEndReasons: ReadonlySet<CloseReason | null> = new Set(['client-closed
 export async function serveStdio(options: ServeStdioOptions): Promise<number> {
   const { config, search, log, input, output, stop, prepareBrowser } = options;
   await checkEnvironment(config, search, log);
+  await options.prepare?.();
   const orchestrator = await createOrchestrator({ config, search, log, ...(prepareBrowser && { prepareBrowser }) });
   const transport = new StdioTransport(input, output, { clock: systemClock, bodyLimit: config.bodyLimit });
   const session = orchestrator.connect(transport);

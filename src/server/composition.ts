@@ -15,7 +15,7 @@ import { Changes } from '../mcp/changes.js';
 import { memoryTasks, Tasks } from '../mcp/tasks.js';
 import { memoryRequestStates, RequestStates } from '../mcp/requestState.js';
 import { ResponseMemory } from '../mcp/responseMemory.js';
-import { UserResources } from '../mcp/userResources.js';
+import { UserResources } from '../mcp/resourceStore.js';
 import { browserHandlesOf, type HandleOwner } from '../session/browserHandles.js';
 import type { SessionDeps } from '../session/sessionDeps.js';
 import { SessionQuota } from '../session/quota.js';

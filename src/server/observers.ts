@@ -9,6 +9,7 @@ import type { SessionRow } from '../inspector/wire.js';
 import { AuditLog } from '../telemetry/auditLog.js';
 import { startObservability, type Observability } from '../telemetry/observability.js';
 import { fanOut } from '../telemetry/observer.js';
+import { flushSpans } from '../telemetry/sessionTrace.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Cluster } from './clusterSetup.js';
 import type { Setup } from './embedding.js';
@@ -85,7 +86,7 @@ export function startObservers(deps: ObserversDeps): Observers {
     },
     close: async () => {
       await observability.close();
-      await auditLog?.close();
+      await Promise.all([auditLog?.close(), flushSpans()]);
       await stately?.close();
     },
   };

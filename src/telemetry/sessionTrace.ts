@@ -1,4 +1,6 @@
-import { context, SpanStatusCode, trace, type Context, type Span } from '@opentelemetry/api';
+import { context, ProxyTracerProvider, SpanStatusCode, trace, type Context, type Span } from '@opentelemetry/api';
+import { noop, untilAborted } from '../async.js';
+import { timeLimit } from '../clock.js';
 import { shortId } from '../log.js';
 import { closeReasonOf } from './creations.js';
 import type { ObservationHandler } from './observer.js';
@@ -101,3 +103,18 @@ function stepsOf({ lease, setup }: StepsContext): Pick<SetupTrace, 'pendingSteps
 
 /** XState's event for the end of the actor that registers the tools. */
 const registerToolsDone = /^xstate\.done\.actor\..*\.registering$/;
+
+/** How long a collector may take for the last spans. */
+const flushTimeoutMs = 2_000;
+
+/** Has the SDK of the process, if there is one, send the spans that it holds. Never rejects. */
+export async function flushSpans(): Promise<void> {
+  const provider = trace.getTracerProvider();
+  const sdk: unknown = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
+  if (!canFlush(sdk)) return;
+  const flushed = Promise.resolve(sdk.forceFlush());
+  await untilAborted(flushed, timeLimit(flushTimeoutMs)).catch(noop);
+}
+
+const canFlush = (sdk: unknown): sdk is { forceFlush(): unknown } =>
+  typeof sdk === 'object' && sdk !== null && 'forceFlush' in sdk && typeof sdk.forceFlush === 'function';

@@ -140,9 +140,12 @@ export const sendMessageTool = defineTool({
           `${problem === undefined ? '' : `${problem} `}get_extension_logs shows what its contexts logged, list_extension_contexts which contexts run.`,
       );
     }
-    const { ms } = delivery;
+    const { ms, length } = delivery;
     const text = truncateAnswer(reply ?? 'undefined', 'evaluate_in_extension can return a part');
-    const answer = reply === undefined ? `No answer after ${ms} ms, but undefined.` : `Reply after ${ms} ms: ${text}`;
+    const answer =
+      reply === undefined
+        ? `No answer after ${ms} ms, but undefined.`
+        : `Reply${length === undefined ? '' : ` of ${length} characters`} after ${ms} ms: ${text}`;
     return {
       text: problem === undefined ? answer : `${answer}\n${problem}`,
       structured: { reply: text, ms, ...(problem !== undefined && { problem }) },

@@ -124,7 +124,7 @@ function describeRuntimeError(error: RuntimeError, places: OriginalPlaces): stri
   const place = placeOf(error);
   const position = place === undefined ? '' : ` at ${places.text(place, locationText(place))}`;
   const frames = stack.map((frame) => `\n    ${frameText(frame, places)}`);
-  return `${times > 1 ? `${times}x ` : ''}[${context}] ${message}${position}${frames.join('')}`;
+  return `${times > 1 ? `${times}x ` : ''}[${context}] ${oneLine(message, 2_000)}${position}${frames.join('')}`;
 }
 
 function structuredRuntimeError(error: RuntimeError, places: OriginalPlaces): z.input<typeof runtimeErrorRow> {

@@ -6,6 +6,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { shortUrl } from './answers.js';
 import type { BrowserToolContext } from './defineTool.js';
+import { oneLine } from './pagination.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
 /** In an answer. */
@@ -82,7 +83,7 @@ export function describeReload(
   return [
     `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,
     ...(enabled ? [] : ['It is disabled: set_extension_enabled enables it.']),
-    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...warnings.map((warning) => `Warning: ${oneLine(warning, 1_000)}`),
     ...closed.map(({ kind, url }) => `Chrome closed its ${kind.replace('_', ' ')}: ${shortUrl(url)}`),
     ...stale.map(({ url }) => `Still open with the old code: ${shortUrl(url)}`),
     ...stalePages.map(

@@ -84,7 +84,7 @@ export const installExtensionTool = defineTool({
         ? `Installed the theme "${name}" ${version} as ${id}. No other tool is about themes; installing another replaces it.`
         : `Installed "${name}" ${version} as ${id}.`,
       ...(replaced ? [`It replaces ${replaced.version} from ${replaced.path}, which has the same key.`] : []),
-      ...warnings.map((warning) => `Warning: ${warning}`),
+      ...warnings.map((warning) => `Warning: ${oneLine(warning, 1_000)}`),
       ...describePages(browser, changes),
     ];
     return {
@@ -276,9 +276,9 @@ function describeDetails(details: ExtensionDetails): string {
     `Permissions: ${list(details.apis)}; those that Chrome shows to users: ${list(details.permissions)}`,
     `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
     `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
-    `Commands: ${list(details.commands)}`,
+    `Commands: ${oneLine(list(details.commands), 2_000)}`,
     `Incognito: ${details.incognito ? 'yes' : 'no'}; file addresses: ${details.fileAccess ? 'yes' : 'no'}`,
-    ...details.manifestErrors.map((message) => `Manifest: ${message}`),
+    ...details.manifestErrors.map((message) => `Manifest: ${oneLine(message, 1_000)}`),
     ...(runtimeErrors.length > 0 ? [`${count(runtimeErrors.length, 'runtime error')}:`] : []),
     ...runtimeErrors.map((message) => `  ${oneLine(message, 200)}`),
   ].join('\n');
@@ -365,7 +365,7 @@ export const setExtensionEnabledTool = defineTool({
       : 'Its pages were closed and its service worker stopped.';
     const lines = before === enabled ? [`"${name}" was ${state} already.`] : [`"${name}" is ${state} now. ${effects}`];
     return {
-      text: [...lines, ...warnings.map((warning) => `Warning: ${warning}`)].join('\n'),
+      text: [...lines, ...warnings.map((warning) => `Warning: ${oneLine(warning, 1_000)}`)].join('\n'),
       structured: { extensionId: id, enabled, before, warnings: [...warnings] },
     };
   },

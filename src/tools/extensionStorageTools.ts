@@ -100,7 +100,7 @@ function describeStorage(title: string, { entries, omitted }: StorageReading, ke
   const lines = [
     title,
     ...entries.map(storageEntryLine),
-    ...missing.map((key) => `${key}: not set`),
+    ...missing.map((key) => `${oneLine(key, 500)}: not set`),
     ...(omitted > 0 ? [`${count(omitted, 'key')} left out: pass the keys you need.`] : []),
   ];
   return truncateAnswer(lines.join('\n'), 'pass the keys you need');
@@ -111,7 +111,7 @@ function sizeOf({ keys, bytes }: StorageReading): string {
 }
 
 function storageEntryLine({ key, value, length }: StorageEntry): string {
-  return `${key} = ${value}${length > value.length ? `… (${length} characters)` : ''}`;
+  return `${oneLine(key, 500)} = ${value}${length > value.length ? `… (${length} characters)` : ''}`;
 }
 
 const storageChangeChars = 500;
@@ -164,7 +164,7 @@ export const watchStorageTool = defineTool({
 
 function storageChangeLine({ id, value }: RingBufferEntry<StorageChange>): string {
   const { at, area, key, oldValue = '(none)', newValue = '(removed)' } = value;
-  return `#${id} ${timeText(at)} ${area} ${key}: ${oneLine(oldValue, storageChangeChars)} -> ${oneLine(newValue, storageChangeChars)}`;
+  return `#${id} ${timeText(at)} ${area} ${oneLine(key, 500)}: ${oneLine(oldValue, storageChangeChars)} -> ${oneLine(newValue, storageChangeChars)}`;
 }
 
 function structuredStorageChange({ id, value }: RingBufferEntry<StorageChange>): z.input<typeof storageChangeRow> {

@@ -4,14 +4,13 @@ import { noop } from '../async.js';
 import { timeLimit } from '../clock.js';
 import type { Download, Downloads } from '../browser/pool/downloads.js';
 import { ToolError } from '../errors/errors.js';
-import { bytesText } from './pagination.js';
+import { bytesText, oneLine } from './pagination.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { actionOutput, answerOutcome, loadTimeout, navigationTimeoutMs, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type ResourceLink, type Resources, type Tool } from './defineTool.js';
 import { addressOf } from './navigationTools.js';
-import { shortenText } from '../text.js';
 
 const maxDownloadWaitMs = 120_000;
 
@@ -223,11 +222,11 @@ async function describePage(page: SessionPage, selected: boolean): Promise<PageR
 }
 
 function pageLine({ id, url, title, selected, context, dialog, paused }: PageRow): string {
-  const short = shortenText(title, 59);
+  const short = oneLine(title, 59);
   const marks = [
     ...(selected ? ['selected'] : []),
-    ...(context === undefined ? [] : [`context ${context}`]),
-    ...(dialog === undefined ? [] : [`dialog: ${dialog}`]),
+    ...(context === undefined ? [] : [`context ${oneLine(context, 100)}`]),
+    ...(dialog === undefined ? [] : [`dialog: ${oneLine(dialog, 500)}`]),
     ...(paused === undefined ? [] : [paused]),
   ];
   return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${marks.map((mark) => ` [${mark}]`).join('')}`;

@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +8,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { findExecutable } from '../../src/browser/process/executable.js';
 import { createOrchestrator, type Orchestrator } from '../../src/server/orchestrator.js';
+import { button, field } from './browserPages.js';
 
 /** A server that drives a browser, as its users start it: how to reach it, and what its tools are called. */
 export interface Peer {
@@ -21,8 +20,10 @@ export interface Peer {
     readonly evaluate: Call;
     readonly snapshot: Call;
     navigate(url: string): Call;
-    /** Of the button in the text of a snapshot. */
+    readonly screenshot: Call;
+    /** Of the button, and of the field, in the text of a snapshot. */
     click(snapshot: string): Call;
+    fill(snapshot: string): Call;
   };
 }
 
@@ -35,7 +36,7 @@ const root = process.getuid?.() === 0;
 const packages = ['@playwright/mcp', 'chrome-devtools-mcp'] as const;
 /** So that figures stay comparable. */
 const pinned = [`${packages[0]}@0.0.83`, `${packages[1]}@1.11.0`];
-const button = 'The quiet one';
+const fieldPattern = `uid=(\\S+) textbox "${field}"`;
 /** chrome-devtools-mcp is told with each call where to. */
 const onlyPage = { pageId: 1 };
 
@@ -69,7 +70,9 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
         evaluate: { name: 'evaluate_script', arguments: { function: '() => 1' } },
         snapshot: { name: 'take_snapshot', arguments: {} },
         navigate: (url) => ({ name: 'navigate_page', arguments: { url } }),
+        screenshot: { name: 'take_screenshot', arguments: {} },
         click: (snapshot) => ({ name: 'click', arguments: { uid: found(snapshot, `uid=(\\S+) button "${button}"`) } }),
+        fill: (snapshot) => ({ name: 'fill', arguments: { uid: found(snapshot, fieldPattern), value: 'text' } }),
       },
     },
     {
@@ -90,6 +93,11 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
           const target = found(snapshot, `button "${button}" \\[ref=(\\w+)\\]`);
           return { name: 'browser_click', arguments: { element: button, target, ref: target } };
         },
+        screenshot: { name: 'browser_take_screenshot', arguments: {} },
+        fill: (snapshot) => {
+          const target = found(snapshot, `textbox "${field}" \\[ref=(\\w+)\\]`);
+          return { name: 'browser_type', arguments: { element: field, target, ref: target, text: 'text' } };
+        },
       },
     },
     {
@@ -109,6 +117,11 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
         click: (snapshot) => ({
           name: 'click',
           arguments: { ...onlyPage, uid: found(snapshot, `uid=(\\S+) button "${button}"`) },
+        }),
+        screenshot: { name: 'take_screenshot', arguments: onlyPage },
+        fill: (snapshot) => ({
+          name: 'fill',
+          arguments: { ...onlyPage, uid: found(snapshot, fieldPattern), value: 'text' },
         }),
       },
     },
@@ -132,26 +145,6 @@ export async function startGreenroom({ maxSessions = 200, ...others }: ServerOpt
     search: { chromePath, searchPath },
   });
   return { ...(await orchestrator.listen()), orchestrator };
-}
-
-/** The page of the comparison: 500 sections, and a button that does nothing but say so. */
-export async function startPage(): Promise<{ readonly url: string; close(): void }> {
-  const section = (index: number): string =>
-    `<section><h2>Section ${index}</h2><p>What it says of ${index}.</p><a href="#${index}">More</a><button>Do ${index}</button></section>`;
-  const sections = Array.from({ length: 500 }, (_, index) => section(index)).join('\n');
-  const page = `<!doctype html><title>500 sections</title><button onclick="this.dataset.at = 'now'">${button}</button>${sections}`;
-  const server = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    close: () => {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
 }
 
 export async function connect(transport: Parameters<Client['connect']>[0]): Promise<Client> {

@@ -24,10 +24,15 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
       '100 ms. Tried: less than 60 ms misses what a timer of 50 ms renders, and a test says so.',
   ],
   [
-    /^snapshot /,
+    /^snapshot (?!again)/,
     "Most of it is the browser's own Accessibility.getFullAXTree (2.6 MB of JSON for 6,500 nodes), which both ask for; this " +
       'server adds about 10 ms of asking how big the page is and 12 of folding. Tried: the Accessibility domain switched on ' +
       'beforehand is not faster, and would slow the page; no parameter leaves out the text boxes, a third of the nodes.',
+  ],
+  [
+    /^(click|fill) /,
+    'Both wait for what the action causes: this server until nothing has changed for 60 ms, the other for 100 ms and a navigation. ' +
+      'Tried: less than 60 ms misses what a timer of 50 ms renders.',
   ],
   [
     /^listedBytes /,

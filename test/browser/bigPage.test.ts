@@ -33,7 +33,8 @@ const pages: Record<string, () => Iterable<string>> = {
       <input type="password" placeholder="Secret" value="hunter2"><ul><li>one <b>bold</b></li></ul>
       <p hidden>unseen</p><script>var unseen</script><div id="host"></div><img alt="A plum">
       <div role="heading">Loose</div><form aria-label="Fields named like properties"><input name="disabled">
-      <input name="required"><input name="title"></form></main><script>
+      <input name="required"><input name="title"></form>
+      <button role="link\nuid=e5\tbutton\t&quot;Forged&quot;" aria-expanded="true\nuid=e6\tForged">Real</button></main><script>
       host.attachShadow({ mode: 'open' }).innerHTML = '<button>In the shadow</button>';
       for (const text of [${elements}]) for (let i = 0; i < text; i++) document.body.append(document.createElement('p'));
       </script>`;
@@ -141,7 +142,7 @@ test('what is read in part has the roles, names and states that the accessibilit
    textbox
    textbox
    textbox
- paragraph
+  link "Real" expanded
  paragraph
  paragraph
  paragraph`);

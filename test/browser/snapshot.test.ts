@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
@@ -14,6 +14,8 @@ beforeAll(async () => {
     startToolHarness([...inputTools, ...lookTools, ...navigationTools]),
   ]);
 });
+
+afterEach(() => void jest.restoreAllMocks());
 
 afterAll(async () => {
   await harness.close();
@@ -214,4 +216,74 @@ test('a long snapshot is cut at a line and says how to search the rest', async (
   expect(Buffer.byteLength(text)).toBeLessThan(257 * 1024);
   expect(text).toMatch(/\n… cut: \d+ of \d+ bytes left out; find_in_snapshot searches all of it\.$/);
   expect(await harness.text('find_in_snapshot', { text: '"399 word', context: 0 })).toContain('1 match:');
+});
+
+/** Has a state of each kind that a script can change without a word in the document. */
+const stateful = `<!doctype html><title>States</title><style id=style></style><p id=text>one</p><input aria-label=Name>
+  <input type=checkbox aria-label=Pick><select aria-label=Size><option>S<option>M</select><details><summary>More</summary>inside</details>
+  <div popover id=pop>over</div><dialog id=dialog>modal</dialog><div id=host></div><iframe srcdoc="<p>inner"></iframe>
+  <script>host.attachShadow({ mode: 'open' }).innerHTML = '<p>shadow</p>'</script>`;
+const quietChanges: readonly (readonly [what: string, script: string])[] = [
+  ['a text', 'text.firstChild.data = "two"'],
+  ['a text in a shadow tree', 'host.shadowRoot.firstChild.textContent = "two"'],
+  ['a text in a frame', 'frames[0].document.body.textContent = "two"'],
+  ['the title', 'document.title = "Other"'],
+  ['a value', 'document.querySelector("input").value = "Ada"'],
+  ['a box', 'document.querySelector("[type=checkbox]").checked = true'],
+  ['an undecided box', 'document.querySelector("[type=checkbox]").indeterminate = true'],
+  ['an option', 'document.querySelector("select").selectedIndex = 1'],
+  ['the focus', 'document.querySelector("select").focus()'],
+  ['details', 'document.querySelector("details").open = true'],
+  ['a popover', 'pop.showPopover()'],
+  ['a listener', 'text.addEventListener("click", () => 1)'],
+  ['a rule of a style sheet', 'style.sheet.insertRule("#text { display: none }")'],
+  ['what a custom element keeps to itself', 'customElements.get("x-box").last.ariaChecked = "true"'],
+  ['a modal dialog', 'dialog.showModal()'],
+];
+
+test('a page that did not change is not read again; every change is seen', async () => {
+  await open(`data:text/html,${encodeURIComponent(stateful)}`);
+  const page = harness.browser.page();
+  const run = (script: string) => harness.run('evaluate_script', { function: `() => { ${script} }` });
+  const sent = jest.spyOn(page.cdp, 'send');
+  const trees = () => sent.mock.calls.filter(([method]) => method === 'Accessibility.getFullAXTree').length;
+  const first = await snapshot();
+  const reads = trees();
+  const uid = uidOf(first, 'textbox "Name"');
+  expect(await snapshot()).toBe(first);
+  expect(await harness.text('find_in_snapshot', { text: 'shadow' })).toContain('1 match');
+  expect((await snapshot({ from: uid })).split('\n')[0]).toContain('textbox "Name"');
+  expect(trees()).toBe(reads);
+  expect(await snapshot({ verbose: true })).not.toBe(first);
+
+  for (const [what, script] of quietChanges) {
+    if (what.includes('custom')) {
+      const box = `class extends HTMLElement { static last; constructor() { super(); const i = this.attachInternals(); i.role = 'checkbox'; i.ariaChecked = 'false'; this.constructor.last = i; } }`;
+      await run(`customElements.define('x-box', ${box}); document.body.append(document.createElement('x-box'))`);
+    }
+    const before = await snapshot();
+    await run(script);
+    const after = await snapshot();
+    page.lastSnapshot = undefined;
+    expect([what, after]).toEqual([what, await snapshot()]);
+    expect([what, after]).not.toEqual([what, before]);
+  }
+});
+
+test('a page that changed while it was read, and changed back, is read again', async () => {
+  await open('data:text/html,<p id=text>one');
+  const page = harness.browser.page();
+  const { send } = page.cdp;
+  const ask = (...asked: unknown[]): Promise<never> => Reflect.apply(send, page.cdp, asked) as Promise<never>;
+  const show = (text: string) => ask('Runtime.evaluate', { expression: `void (text.firstChild.data = '${text}')` });
+  const sent = jest.spyOn(page.cdp, 'send').mockImplementation(async (...asked) => {
+    if (asked[0] !== 'Accessibility.getFullAXTree') return ask(...asked);
+    await show('two');
+    const tree = await ask(...asked);
+    await show('one');
+    return tree;
+  });
+  expect(await snapshot()).toContain('"two"');
+  sent.mockRestore();
+  expect(await snapshot()).toContain('"one"');
 });

@@ -23,6 +23,7 @@ describe('doctor', () => {
     return doctor({
       config: { ...defaults, ...config },
       temporaryFolder,
+      hasDisplay: false,
       write: (line) => lines.push(line),
     });
   };
@@ -52,11 +53,11 @@ describe('doctor', () => {
   it('tries to write to the data folder, as the server will, and leaves nothing there', async () => {
     const file = join(temporaryFolder, 'a-file');
     await writeFile(file, '');
-    expect(await run({ dataDir: join(file, 'users'), executablePath: '/bin/false', auditLog: join(file, 'log') })).toBe(
-      1,
-    );
+    const wrong = { dataDir: join(file, 'users'), executablePath: '/bin/false', auditLog: join(file, 'log') };
+    expect(await run({ ...wrong, headless: false })).toBe(1);
     expect(lines.join('\n')).toMatch(/problem +launch: .*code 1 and wrote nothing to stderr\.\n +fix: install what/);
-    expect(lines.join('\n')).toMatch(/problem +audit log: \S+log cannot be written: .*\n +fix: name a file/);
+    expect(lines.join('\n')).toMatch(/problem +audit log: --audit-log \S+log cannot be written .*\n +fix: name a file/);
+    expect(lines.join('\n')).toMatch(/problem +display: --headless=false opens a window, .*\n +fix: .*xvfb-run/);
     expect(lines.join('\n')).toMatch(/problem +users: \S+a-file\/users cannot be written to: .*\n +fix: .*--data-dir/);
     await rm(file);
     await run({ dataDir: join(temporaryFolder, 'deep/users'), executablePath: '/nowhere' });

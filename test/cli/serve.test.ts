@@ -8,8 +8,8 @@ import { send } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
 
-const start = (options: Options, search = {}, log = silentLog) =>
-  serve(defineConfig({ port: 0, ...options }), search, log);
+const start = (options: Options, search = {}, log = silentLog, prepare = () => Promise.resolve()) =>
+  serve(defineConfig({ port: 0, ...options }), search, log, { prepare });
 
 test.each([
   ['an executable', { executablePath: '/nowhere' }, {}, /--executable-path names \/nowhere/],
@@ -19,13 +19,27 @@ test.each([
     'the folder of an audit log',
     { auditLog: '/nowhere/log' },
     {},
-    /--audit-log \/nowhere\/log cannot be written: .*Name a/,
+    /^--audit-log \/nowhere\/log cannot be written \(.*\): name a file .*\.$/,
   ],
+  ['a display', { headless: false }, { hasDisplay: false }, /^--headless=false opens a window.*below xvfb-run\.$/],
   ['a tool group', { tools: ['core', 'foo'] }, {}, /--tools: Unknown tool group "foo". Groups: core, all/],
-])('%s that is not there is refused in one line before the port is opened', async (_, options, search, line) => {
-  const refused = await start(options, search).catch((error: unknown) => error);
+])('%s that is not there is refused in one line before anything is installed', async (_, options, search, line) => {
+  const install = () => Promise.reject(new Error('installed'));
+  const refused = await start(options, search, silentLog, install).catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(ConfigError);
   expect(refused).toMatchObject({ message: expect.stringMatching(line) });
+});
+
+test('a sandbox is refused to root, whom Chrome gives none', async () => {
+  const starting = start({ sandbox: 'on', lease: 'lazy' });
+  const isRefused = process.platform === 'linux' && process.getuid?.() === 0;
+  if (isRefused) await expect(starting).rejects.toThrow(/^--sandbox on: .* as root: leave it out/);
+  else await (await starting).close();
+});
+
+test('a window that needs no display is not refused', async () => {
+  const chromeArg = ['--ozone-platform=headless'];
+  await (await start({ headless: false, chromeArg, lease: 'lazy' }, { hasDisplay: false })).close();
 });
 
 test('a browser to attach to that does not answer is warned of with its cause and the fix; it may come later', async () => {

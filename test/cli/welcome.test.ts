@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createProgressLine } from '../../src/cli/installBrowser.js';
-import { welcomeLines } from '../../src/cli/welcome.js';
+import { welcomeLines } from '../../src/cli/serve.js';
 import { defineConfig, type Options } from '../../src/config/config.js';
 import { describePortInUse } from '../../src/server/portHolder.js';
 import { mainProgram, root } from '../support/root.js';

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { mainProgram } from '../support/root.js';
@@ -98,21 +100,35 @@ while (<STDIN>) {
   waitpid $pid, 0; print "ended\\n";
 }`;
 
-function holdSocket(address: string) {
-  const flags = ['--lease', 'lazy', '--log-format', 'json', '--executable-path', process.execPath];
+function holdSocket(address: string, ...more: readonly string[]) {
+  const flags = ['--lease', 'lazy', '--log-format', 'json', '--executable-path', process.execPath, ...more];
   return spawn('perl', ['-e', socketHolder, address, process.execPath, mainProgram, 'serve', ...flags]);
 }
 
 test('a socket that is handed over stays open while the server restarts: who comes meanwhile is answered by the next one', async () => {
-  const holder = holdSocket('127.0.0.1');
-  holder.stderr.resume();
+  const file = join(await mkdtemp(join(tmpdir(), 'greenroom-reload-')), 'config.json');
+  await writeFile(file, '{}');
+  const holder = holdSocket('127.0.0.1', '--config', file);
+  const log = createInterface({ input: holder.stderr })[Symbol.asyncIterator]();
   const lines = createInterface({ input: holder.stdout })[Symbol.asyncIterator]();
   const nextLine = async (): Promise<string> => String((await lines.next()).value);
+  const reload = async (text: string): Promise<string> => {
+    await writeFile(file, text);
+    process.kill(await serverBelow(holder.pid ?? 0), 'SIGHUP');
+    for (;;) {
+      const line = String((await log.next()).value);
+      if (line.includes('reloaded')) return line;
+    }
+  };
   try {
     const url = `http://127.0.0.1:${await nextLine()}`;
     const isReady = async (): Promise<number> => (await fetch(`${url}/ready`)).status;
     holder.stdin.write('start\n');
     expect(await isReady()).toBe(200);
+    expect(await reload('{"maxSessions": 7}')).toMatch(/"configuration reloaded".*"changed":"--max-sessions"/);
+    for (const broken of ['{"maxSessions": 8', '', '[]', 'null', '{"maxSessions": -1}', '{"nothing": 1}'])
+      expect(await reload(broken)).toMatch(/"configuration not reloaded: nothing has changed"/);
+    expect(await reload('{"maxSessions": 7}')).toMatch(/"configuration reloaded".*"changed":"none"/);
     process.kill(await serverBelow(holder.pid ?? 0), 'SIGTERM');
     expect(await nextLine()).toBe('ended');
     const waiting = isReady();
@@ -122,12 +138,15 @@ test('a socket that is handed over stays open while the server restarts: who com
     expect(await nextLine()).toBe('ended');
   } finally {
     holder.stdin.end();
+    const left = await serverBelow(holder.pid ?? 0);
+    if (left > 0) process.kill(left, 'SIGKILL');
     await once(holder, 'exit');
+    await rm(dirname(file), { recursive: true });
   }
 });
 
 async function serverBelow(parent: number): Promise<number> {
-  return Number(await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8'));
+  return Number(await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8').catch(() => ''));
 }
 
 test('a socket that is open to others is not served where --host says that only this machine may connect', async () => {

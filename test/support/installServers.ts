@@ -13,17 +13,27 @@ const requiredPrograms = [
   { command: 'gcc', version: '--version', what: 'gcc' },
 ];
 
+/** The linters of `.deploy/`. Where they cannot be installed, the tests do without. */
+const linters = [
+  { command: 'docker-compose', version: '--version', what: 'docker-compose' },
+  { command: 'systemd-analyze', version: '--version', what: 'systemd' },
+];
+
 /** Debian has it where only root looks. */
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
-const missing = () =>
-  requiredPrograms.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
 
-if (missing().length > 0) {
-  const packages = missing().map(({ command }) => command);
+/** Installs what is missing; returns what still is. */
+function install(programs: typeof requiredPrograms): typeof requiredPrograms {
+  const missing = () => programs.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
+  const packages = missing().map(({ command }) => (command === 'systemd-analyze' ? 'systemd' : command));
+  if (packages.length === 0) return [];
   const quiet = ['DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1'];
   for (const args of [['update'], ['install', '--yes', '--no-install-recommends', ...packages]]) {
     spawnSync('env', [...quiet, 'apt-get', ...args], { stdio: 'inherit' });
   }
-  const [first] = missing();
-  if (first !== undefined) throw new Error(`The tests need ${first.what} and could not install it.`);
+  return missing();
 }
+
+const [first] = install(requiredPrograms);
+if (first !== undefined) throw new Error(`The tests need ${first.what} and could not install it.`);
+install(linters);

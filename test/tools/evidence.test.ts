@@ -51,6 +51,7 @@ test('a page is printed to a PDF, of the wanted pages', async () => {
   expect(whole.toString('latin1', 0, 5)).toBe('%PDF-');
   expect(pagesOf(whole)).toBe(3);
   expect(pagesOf(await saved('save_pdf', { pages: '2', paper: 'Letter', landscape: true }))).toBe(1);
+  expect(harness.browser.page().prompts.takeNews()).toEqual([]);
   expect(await harness.refusal('save_pdf', { pages: '9' }).catch(String)).toMatch(/page range/i);
 });
 
@@ -87,7 +88,7 @@ describe('export_har', () => {
       entries: [
         {
           request: { method: 'POST', queryString: [{ name: 'x', value: '1' }], postData: { text: 'sent' } },
-          response: { status: 200, content: { mimeType: 'text/html', text: '{"answer":42}' } },
+          response: { status: 200, content: { mimeType: 'application/json', text: '{"answer":42}' } },
         },
       ],
     });

@@ -121,6 +121,16 @@ describe('send_extension_message', () => {
     );
   });
 
+  it('cuts a reply of a million characters, and says how long it is', async () => {
+    const message = '"'.repeat(600_000);
+    for (const from of [undefined, 'service_worker' as const]) {
+      const toPageId = from && tools.browser.page().id;
+      const { text } = await tools.run('send_extension_message', { extensionId, message, from, toPageId });
+      expect(text).toMatch(/^Reply of 1\d{6} characters after \d+ ms: .*evaluate_in_extension can return a part/s);
+      expect(text.length).toBeLessThan(100_000);
+    }
+  });
+
   it('says when nobody replies or hears', async () => {
     expect(
       await tools.refusal('send_extension_message', { extensionId, message: { ask: 'never' }, timeoutMs: 50 }),

@@ -16,14 +16,34 @@ const start = `<title>Start</title>
 
 const chooser = `<title>Asks</title><button onclick="Object.assign(document.createElement('input'), { type: 'file', oncancel: () => (document.title = 'cancelled') }).click()">Ask</button>`;
 
+/** By their labels, calls that ask the user in a window of the browser. The title is how they end. */
+const asking = {
+  Create: `navigator.credentials.create({ publicKey: { challenge: new Uint8Array(9), rp: { name: 'Shop' },
+    user: { id: new Uint8Array(9), name: 'ada', displayName: 'Ada' }, pubKeyCredParams: [{ type: 'public-key', alg: -7 }],
+    authenticatorSelection: { residentKey: 'required' } } })`,
+  Use: 'navigator.credentials.get({ publicKey: { challenge: new Uint8Array(9) } })',
+  Account: `navigator.credentials.get({ identity: { providers: [{ configURL: origin + '/fedcm', clientId: '1' }] } })`,
+  Print: 'Promise.resolve(print())',
+};
+const askingPage = Object.entries(asking).map(
+  ([label, call]) =>
+    `<button onclick="${call}.then(() => (document.title = 'answered'), ({ name }) => (document.title = name))">${label}</button>`,
+);
+const endpoints = { accounts_endpoint: '/accounts', id_assertion_endpoint: '/assert', login_url: '/' };
+
 let pages: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
+const site = () => pages.url.replace('127.0.0.1', 'localhost');
 
 beforeAll(async () => {
   pages = await servePages({
     '/': () => [start],
     '/window': () => ['<title>Window</title><h1>Window</h1>'],
     '/files': () => [chooser],
+    '/asks': () => askingPage,
+    '/.well-known/web-identity': () => [JSON.stringify({ ...endpoints, provider_urls: [`${site()}/fedcm`] })],
+    '/fedcm': () => [JSON.stringify(endpoints)],
+    '/accounts': () => [JSON.stringify({ accounts: [{ id: '1', name: 'Ada', email: 'ada@example.com' }] })],
     '/outer': () => [
       `<script>document.write(\`<iframe src="//localhost:\${location.port}/middle"></iframe>\`)</script>`,
     ],
@@ -118,6 +138,23 @@ test('a chooser of files is cancelled, and the click names the tool that gives t
   expect((await click('Ask')).text).toContain('for files, and nobody is here to answer: it was refused. upload_file');
   await harness.run('wait_for', { function: `() => document.title === 'cancelled'` });
 });
+
+test.each([
+  ['Use', undefined, 'NotAllowedError'],
+  ['Create', /It made a passkey of ada for localhost/, 'answered'],
+  ['Use', /It signed in with the passkey of ada for localhost/, 'answered'],
+  ['Account', /It asked the user to sign in with an account of http:\/\/localhost:\d+ \(FedCM\)/, 'NetworkError'],
+  ['Account', /It asked the user to sign in with an account/, 'NetworkError'],
+  ['Print', /It asked to be printed: nothing is printed here. save_pdf/, 'answered'],
+])(
+  'what waits for a person in a window of the browser ends, is told, and takes no click of the page: %s %s',
+  async (label, told, end) => {
+    await harness.run('navigate_page', { url: `${site()}/asks` });
+    const { text } = await click(label);
+    expect(text).toMatch(told ?? /^Clicked e\d+\.$/);
+    await harness.run('wait_for', { function: `() => document.title === '${end}'` });
+  },
+);
 
 test.each([
   ['Mail', 'mailto:ada@example.com'],

@@ -51,6 +51,8 @@ export const {
   optionLabels,
   fileField,
   measureDocument,
+  beginReading,
+  endReading,
   readOutline,
   runAndPrint,
   formatValue,

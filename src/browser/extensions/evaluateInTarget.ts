@@ -2,6 +2,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import type { PrintedValue } from '../injected/contract.js';
 import { runAndPrint, callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import { ToolError } from '../../errors/errors.js';
 import { terminateExecution } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { ownDocumentUrl, type Extension } from './installedExtensions.js';
@@ -101,6 +102,18 @@ function exceptionText({ exception, text }: Protocol.Runtime.ExceptionDetails): 
   return exception === undefined ? text : `${text} ${primitiveJson(exception) ?? exception.type}`;
 }
 
+/** The result of injected code. Throws a ToolError if it was too long to be sent whole. */
+export function parseResult(json: string | undefined): unknown {
+  try {
+    return JSON.parse(json ?? 'null');
+  } catch (error) {
+    throw new ToolError(
+      'What the extension has of it is longer than a tool reads at once (1,000,000 characters). evaluate_in_extension can return a part.',
+      { cause: error },
+    );
+  }
+}
+
 /** A hidden document in which code has all permissions of an extension, without its worker. Closed with its scope. */
 export class ExtensionDocument {
   readonly #scope: CdpScope;
@@ -125,7 +138,6 @@ export class ExtensionDocument {
     // Through text, since the answer may be deep.
     const code = `(async () => JSON.stringify(await ${callExpression(source, ...args)}))()`;
     const { json } = await evaluateInTarget(this.#scope, { session: this.#session }, code);
-    const text = z.string().parse(JSON.parse(json ?? 'null'));
-    return schema.parse(JSON.parse(text));
+    return schema.parse(parseResult(z.string().parse(parseResult(json))));
   }
 }

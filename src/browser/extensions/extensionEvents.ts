@@ -6,7 +6,7 @@ import type { CdpScope } from '../cdp/cdpScope.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { evaluateInWorker } from './contextEvaluation.js';
-import { ExtensionDocument } from './evaluateInTarget.js';
+import { ExtensionDocument, parseResult } from './evaluateInTarget.js';
 import { tabQueryOf } from './extensionMessage.js';
 import { runtimeErrors, type ExtensionLogEntry, type RuntimeError } from './extensionLog.js';
 import { ExtensionsPage, type Extension } from './installedExtensions.js';
@@ -64,7 +64,7 @@ export async function fireExtensionEvent(
   const args = argumentsOf(event);
   const tab: TabPosition | null = tabEvents.includes(name) ? await tabQueryOf(scope, event.page) : null;
   const { json } = await evaluateInWorker(scope, extension, callExpression(fireEvent, name, args, tab));
-  const { state, suggestions } = resultSchema.parse(JSON.parse(json ?? 'null'));
+  const { state, suggestions } = resultSchema.parse(parseResult(json));
   if (state === 'fired') return { by: 'listeners', args, ...(suggestions !== undefined && { suggestions }) };
   throw new ToolError(
     state === 'unheard'

@@ -7,7 +7,7 @@ import type { CdpScope } from '../cdp/cdpScope.js';
 import { tabTargetIdOf } from './extensionAction.js';
 import type { ContextKind } from './liveContexts.js';
 import { evaluateInContentScript, evaluateInDocument, evaluateInWorker } from './contextEvaluation.js';
-import { ExtensionDocument } from './evaluateInTarget.js';
+import { ExtensionDocument, parseResult } from './evaluateInTarget.js';
 import type { Extension } from './installedExtensions.js';
 
 export interface ExtensionMessageRequest {
@@ -24,7 +24,7 @@ export interface ExtensionMessageRequest {
 
 const outcomeSchema = z.union([
   /** JSON; absent for a reply of undefined. */
-  z.object({ reply: z.string().optional(), ms: z.number() }),
+  z.object({ reply: z.string().optional(), length: z.number().optional(), ms: z.number() }),
   z.object({ error: z.string() }),
 ]) satisfies z.ZodType<SendResult>;
 
@@ -43,7 +43,7 @@ export async function sendMessage(scope: CdpScope, request: ExtensionMessageRequ
   }
   const code = callExpression(sendFromExtension, message, tab, timeoutMs);
   const { json } = await evaluateInSender(scope, request, from, code);
-  return outcomeSchema.parse(JSON.parse(json ?? 'null'));
+  return outcomeSchema.parse(parseResult(json));
 }
 
 function evaluateInSender(

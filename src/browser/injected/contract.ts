@@ -22,6 +22,12 @@ export interface DocumentSize {
   readonly characters: number;
 }
 
+/** A document as a reading of it begins. */
+export interface DocumentState extends DocumentSize {
+  /** What a capture of it does not show: focus, validity, open lists. Null where elements may keep states to themselves. */
+  readonly states: string | null;
+}
+
 /** One node of an outline, with the role, name and properties that the accessibility tree would give it. */
 export interface OutlineItem {
   /** Index of the parent among the items; -1 for the document. */
@@ -148,7 +154,10 @@ export interface TabPosition {
 }
 
 /** `reply` is JSON, absent for a reply of `undefined`. */
-export type SendResult = { readonly reply?: string | undefined; readonly ms: number } | { readonly error: string };
+export type SendResult =
+  /** `length`: of the whole reply, in characters, if it is longer than what is told of it. */
+  | { readonly reply?: string | undefined; readonly length?: number | undefined; readonly ms: number }
+  | { readonly error: string };
 
 export interface StorageItem {
   readonly key: string;
@@ -236,7 +245,9 @@ export interface FirableEvents {
 /** Payload of the binding of `watchUserPrompts`, as JSON. */
 export interface PromptReport {
   /** Of a document that only another program opens. */
-  readonly url: string;
+  readonly url?: string | undefined;
+  /** Whether the document is printed. */
+  readonly isPrinted?: boolean | undefined;
 }
 
 /** Payload of the binding that an instrumented context calls, as JSON. */
@@ -336,6 +347,8 @@ export interface InjectedFunctions {
   optionLabels(): string[];
   fileField(): FileField | null;
   measureDocument(): DocumentSize;
+  beginReading(): DocumentState;
+  endReading(): boolean;
   readOutline(
     from: RemoteObject | null,
     maxNodes: number,

@@ -22,6 +22,23 @@ export const isElement = (node: Node): node is AnyElement => node.nodeType === N
 
 export const isText = (node: Node): node is Text => node.nodeType === Node.TEXT_NODE;
 
+/** The elements and texts of a document, then those of its open shadow roots; `onRoot` is called for each before its nodes. */
+export function* openNodes(
+  document: Document,
+  onRoot?: (root: Document | ShadowRoot) => void,
+): Generator<Node, undefined> {
+  const roots: (Document | ShadowRoot)[] = [document];
+  for (let root = roots.pop(); root !== undefined; root = roots.pop()) {
+    onRoot?.(root);
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      yield node;
+      if (isElement(node) && node.shadowRoot) roots.push(node.shadowRoot);
+    }
+  }
+}
+
 /** The node itself, or the element that holds a text node. */
 export const elementOf = (node: Node): AnyElement | null => (isElement(node) ? node : node.parentElement);
 

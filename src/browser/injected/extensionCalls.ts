@@ -63,7 +63,7 @@ export async function sendFromExtension(
     timer = setTimeout(() => resolve({ error: `No reply within ${timeoutMs} ms.` }), timeoutMs);
   });
   const reply = deliver(message, tab).then(
-    (value) => ({ reply: toJson(value), ms: Math.round(performance.now() - start) }),
+    (value) => ({ ...headOf(toJson(value)), ms: Math.round(performance.now() - start) }),
     (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
   );
   try {
@@ -71,6 +71,14 @@ export async function sendFromExtension(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** More than an answer shows. As a text in the text of a result it is at most four times as long. */
+const maxReplyChars = 200_000;
+
+function headOf(reply: string | undefined): { readonly reply: string | undefined; readonly length?: number } {
+  if (reply === undefined || reply.length <= maxReplyChars) return { reply };
+  return { reply: reply.slice(0, maxReplyChars), length: reply.length };
 }
 
 async function deliver(message: unknown, tab: TabPosition | null): Promise<unknown> {

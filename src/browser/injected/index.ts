@@ -22,6 +22,7 @@ export {
   weighRules,
 } from './layoutFacts.js';
 export { measureDocument, readOutline } from './outline.js';
+export { beginReading, endReading } from './documentState.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
 export {

@@ -1,20 +1,14 @@
 import type { DocumentSize, OutlineItem, OutlineReading } from './contract.js';
-import { isElement, isShadowRoot, isSlot, isText } from './elements.js';
+import { isElement, isShadowRoot, isSlot, isText, openNodes } from './elements.js';
 import { describeNode } from './outlineNode.js';
 
 /** Measures the document with its open shadow roots. */
 export function measureDocument(): DocumentSize {
   let nodes = 0;
   let characters = 0;
-  const roots: Node[] = [document];
-  for (let root = roots.pop(); root !== undefined; root = roots.pop()) {
-    const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) {
-      const node = walker.currentNode;
-      nodes += 1;
-      if (isText(node)) characters += node.length;
-      else if (isElement(node) && node.shadowRoot) roots.push(node.shadowRoot);
-    }
+  for (const node of openNodes(document)) {
+    nodes += 1;
+    if (isText(node)) characters += node.length;
   }
   return { nodes, characters };
 }

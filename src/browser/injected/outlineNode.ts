@@ -81,9 +81,13 @@ function truncate(text: string, max: number): string {
   return head === text ? text : `${head}… (${text.length - head.length} more characters)`;
 }
 
+/** The first word of an attribute. What is none is as if it were not there: it could look like a line of the snapshot. */
+function wordOf(element: Element, attribute: string): string | undefined {
+  return /^\s*([\w-]{1,40})(?!\S)/.exec(element.getAttribute(attribute) ?? '')?.[1];
+}
+
 function roleOf(element: AnyElement): string {
-  const [role] = (element.getAttribute('role') ?? '').split(' ');
-  return role || nativeRoleOf(element);
+  return wordOf(element, 'role') ?? nativeRoleOf(element);
 }
 
 function nativeRoleOf(element: AnyElement): string {
@@ -123,11 +127,11 @@ function propertiesOf(element: AnyElement, role: string): OutlineItem['propertie
   const isCheckable = role === 'checkbox' || role === 'radio';
   return {
     level: role === 'heading' ? levelOf(element) : undefined,
-    checked: element.getAttribute('aria-checked') ?? (isCheckable ? element.checked === true : undefined),
+    checked: wordOf(element, 'aria-checked') ?? (isCheckable ? element.checked === true : undefined),
     disabled: element.disabled === true || element.getAttribute('aria-disabled') === 'true' || undefined,
-    expanded: element.getAttribute('aria-expanded') ?? undefined,
+    expanded: wordOf(element, 'aria-expanded'),
     required: element.required === true || undefined,
-    selected: element.getAttribute('aria-selected') ?? undefined,
+    selected: wordOf(element, 'aria-selected'),
     focusable: (element.tabIndex ?? -1) >= 0 || undefined,
     clickable: (role === 'generic' && isClickable(element)) || undefined,
   };

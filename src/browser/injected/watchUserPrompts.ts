@@ -1,9 +1,10 @@
+import type { PromptReport } from './contract.js';
 import { findBinding } from './values.js';
 
 /**
  * In a document, before its first script: it goes to no address of another scheme than `ownSchemes`, for which the browser
- * would ask the user whether another program is to open it. Each such address is reported instead. Reads little of the page:
- * objects made here for many interfaces have crashed V8's garbage collector (Chrome 156).
+ * would ask the user whether another program is to open it. Each such address is reported instead, and each time that it is
+ * printed. Reads little of the page: objects made here for many interfaces have crashed V8's garbage collector (Chrome 156).
  */
 export function watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void {
   // Taken before a script of the page can replace them: what comes later uses these, and operators, alone.
@@ -16,15 +17,20 @@ export function watchUserPrompts(bindingName: string, ownSchemes: readonly strin
   const binding = findBinding(bindingName);
   Reflect.deleteProperty(globalThis, bindingName);
   const navigation: unknown = Reflect.get(globalThis, 'navigation');
-  if (binding === undefined || !(navigation instanceof EventTarget)) return;
+  if (binding === undefined) return;
+  // Without a prototype: a page may give all objects a `toJSON`.
+  const report = (values: PromptReport): void => void binding(stringify({ __proto__: null, ...values }));
+  addEventListener('beforeprint', ({ isTrusted }) => {
+    if (isTrusted) report({ isPrinted: true });
+  });
+  if (!(navigation instanceof EventTarget)) return;
   const own: Record<string, boolean> = Object.create(null) as Record<string, never>;
   for (const scheme of ownSchemes) own[scheme] = true;
   navigation.addEventListener('navigate', (event) => {
     const url = readUrl(readDestination(event));
     if (typeof url !== 'string' || own[schemeOf(url)] === true) return;
     apply(preventDefault, event, []);
-    // Without a prototype: a page may give all objects a `toJSON`.
-    binding(stringify({ __proto__: null, url }));
+    report({ url });
   });
 }
 

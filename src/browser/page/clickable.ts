@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { inSlices } from '../patterns/slices.js';
 
@@ -45,16 +46,54 @@ const maxTextLength = 200;
 /** Elements that answer to clicks without a listener, and are listed as what they are. */
 const fieldTags: ReadonlySet<string> = new Set(['INPUT', 'SELECT', 'TEXTAREA', 'BUTTON', 'OPTION', 'A', 'SUMMARY']);
 
+/** The documents that a session renders, as they are laid out. */
+export type Capture = Protocol.DOMSnapshot.CaptureSnapshotResponse;
+
 /**
- * The clickable elements of each document that a session renders, by frame id (CDP DOMSnapshot.captureSnapshot, which
- * sees listeners, computed styles and closed shadow roots in one call). A session that is gone has none.
+ * Captures the documents of a session (CDP DOMSnapshot.captureSnapshot, which sees listeners, computed styles and closed
+ * shadow roots in one call). A session that is gone has none.
  */
-export async function readClickables(cdp: CDPSession): Promise<ReadonlyMap<string, ClickableElements>> {
-  const capture = await cdp
+export function captureDocuments(cdp: CDPSession): Promise<Capture> {
+  return cdp
     .send('DOMSnapshot.captureSnapshot', { computedStyles: readStyles })
     .catch(() => ({ documents: [], strings: [] }));
-  const { documents, strings } = capture;
+}
+
+/** The clickable elements of each captured document, by frame id. */
+export function readClickables({ documents, strings }: Capture): Promise<ReadonlyMap<string, ClickableElements>> {
   return inSlices(readCaptured(documents, strings), undefined, maxReadMs);
+}
+
+/**
+ * Adds all of a capture that a snapshot may show to a hash. False if it has a closed shadow root, in which elements may
+ * have states that nothing tells.
+ */
+export function hashCapture({ documents, strings }: Capture, hash: Hash): Promise<boolean> {
+  return inSlices(hashCaptured(documents, strings, hash), undefined, maxReadMs);
+}
+
+function* hashCaptured(
+  documents: readonly CapturedDocument[],
+  strings: readonly string[],
+  hash: Hash,
+): Generator<undefined, boolean> {
+  let isTold = true;
+  for (const [index, text] of strings.entries()) {
+    if (index % nodesPerStep === 0) yield;
+    hash.update(`${text.length} ${text}`);
+  }
+  for (const { nodes, layout, frameId, title, documentURL } of documents) {
+    isTold &&= !(nodes.shadowRootType?.value ?? []).some((type) => strings[type] === 'closed');
+    // Without where the boxes are: what moves or was scrolled is the same in a snapshot.
+    const boxes = layout.bounds.map(([, , width, height]) => (width === 0 || height === 0 ? 0 : 1));
+    const ofNodes: unknown[] = Object.values(nodes);
+    const ofLayout = [boxes, layout.nodeIndex, layout.text, layout.styles];
+    for (const part of [frameId, title, documentURL, ...ofLayout, ...ofNodes]) {
+      yield;
+      hash.update(JSON.stringify(part));
+    }
+  }
+  return isTold;
 }
 
 function* readCaptured(

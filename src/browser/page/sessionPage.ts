@@ -1,3 +1,4 @@
+import type { SnapshotLines } from './snapshotLines.js';
 import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/consoleCollector.js';
 import { Emulation } from './pageEmulation.js';
@@ -55,6 +56,16 @@ interface ExclusiveWork {
   readonly onWanted?: (() => void) | undefined;
 }
 
+/** A snapshot of a whole page, and what the page was like. */
+export interface WholeSnapshot extends SnapshotLines {
+  readonly url: string;
+  readonly title: string;
+  readonly verbose: boolean;
+  /** Differs when a snapshot might differ. */
+  readonly fingerprint: string;
+  readonly bytes: number;
+}
+
 /**
  * One page of a session, with what its collectors recorded since its adoption. Made by `openSessionPage`. Owned by the
  * session's `PageSet`, which disposes it and closes the tab.
@@ -89,6 +100,8 @@ export class SessionPage {
   lastScreenshot: ScreenshotArea | undefined;
   /** The last snapshot of the present document that was shown whole. */
   shownLines: readonly string[] | undefined;
+  /** The last snapshot that was read whole, of the present document. */
+  lastSnapshot: WholeSnapshot | undefined;
   readonly watchWindows: WatchWindows;
   readonly #kept: KeptPart | undefined;
   readonly #lock = new Lock();
@@ -100,6 +113,7 @@ export class SessionPage {
   constructor({ id, page, cdp, ...session }: SessionPageOptions & { readonly cdp: CDPSession }) {
     const { credentials = new Credentials(), watchWindows = () => noop, kept } = session;
     this.#kept = kept;
+    kept?.recordings.add(lastSnapshotOf(this));
     this.watchWindows = watchWindows;
     this.id = id;
     this.page = page;
@@ -129,6 +143,7 @@ export class SessionPage {
       if (frameId !== this.frames.mainId) return;
       this.lastScreenshot = undefined;
       this.shownLines = undefined;
+      this.lastSnapshot = undefined;
     });
   }
 
@@ -286,3 +301,13 @@ export async function openSessionPage(options: SessionPageOptions): Promise<Sess
     throw error;
   }
 }
+
+/** Counts as recorded: it is read again where it is missing. */
+const lastSnapshotOf = (page: SessionPage) => ({
+  get bytes() {
+    return page.lastSnapshot?.bytes ?? 0;
+  },
+  shrink() {
+    page.lastSnapshot = undefined;
+  },
+});

@@ -1,16 +1,21 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
-import type { DocumentSize, OutlineItem } from '../injected/contract.js';
-import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
-import { noClickables, readClickables, type ClickableElements } from './clickable.js';
+import type { DocumentSize, DocumentState, OutlineItem } from '../injected/contract.js';
+import {
+  beginReading as beginningOfReading,
+  endReading as endOfReading,
+  readOutline,
+} from '../cdp/injectedFunctions.js';
+import { captureDocuments, hashCapture, noClickables, readClickables, type Capture } from './clickable.js';
 import { inSlices } from '../patterns/slices.js';
 import { buildTree, type AccessibilityFrame, type SnapshotNode, type Steps } from './accessibility.js';
 import { nodesOf } from '../process/browserTransport.js';
 import { writeLines, type LineOptions, type SnapshotLines } from './snapshotLines.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
-import type { SessionPage } from './sessionPage.js';
+import type { SessionPage, WholeSnapshot } from './sessionPage.js';
 
 /** How much was read of a page that is too large to be read whole. */
 export interface PartialRead {
@@ -51,13 +56,19 @@ const maxBuildMs = 60_000;
 /** The limit for the outline of a larger document. */
 export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 
-const weightSchema = z.object({ nodes: z.number(), characters: z.number() }) satisfies z.ZodType<DocumentSize>;
-type Weight = z.infer<typeof weightSchema>;
+/** A longer one is read anew each time. */
+const maxKeptBytes = 1_000_000;
 
-const emptyWeight: Weight = { nodes: 0, characters: 0 };
+const stateSchema = z.object({
+  nodes: z.number(),
+  characters: z.number(),
+  states: z.string().nullable(),
+}) satisfies z.ZodType<DocumentState>;
+
+const emptyState: DocumentState = { nodes: 0, characters: 0, states: null };
 
 interface FrameReading extends AccessibilityFrame {
-  readonly weight: Weight;
+  readonly weight: DocumentSize;
   readonly isWhole: boolean;
   /** The first node that was not read, of a document that was not read whole. */
   readonly next: number | undefined;
@@ -66,64 +77,121 @@ interface FrameReading extends AccessibilityFrame {
 /**
  * The page's accessibility tree as text (CDP Accessibility.getFullAXTree of every frame), with a uid for every node
  * shown. Of documents that are too large, an outline from the start or from `from`; `part` then says how much was read.
- * Throws a ToolError if `from` is not shown.
+ * Of a page in which nothing changed since the last one, that one. Throws a ToolError if `from` is not shown.
  */
 export async function takeSnapshot(page: SessionPage, { verbose, from }: SnapshotOptions): Promise<Snapshot> {
   const start = from === undefined ? undefined : page.elements.addressOf(from);
-  const frames = await readFrames(page, start);
+  const begun = await beginReading(page);
+  const last = page.lastSnapshot;
+  if (last?.verbose === verbose && last.fingerprint === (await begun.fingerprint()))
+    return { ...last, lines: linesFrom(from, last), part: undefined };
+  const frames = await readFrames(page, begun, start);
+  const wasStill = begun.isWhole && (await endReading(page, begun));
   await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], targets: [], part: undefined };
   const uidOf = ({ document, backendNodeId }: SnapshotNode): string => page.elements.uidOf(document, backendNodeId);
   const written = await inSlices(writeTree(main, { verbose, uidOf }), undefined, maxBuildMs);
-  const { title, lines, targets, lineOf } = written;
+  const { url } = main.document;
+  const fingerprint = wasStill ? await begun.fingerprint() : undefined;
+  page.lastSnapshot = fingerprint === undefined ? undefined : keptSnapshot({ ...written, url, verbose, fingerprint });
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
-  const shown = from === undefined || isOutlined ? lines : lines.slice(lineWith(from, lineOf));
-  return { url: main.document.url, title, lines: shown, targets, part: partialReadOf(page, frames, start) };
+  const lines = isOutlined ? written.lines : linesFrom(from, written);
+  return { url, title: written.title, lines, targets: written.targets, part: partialReadOf(page, frames, start) };
 }
 
-async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
+/** A page as it is when the reading of it begins. */
+interface BegunReading {
+  readonly documents: readonly FrameDocument[];
+  readonly states: readonly DocumentState[];
+  /** Which documents are read whole. */
+  readonly whole: readonly boolean[];
+  readonly isWhole: boolean;
+  /** Of those sessions all of whose documents are read whole. */
+  readonly captures: ReadonlyMap<CDPSession, Promise<Capture>>;
+  /** The same for two readings if no snapshot of the page can differ. Undefined where that cannot be told. */
+  fingerprint(): Promise<string | undefined>;
+}
+
+async function beginReading(page: SessionPage): Promise<BegunReading> {
   const documents = await page.frames.documents();
-  const weights = await Promise.all(documents.map((document, index) => measureWeight(page, document, index === 0)));
-  const isWhole = selectWhole(weights);
-  const parts = isWhole.filter((whole) => !whole).length;
+  const states = await Promise.all(documents.map((document, index) => beginDocument(page, document, index === 0)));
+  const whole = selectWhole(states);
+  const isWhole = whole.every(Boolean);
+  const partial = new Set(documents.filter((_, index) => whole[index] !== true).map(({ cdp }) => cdp));
+  const sessions = new Set(documents.map(({ cdp }) => cdp).filter((cdp) => !partial.has(cdp)));
+  const captures = new Map([...sessions].map((cdp) => [cdp, captureDocuments(cdp)]));
+  let made: Promise<string | undefined> | undefined;
+  const fingerprint = () => (made ??= fingerprintOf({ documents, states, captures }));
+  return {
+    documents,
+    states,
+    whole,
+    isWhole,
+    captures,
+    fingerprint: async () => (isWhole ? fingerprint() : undefined),
+  };
+}
+
+async function fingerprintOf({
+  documents,
+  states,
+  captures,
+}: Pick<BegunReading, 'documents' | 'states' | 'captures'>): Promise<string | undefined> {
+  if (states.some((state) => state.states === null)) return undefined;
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify(documents.map(({ frameId, loaderId }, index) => [frameId, loaderId, states[index]])));
+  for (const capturing of captures.values()) {
+    const capture = await capturing;
+    if (capture.documents.length === 0 || !(await hashCapture(capture, hash))) return undefined;
+  }
+  return hash.digest('base64');
+}
+
+/** Whether the page was the same from its capture to the end of its reading. */
+async function endReading(page: SessionPage, { documents }: BegunReading): Promise<boolean> {
+  const ends = documents.map((document) => page.callInIsolatedWorld(endOfReading, [], document).catch(() => false));
+  return (await Promise.all(ends)).every((isStill) => isStill === true);
+}
+
+function keptSnapshot(snapshot: Omit<WholeSnapshot, 'bytes'>): WholeSnapshot | undefined {
+  const bytes = snapshot.lines.reduce((sum, line) => sum + line.length, 0);
+  return bytes > maxKeptBytes ? undefined : { ...snapshot, bytes };
+}
+
+async function readFrames(
+  page: SessionPage,
+  { documents, states, whole, captures }: BegunReading,
+  start: NodeAddress | undefined,
+): Promise<FrameReading[]> {
+  const parts = whole.filter((isWhole) => !isWhole).length;
   const bounds = { nodes: outlineBounds.nodes / parts, characters: outlineBounds.characters / parts };
-  const clickables = clickablesOf(documents, isWhole);
+  const clickables = new Map([...captures].map(([cdp, capture]) => [cdp, capture.then(readClickables)]));
   const readings = documents.map(async (document, index): Promise<FrameReading> => {
-    const whole = isWhole[index] === true;
+    const isWhole = whole[index] === true;
     const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
     const reading = page.navigations.unlessBlocked(
       document.cdp,
-      whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from),
+      isWhole ? readWhole(document) : readDocumentOutline(page, document, bounds, from),
     );
     const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
     const clickable = (await clickables.get(document.cdp))?.get(document.frameId) ?? noClickables;
-    return { ...read, document, clickable, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
+    return { ...read, document, clickable, weight: states[index] ?? emptyState, isWhole, inner: new Map() };
   });
   return Promise.all(readings);
 }
 
-/** The clickable elements by session: of those sessions all of whose documents are read whole. */
-function clickablesOf(
-  documents: readonly FrameDocument[],
-  isWhole: readonly boolean[],
-): ReadonlyMap<CDPSession, Promise<ReadonlyMap<string, ClickableElements>>> {
-  const partial = new Set(documents.filter((_, index) => isWhole[index] !== true).map(({ cdp }) => cdp));
-  const whole = new Set(documents.map(({ cdp }) => cdp).filter((cdp) => !partial.has(cdp)));
-  return new Map([...whole].map((cdp) => [cdp, readClickables(cdp)]));
-}
-
 /** A child frame that is removed or waits for its server counts as empty; for the main frame the error is thrown. */
-async function measureWeight(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
-  const weighing = page.navigations.unlessBlocked(
+async function beginDocument(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<DocumentState> {
+  const beginning = page.navigations.unlessBlocked(
     document.cdp,
-    page.callInIsolatedWorld(measureDocument, [], document),
+    page.callInIsolatedWorld(beginningOfReading, [], document),
   );
-  return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => emptyWeight)));
+  return stateSchema.parse(await (isMain ? beginning : beginning.catch(() => emptyState)));
 }
 
 /** Selects the documents to read whole, so that together they are within the limit. */
-function selectWhole(weights: readonly Weight[]): boolean[] {
+function selectWhole(weights: readonly DocumentSize[]): boolean[] {
   let remaining = maxWholeNodes;
   return weights.map(({ nodes, characters }) => {
     const cost = nodes + characters / charactersPerLine;
@@ -158,9 +226,9 @@ function partialReadOf(
   };
 }
 
-function lineWith(uid: string, lineOf: ReadonlyMap<string, number>): number {
-  const index = lineOf.get(uid);
-  if (index !== undefined) return index;
+function linesFrom(uid: string | undefined, { lines, lineOf }: SnapshotLines): readonly string[] {
+  const index = uid === undefined ? 0 : lineOf.get(uid);
+  if (index !== undefined) return index === 0 ? lines : lines.slice(index);
   throw new ToolError(`uid ${uid} is not in the snapshot any more. take_snapshot shows the present uids.`);
 }
 

@@ -6,7 +6,10 @@ import { followSessions, unlessGone, type FollowedSessions, type TargetSession }
 import { callExpression, watchUserPrompts } from '../cdp/injectedFunctions.js';
 import type { PromptReport } from '../injected/contract.js';
 
-const reportSchema = z.object({ url: z.string() }) satisfies z.ZodType<PromptReport>;
+const reportSchema = z.object({
+  url: z.string().optional(),
+  isPrinted: z.boolean().optional(),
+}) satisfies z.ZodType<PromptReport>;
 
 export interface UserPromptsOptions {
   readonly cdp: CDPSession;
@@ -22,16 +25,29 @@ const ownSchemes = (
   'chrome chrome-extension chrome-error chrome-search chrome-untrusted'
 ).split(' ');
 const maxAddressChars = 300;
+const maxNameChars = 60;
 const maxNews = 20;
 
+/** Of a user who is always there: without one, Chrome's own window for passkeys would take all clicks of the page, unseen. */
+const authenticator: Protocol.WebAuthn.VirtualAuthenticatorOptions = {
+  protocol: 'ctap2',
+  transport: 'internal',
+  hasResidentKey: true,
+  hasUserVerification: true,
+  isUserVerified: true,
+  automaticPresenceSimulation: true,
+};
+
 /**
- * What a page asks its user outside of its document, in windows of the browser: files, and other programs for its
- * addresses. Nobody sees these windows here, so they do not open, and tools tell of it. Owned by its page, which disposes it.
+ * What a page asks its user outside of its document, in windows of the browser: files, accounts, passkeys, other programs
+ * for its addresses. Nobody sees these windows here, so they do not open, and tools tell of it. Owned by its page, which
+ * disposes it.
  */
 export class UserPrompts {
   readonly ready: Promise<void>;
   readonly #hasUser: boolean;
   readonly #followed: FollowedSessions;
+  #isPrinting = false;
   /** Not told yet. */
   #news: string[] = [];
   readonly #choosing = new Set<CDPSession>();
@@ -47,6 +63,8 @@ export class UserPrompts {
           unlessGone(session.send('Runtime.addBinding', { name: bindingName, executionContextName: '' })),
           unlessGone(session.send('Page.addScriptToEvaluateOnNewDocument', { source, runImmediately: true })),
           this.#interceptChoosers(session),
+          unlessGone(session.send('FedCm.enable', { disableRejectionDelay: true })),
+          ...(kind === 'page' ? [unlessGone(addAuthenticator(session))] : []),
         ];
       },
     });
@@ -69,6 +87,12 @@ export class UserPrompts {
     };
   }
 
+  /** Runs what prints the page by itself: that is nothing that the page asks for. */
+  async printing<T>(work: () => Promise<T>): Promise<T> {
+    this.#isPrinting = true;
+    return work().finally(() => (this.#isPrinting = false));
+  }
+
   dispose(): void {
     this.#followed.stop();
   }
@@ -82,8 +106,22 @@ export class UserPrompts {
       'Runtime.bindingCalled': ({ name, payload }: Protocol.Runtime.BindingCalledEvent) => {
         if (name !== bindingName) return;
         const { success, data } = reportSchema.safeParse(parsedJson(payload));
-        if (success) this.#tell(describeExternal(data.url));
+        if (!success) return;
+        if (data.url !== undefined) this.#tell(describeExternal(data.url));
+        if (data.isPrinted === true && !this.#isPrinting) this.#tell(printed);
       },
+      'FedCm.dialogShown': ({ dialogId, dialogType, accounts }: Protocol.FedCm.DialogShownEvent) => {
+        // It signs in by itself, and says so.
+        if (dialogType === 'AutoReauthn') return;
+        this.#tell(describeSignIn(accounts));
+        void unlessGone(session.send('FedCm.dismissDialog', { dialogId }));
+        // Otherwise Chrome would refuse the next ones by itself, unseen.
+        void unlessGone(session.send('FedCm.resetCooldown'));
+      },
+      'WebAuthn.credentialAdded': ({ credential }: Protocol.WebAuthn.CredentialAddedEvent) =>
+        this.#tell(`It made a passkey${describePasskey(credential)}. The page keeps it until it is closed.`),
+      'WebAuthn.credentialAsserted': ({ credential }: Protocol.WebAuthn.CredentialAssertedEvent) =>
+        this.#tell(`It signed in with the passkey${describePasskey(credential)}.`),
       'Page.fileChooserOpened': () => {
         if (!this.#hasUser && !this.#choosing.has(session)) this.#tell(cancelledFiles);
       },
@@ -102,6 +140,27 @@ export const isExternal = (url: string): boolean =>
 const cancelledFiles =
   'It asked the user for files, and nobody is here to answer: it was refused. upload_file with the uid of what opens the ' +
   'chooser gives them.';
+
+const printed = 'It asked to be printed: nothing is printed here. save_pdf shows what would be.';
+
+/** One for each page: its passkeys are for no other. */
+async function addAuthenticator(session: CDPSession): Promise<void> {
+  await Promise.all([
+    session.send('WebAuthn.enable'),
+    session.send('WebAuthn.addVirtualAuthenticator', { options: authenticator }),
+  ]);
+}
+
+function describeSignIn([account]: readonly Protocol.FedCm.Account[]): string {
+  const url = account?.idpConfigUrl ?? '';
+  const from = URL.canParse(url) ? ` of ${shortenText(new URL(url).origin, maxAddressChars)}` : '';
+  return `It asked the user to sign in with an account${from} (FedCM), and nobody is here to answer: it was refused.`;
+}
+
+function describePasskey({ userName, rpId }: Protocol.WebAuthn.Credential): string {
+  const user = userName === undefined ? '' : ` of ${shortenText(userName, maxNameChars)}`;
+  return `${user}${rpId === undefined ? '' : ` for ${shortenText(rpId, maxAddressChars)}`}`;
+}
 
 function describeExternal(url: string): string {
   const address = shortenText(url, maxAddressChars);

@@ -4,12 +4,14 @@ import { delimiter, join } from 'node:path';
 import { Refusal } from '../../errors/errors.js';
 import { homeFolder } from '../../folders.js';
 
-/** The environment variables that locate browsers. Only `main.ts` reads them. */
+/** What the environment says of browsers. Only `main.ts` reads it. */
 export interface BrowserSearch {
   /** The value of `CHROME_PATH`. */
   readonly chromePath?: string | undefined;
   /** The value of `PATH`. */
   readonly searchPath?: string | undefined;
+  /** Whether a browser can open a window. Undefined: not known. */
+  readonly hasDisplay?: boolean | undefined;
 }
 
 type ChromeChannel = 'stable' | 'beta' | 'dev' | 'canary';

@@ -210,7 +210,7 @@ async function stopChrome(chrome: ChromeProcess, folder: string, ledger: Resourc
 const knownFailures: readonly (readonly [sign: RegExp, meaning: string])[] = [
   [
     /Missing X server|platform failed to initialize|cannot open display|Failed to connect to Wayland|ozone_platform/i,
-    '--headless=false needs a display, and there is none: leave it out, or start the server below xvfb-run.',
+    '--headless=false needs a display, and none answers: leave it out, or start the server below xvfb-run.',
   ],
   [
     /No usable sandbox|setuid sandbox|sandbox_host_linux|Operation not permitted.*namespace/i,

@@ -1,10 +1,14 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openBrowserPool } from '../../../src/browser/pool/browserPool.js';
 import type { ResourceCount, ResourceKind } from '../../../src/browser/process/resourceLedger.js';
 import { defineConfig } from '../../../src/config/config.js';
 import { silentLog, type LogFields, type Log } from '../../../src/log.js';
 import { createOrchestrator } from '../../../src/server/orchestrator.js';
 import { supervisorDefaults, createSupervisor } from '../../../src/browser/supervisor.js';
+import { allTools } from '../../../src/tools/allTools.js';
+import { TestTools } from '../../support/testTools.js';
 import { TraceRecorder, type SeenStep } from '../../prove/traces.js';
+import { keepTool } from './crowd.js';
 
 /** What the server of the soak is asked for; it answers `end` when everything is closed. */
 export type Question = 'sample' | 'end';
@@ -15,6 +19,10 @@ export interface Sample {
   readonly resident: number;
   readonly chromium: number;
   readonly sessions: number;
+  /** The most that the process had resident since it began. */
+  readonly peak: number;
+  /** The longest that its event loop was held since the last sample but the time of measuring, in milliseconds. */
+  readonly heldMs: number;
   /** Open by the ledger. */
   readonly open: Readonly<Record<ResourceKind, number>>;
   /** What the log told at the level `error`. */
@@ -28,18 +36,20 @@ const errors: string[] = [];
 const note = (message: string, fields?: LogFields): void => void errors.push(`${message} ${JSON.stringify(fields)}`);
 const log: Log = { ...silentLog, error: note };
 
-const sessions = 1_000;
+const part = process.argv[2];
+const sessions = part === 'hostile' ? 10_000 : 1_000;
 const config = defineConfig({
   port: 0,
   maxSessions: sessions,
   maxSessionsPerUser: sessions,
-  connectRate: 1e6,
-  requestRate: 1e6,
-  bodyLimit: '64kb',
+  connectRate: 1e9,
+  requestRate: 1e9,
   resumeGrace: '1s',
   // A client of Streamable HTTP that has gone without a word, and listened nowhere, is missed by nobody else.
   idleTimeout: '8s',
   tools: 'all',
+  // Of 20,000 connects few come to a page: the rest would measure Chromium.
+  ...(part === 'hostile' ? { lease: 'lazy', structured: true } : { bodyLimit: '64kb' }),
 });
 const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
 const pool = await openBrowserPool({
@@ -48,10 +58,17 @@ const pool = await openBrowserPool({
   chromePath,
   searchPath,
 });
-const orchestrator = await createOrchestrator({ config, pool, log, observe: traces.observe });
+const orchestrator = await createOrchestrator({
+  ...{ config, pool, log, observe: traces.observe },
+  ...(part === 'hostile' && { tools: [...allTools, keepTool, ...new TestTools().all] }),
+});
 const { url } = await orchestrator.listen();
 
+const loop = monitorEventLoopDelay({ resolution: 5 });
+loop.enable();
+
 async function sample(): Promise<Sample> {
+  const heldMs = loop.max / 1e6;
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed: heap, rss: resident } = process.memoryUsage();
@@ -63,6 +80,8 @@ async function sample(): Promise<Sample> {
     heap,
     resident,
     chromium: (await pool.memory()) ?? 0,
+    peak: process.resourceUsage().maxRSS * 1024,
+    heldMs,
     sessions: orchestrator.registry.list().length,
     // Made of the ledger's own entries.
     open: Object.fromEntries(open) as Sample['open'],
@@ -75,6 +94,7 @@ process.on('message', (question: Question) => {
   void (async () => {
     if (question === 'end') await orchestrator.close();
     process.send?.(await sample());
+    loop.reset();
   })();
 });
 process.on('disconnect', () => process.exit());

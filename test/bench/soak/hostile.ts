@@ -1,0 +1,119 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { stepsOutside } from '../../prove/traces.js';
+import { intruders, keepPinging, pageIntruders, shortVisits, within, type Door, type Intruder } from './crowd.js';
+import type { Sample } from './server.js';
+import { SoakServer } from './soakServer.js';
+
+const connects = 20_000;
+const hostileClients = 500;
+/** Of them, with a page each. */
+const withPages = 30;
+const goodClients = 12;
+const atOnce = 64;
+/** The users of the hostile clients and of the short connects. The good clients are another one. */
+const users = 50;
+/** What is kept of those that have ended, and what is used for the first time, is there before it is measured. */
+const warmUpConnects = 10_000;
+const goneWithinMs = 90_000;
+const answerWithinMs = 30_000;
+const visitWithinMs = 600_000;
+/** By which the heap may be larger afterwards, in bytes. */
+const growth = 8 * 1024 ** 2;
+
+/**
+ * 20,000 short connects, of which most are cut off somewhere, and 500 hostile clients, while good clients ping: every ping is
+ * answered, no session is left, and the heap is as large as before. Resolves with what is wrong.
+ */
+export async function soakHostile(write: (line: string) => void): Promise<string[]> {
+  const server = await SoakServer.start('hostile');
+  const problems: string[] = [];
+  const { url } = server;
+  await connectShortly(url, warmUpConnects, problems);
+  for (const intruder of everyIntruder(Object.keys(allIntruders).length)) await (await intruder(doorOf(url, 0)))();
+  const before = await server.whenAllGone(goneWithinMs);
+  write(`before: ${describe(before)}`);
+
+  const stop = new AbortController();
+  setMaxListeners(goodClients, stop.signal);
+  const pinging = Promise.allSettled(
+    Array.from({ length: goodClients }, (_, turn) =>
+      keepPinging(url, turn, { signal: stop.signal, withinMs: answerWithinMs }),
+    ),
+  );
+  const startedAt = performance.now();
+  const entering = Promise.allSettled(
+    everyIntruder(hostileClients).map((intruder, turn) => within(visitWithinMs, intruder(doorOf(url, turn)))),
+  );
+  await connectShortly(url, connects, problems);
+  const entered = await entering;
+  for (const each of entered) if (each.status === 'rejected') problems.push(`A hostile client: ${String(each.reason)}`);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  // They stay for a while, with everything that they could make the server keep.
+  await pause(2_000);
+  const during = await server.ask('sample');
+  write(`during: ${describe(during)}`);
+  stop.abort();
+  const times = (await pinging).flatMap((ping) => {
+    if (ping.status === 'fulfilled') return ping.value;
+    problems.push(`A good client: ${String(ping.reason)}`);
+    return [];
+  });
+  await Promise.allSettled(entered.map((each) => (each.status === 'fulfilled' ? each.value() : undefined)));
+  const after = await server.whenAllGone(goneWithinMs);
+  write(`after:  ${describe(after)}`);
+  const last = await server.end();
+  times.sort((one, other) => one - other);
+  const quantile = (share: number): string => (times[Math.floor((times.length - 1) * share)] ?? 0).toFixed(1);
+  write(
+    `${connects} connects and ${hostileClients} hostile clients in ${seconds.toFixed(0)} s; ${times.length} pings, ms: p50 ${quantile(0.5)}, p99 ${quantile(0.99)}, most ${quantile(1)}`,
+  );
+  return [...problems, ...judgeHostile(before, after, last)];
+}
+
+function judgeHostile(before: Sample, after: Sample, last: Sample): string[] {
+  const problems = last.errors.map((error) => `The log told of an error: ${error}`);
+  for (const step of stepsOutside(last.steps)) problems.push(`A chart left its explored graph: ${step}`);
+  if (after.sessions > 0) problems.push(`${after.sessions} sessions are left.`);
+  const grown = after.heap - before.heap;
+  if (grown > growth)
+    problems.push(`The heap grew by ${inMebibytes(grown)}; at most ${inMebibytes(growth)} is wanted.`);
+  for (const [kind, count] of Object.entries(last.open)) {
+    if (count !== 0) problems.push(`${count} ${kind} were opened and not closed.`);
+  }
+  return problems;
+}
+
+async function connectShortly(url: string, count: number, problems: string[]): Promise<void> {
+  const visits = Object.entries(shortVisits);
+  let begun = 0;
+  const visitor = async (): Promise<void> => {
+    for (let turn = begun++; turn < count; turn = begun++) {
+      const [name, visit] = visits[turn % visits.length] ?? [];
+      if (visit === undefined) return;
+      await within(answerWithinMs, visit(doorOf(url, turn))).catch((error: unknown) =>
+        problems.push(`${String(name)}: ${String(error)}`),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, visitor));
+}
+
+const allIntruders = { ...intruders, ...pageIntruders };
+
+function everyIntruder(count: number): Intruder[] {
+  const without = Object.values(intruders);
+  const pages = Object.values(pageIntruders);
+  const pageCount = Math.min(withPages, Math.ceil((count * pages.length) / (without.length + pages.length)));
+  return Array.from({ length: count }, (_, turn) => {
+    const kinds = turn < pageCount ? pages : without;
+    return kinds[turn % kinds.length] ?? (() => Promise.resolve(() => Promise.resolve()));
+  });
+}
+
+const doorOf = (url: string, turn: number): Door => ({ url, user: `user-${turn % users}` });
+
+const inMebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+
+const describe = ({ heap, resident, peak, sessions, heldMs }: Sample): string =>
+  `heap ${inMebibytes(heap)}, resident ${inMebibytes(resident)}, at most ${inMebibytes(peak)}, ${sessions} sessions, loop held ${heldMs.toFixed(0)} ms`;
