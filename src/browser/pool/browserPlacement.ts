@@ -14,13 +14,12 @@ import { CommonWorkers } from './commonWorkers.js';
 import { Downloads, type DownloadsOptions } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
-import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
+import type { PlacementRecord, PageRecovery, PageRecord, SessionPageState } from './recovery.js';
 import { SourceMaps } from '../sources/sourceMaps.js';
 import { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { PageSet } from './pageSet.js';
 import { SessionContexts, type NamedContext } from './tabs.js';
-import type { SessionPageState } from './sessionPageState.js';
 
 import { privateFolders } from '../../folders.js';
 

@@ -10,7 +10,7 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
-import type { SessionPageState } from './sessionPageState.js';
+import type { SessionPageState } from './recovery.js';
 import type { Downloads } from './downloads.js';
 import type { OnQueued } from './waitQueue.js';
 import type { BrowserPlacement } from './browserPlacement.js';

@@ -5,9 +5,14 @@ import { noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
-import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
+import {
+  type PageRecovery,
+  restoreEmulation,
+  pageRecordOf,
+  type PageRecord,
+  type SessionPageState,
+} from './recovery.js';
 import { closedAtOnce, findTabs, isTab, openTab, PageLimit, type SessionContexts } from './tabs.js';
-import type { SessionPageState } from './sessionPageState.js';
 
 export interface PageSetOptions {
   readonly contexts: SessionContexts;
