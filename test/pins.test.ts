@@ -1,131 +1,13 @@
-import { machines } from '../machines/index.js';
 import { flagOf, options } from '../src/config/config.js';
 import { catalogue } from '../src/errors/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
 import { allTools } from '../src/tools/allTools.js';
-import { allStates, readChart } from '../visualizations/chart.js';
 
 /**
  * What clients, operators and stored data rely on, as literals. A change here is a change of what others see: it should
  * be a line that somebody reads, not the side effect of another one.
  */
 describe('pinned', () => {
-  test('states', () => {
-    const states = machines.flatMap(({ machine }) => allStates(readChart(machine)).map(({ id }) => id));
-    expect(states).toEqual([
-      'session',
-      'session.created',
-      'session.created.browser',
-      'session.created.browser.leasing',
-      'session.created.browser.ready',
-      'session.created.browser.deferred',
-      'session.created.tools',
-      'session.created.tools.unregistered',
-      'session.created.tools.registering',
-      'session.created.tools.registered',
-      'session.tools-registered',
-      'session.tools-registered.waiting',
-      'session.tools-registered.checking',
-      'session.tools-registered.leasing',
-      'session.tools-registered.claiming',
-      'session.connected',
-      'session.active',
-      'session.active.serving',
-      'session.active.serving.idle',
-      'session.active.serving.busy',
-      'session.active.detached',
-      'session.active.draining',
-      'session.closed',
-      'browser',
-      'browser.open',
-      'browser.open.connecting',
-      'browser.open.ready',
-      'browser.unsettled',
-      'browser.lost',
-      'browser.failed',
-      'browser.closed',
-      'node',
-      'node.joining',
-      'node.joining.opening',
-      'node.joining.subscribing',
-      'node.joining.retrying',
-      'node.joining.leasing',
-      'node.joining.failed',
-      'node.ready',
-      'node.lease-lost',
-      'node.draining',
-      'node.draining.leased',
-      'node.draining.unleased',
-      'node.leaving',
-      'node.left',
-      'ownership',
-      'ownership.requested',
-      'ownership.owned',
-      'ownership.owned.claimed',
-      'ownership.owned.restoring',
-      'ownership.owned.restored',
-      'ownership.owned.stored',
-      'ownership.owned.handed-off',
-      'ownership.fenced',
-      'ownership.fenced.restoring',
-      'ownership.fenced.releasing',
-      'ownership.closing',
-      'ownership.closing.recording',
-      'ownership.closing.pending',
-      'ownership.closed',
-      'ownership.released',
-      'server',
-      'server.starting',
-      'server.listening',
-      'server.draining',
-      'server.draining.sessions',
-      'server.draining.browsers',
-      'server.stopped',
-      'alert',
-      'alert.ok',
-      'alert.pending',
-      'alert.firing',
-    ]);
-  });
-
-  test('events', () => {
-    expect(machines.flatMap(({ name, eventTypes }) => eventTypes.map((type) => `${name} ${type}`))).toEqual([
-      'session transport.attached',
-      'session transport.detached',
-      'session message.received',
-      'session request.settled',
-      'session browser.leased',
-      'session browser.lost',
-      'session browser.failed',
-      'session session.drain',
-      'session session.close',
-      'browser connection.opened',
-      'browser connection.failed',
-      'browser connection.lost',
-      'browser browser.wanted',
-      'browser browser.close',
-      'node lease.renewed',
-      'node lease.expired',
-      'node node.drain',
-      'node node.leave',
-      'node node.left',
-      'ownership term.granted',
-      'ownership term.refused',
-      'ownership snapshot.saved',
-      'ownership session.restored',
-      'ownership takeover.completed',
-      'ownership takeover.failed',
-      'ownership write.fenced',
-      'ownership handoff.begun',
-      'ownership session.ended',
-      'ownership lease.renewed',
-      'server listener.opened',
-      'server listener.failed',
-      'server server.drain',
-      'alert window.measured',
-    ]);
-  });
-
   test('errors: HTTP status, JSON-RPC code, whether to try again', () => {
     const rows = Object.entries(catalogue).map(([reason, entry]) => [
       reason,

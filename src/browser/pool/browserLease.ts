@@ -1,3 +1,4 @@
+import type { InspectionEvent } from 'xstate';
 import type { Failure } from '../../../machines/events.js';
 import type { Clock } from '../../clock.js';
 import type { EndpointContexts, UnregisterContext } from './endpointContexts.js';
@@ -147,6 +148,8 @@ export interface LeaseDeps {
   acquireShared(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
   /** Binds the lease to a process and profile of its own, as soon as a slot is free. */
   acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
+  /** Receives the inspection events of the lease's actor. */
+  readonly inspect?: ((event: InspectionEvent) => void) | undefined;
   /** Called once, when everything is closed. */
   onReleased(): void;
 }

@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import type { InspectionEvent } from 'xstate';
 import { systemClock, type Clock, timeLimit } from '../../clock.js';
 import type { Config } from '../../config/config.js';
 import { noop, untilAborted } from '../../async.js';
@@ -30,8 +31,7 @@ import type {
   BrowserBinding,
 } from './browserLease.js';
 import { createResourceLedger, type ResourceLedger } from '../process/resourceLedger.js';
-import { ProcessSlots } from './processSlots.js';
-import type { QueueOptions } from './waitQueue.js';
+import { ProcessSlots, type QueueOptions } from './waitQueue.js';
 import { endpointId, ObservedBrowser } from './endpoint.js';
 import type { ContextRecords, EndpointContexts } from './endpointContexts.js';
 import { EndpointPool } from './endpointPool.js';
@@ -61,6 +61,8 @@ export interface BrowserPoolOptions extends BrowserSearch {
   >;
   /** Starts the supervisor of each browser; see `Supervise`. */
   readonly supervise: Supervise;
+  /** Receives the inspection events of the leases' actors. */
+  readonly inspect?: ((event: InspectionEvent) => void) | undefined;
   /** Whether the environment names a proxy, which resolves names in Chrome's place. */
   readonly hasProxy?: boolean | undefined;
   /** Addresses that launched browsers refuse. Default: none. */
@@ -129,6 +131,7 @@ export class SupervisedBrowserPool implements BrowserPool {
       ledger: this.ledger,
       clock: this.#clock,
       sessionMemory: this.#options.sessionMemory,
+      inspect: this.#options.inspect,
       mode: request.endpoint === undefined ? this.#options.config.browser : 'attach',
       acquireShared: (observer, queue) => this.#acquireShared(request, observer, queue),
       acquireProcess: (observer, queue) => this.#acquireProcess(request, observer, queue),
