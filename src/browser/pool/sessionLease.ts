@@ -16,6 +16,7 @@ import {
 import { createSessionPageState, type SessionPageState } from './sessionPageState.js';
 import { QueuedWork, type OnQueued, type QueueOptions } from './waitQueue.js';
 import {
+  hasExtensions,
   openPlacement,
   type BrowserPlacement,
   type PlacementIsolation,
@@ -49,6 +50,7 @@ export class SessionLease implements BrowserLease {
   #isolation: PlacementIsolation;
   #moving: QueuedWork<void> | undefined;
   #lossCount = 0;
+  #usedAt = 0;
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
@@ -87,12 +89,29 @@ export class SessionLease implements BrowserLease {
   }
 
   async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
+    const browser = await this.#ensureOpen(signal, onQueued);
+    this.#usedAt = this.#deps.clock.now();
+    await untilAborted(browser.placement.pages.restoreDiscarded(), signal);
+    return browser;
+  }
+
+  /** Closes pages that come back as they are with the next `browser()`, if that was called last before `time`. */
+  async discardPages(time: number): Promise<void> {
+    const placement = this.current?.placement;
+    const isUnused = (): boolean => this.#usedAt < time;
+    if (placement === undefined || !isUnused()) return;
+    // What happens to tabs is told to extensions.
+    if (placement.isolation === 'process' && (await hasExtensions(placement.connection.browser))) return;
+    await placement.pages.discard(isUnused);
+  }
+
+  async #ensureOpen(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
     signal?.throwIfAborted();
     this.#released.signal.throwIfAborted();
     if (this.#state.kind === 'open') return this.#ensureConnected(this.#state.browser, signal);
     if (this.#state.kind === 'opening' && this.#state.opening.isAbandoned) {
       await untilAborted(this.#state.opening.settled, signal);
-      return this.browser(signal, onQueued);
+      return this.#ensureOpen(signal, onQueued);
     }
     if (this.#state.kind === 'idle' || this.#state.kind === 'lost') {
       const from = this.#state;
@@ -130,7 +149,7 @@ export class SessionLease implements BrowserLease {
     if (browser.browser.connected) return browser;
     await untilAborted(browser.placement.connection.disconnected, signal);
     this.#onLost();
-    return this.browser(signal);
+    return this.#ensureOpen(signal);
   }
 
   /** Sets the state while it is `opening`; only `release()` may do so too. */
