@@ -79,6 +79,7 @@ const shownStates: readonly string[] = [
   'required',
   'selected',
 ];
+const range: readonly string[] = ['valuemin', 'valuemax'];
 /** States that are shown when false, too. */
 const statesShownWhenFalse: ReadonlySet<string> = new Set(['expanded', 'checked', 'pressed']);
 
@@ -346,7 +347,7 @@ function statesOf({ source, role }: DraftNode, name: string, verbose: boolean): 
   const value = collapseWhitespace(textValue(source.value));
   if (value !== '' && value !== name) parts.push(`value=${quoted(value)}`);
   parts.push(...shownStates.flatMap((state) => stateOf(source, state)));
-  if (role === 'slider' || role === 'spinbutton') parts.push(...rangeOf(source));
+  if (role === 'slider' || role === 'spinbutton') parts.push(...range.flatMap((bound) => stateOf(source, bound)));
   if (verbose) parts.push(...verboseDetails(source));
   return parts.map((part) => ` ${part}`).join('');
 }
@@ -363,13 +364,6 @@ function stateOf(source: AXNode, state: string): string[] {
   if (value === true || value === 'true') return [state];
   if (value === false || value === 'false') return statesShownWhenFalse.has(state) ? [`${state}=false`] : [];
   return [`${state}=${String(value)}`];
-}
-
-function rangeOf(source: AXNode): string[] {
-  return ['valuemin', 'valuemax'].flatMap((bound) => {
-    const value = propertyValue(source, bound);
-    return value === undefined ? [] : [`${bound}=${String(value)}`];
-  });
 }
 
 function verboseDetails(source: AXNode): string[] {
