@@ -136,6 +136,22 @@ export type NodeEvent =
   | { type: 'node.leave' }
   | { type: 'node.left' };
 
+export type LeaseEvent =
+  /** From the session: a call needs a browser, a tool a process of its own; the session has ended. */
+  | { type: 'browser.wanted' }
+  | { type: 'move.wanted' }
+  | { type: 'session.ended' }
+  /** From the opening of a placement in a browser. */
+  | { type: 'placement.opened' }
+  | { type: 'placement.failed' }
+  /** From the browser, from its check, and from another node that closed the context of the session in it. */
+  | { type: 'browser.lost' }
+  | { type: 'browser.hung' }
+  | { type: 'context.closed' }
+  /** From the move to a process of its own. */
+  | { type: 'move.completed' }
+  | { type: 'move.failed' };
+
 /** The session creations within a sliding window, at one moment. */
 export interface CreationWindow {
   readonly creations: number;
@@ -176,6 +192,19 @@ export const serverEventTypes = [
   'listener.failed',
   'server.drain',
 ] as const satisfies readonly ServerEvent['type'][];
+
+export const leaseEventTypes = [
+  'browser.wanted',
+  'move.wanted',
+  'session.ended',
+  'placement.opened',
+  'placement.failed',
+  'browser.lost',
+  'browser.hung',
+  'context.closed',
+  'move.completed',
+  'move.failed',
+] as const satisfies readonly LeaseEvent['type'][];
 
 export const nodeEventTypes = [
   'lease.renewed',

@@ -3,11 +3,13 @@ import { browserMachine } from './browserMachine.js';
 import {
   alertEventTypes,
   browserEventTypes,
+  leaseEventTypes,
   nodeEventTypes,
   ownershipEventTypes,
   serverEventTypes,
   sessionEventTypes,
 } from './events.js';
+import { leaseMachine } from './leaseMachine.js';
 import { nodeMachine } from './nodeMachine.js';
 import { ownershipMachine } from './ownershipMachine.js';
 import { serverMachine } from './serverMachine.js';
@@ -17,6 +19,7 @@ import { sessionMachine } from './sessionMachine.js';
 export const machines = [
   { name: 'session', machine: sessionMachine, eventTypes: sessionEventTypes },
   { name: 'browser', machine: browserMachine, eventTypes: browserEventTypes },
+  { name: 'lease', machine: leaseMachine, eventTypes: leaseEventTypes },
   { name: 'node', machine: nodeMachine, eventTypes: nodeEventTypes },
   { name: 'ownership', machine: ownershipMachine, eventTypes: ownershipEventTypes },
   { name: 'server', machine: serverMachine, eventTypes: serverEventTypes },
@@ -25,6 +28,7 @@ export const machines = [
 
 export { alertMachine } from './alertMachine.js';
 export { browserMachine } from './browserMachine.js';
+export { leaseMachine } from './leaseMachine.js';
 export { nodeMachine } from './nodeMachine.js';
 export { ownershipMachine } from './ownershipMachine.js';
 export type { OwnershipInput, SessionEndRecord } from './ownershipMachine.js';

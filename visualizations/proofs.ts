@@ -19,7 +19,16 @@ const scoreSchema = z.strictObject({
   noticed: z.number(),
   equivalent: z.number(),
 });
-const recordSchema = z.strictObject({ proofs: z.array(proofSchema), scores: z.array(scoreSchema) });
+const ordersSchema = z.strictObject({
+  code: z.string(),
+  states: z.number(),
+  steps: z.number(),
+});
+const recordSchema = z.strictObject({
+  proofs: z.array(proofSchema),
+  orders: z.array(ordersSchema),
+  scores: z.array(scoreSchema),
+});
 
 /** What `npm run prove` explored: complete, and without a violation. Checked by test/prove. */
 export type ProofRecord = z.output<typeof recordSchema>;
@@ -30,8 +39,8 @@ export function readProofs(root: string): ProofRecord {
   return recordSchema.parse(JSON.parse(readFileSync(join(root, proofRecordPath), 'utf8')));
 }
 
-/** The table of what is proved at which bound, and of how many changes of each chart are noticed. */
-export function proofTables({ proofs, scores }: ProofRecord): string {
+/** The table of what is proved at which bound, of the real code in every order, and of how many changes of each chart are noticed. */
+export function proofTables({ proofs, orders, scores }: ProofRecord): string {
   // Of the bounds of one kind of session the largest, which brought no new state of the chart.
   const kinds = new Map(proofs.map((proof) => [proof.world.split('; ', 1).join(), proof]));
   const rows = [...kinds.values()].map(({ world, states, transitions, depth, chartStates }) =>
@@ -42,7 +51,11 @@ export function proofTables({ proofs, scores }: ProofRecord): string {
   );
   return [
     table(['complete, 0 violations', 'states', 'transitions', 'depth', 'states of the chart'], rows),
-    table(['chart', 'changes', 'noticed', 'change nothing'], changes),
+    table(
+      ['the code that runs, in every order', 'states', 'steps, or orders of sessions'],
+      orders.map(({ code, states, steps }) => [code, states, steps].map(String)),
+    ),
+    table(['chart or scripts', 'changes', 'noticed', 'change nothing'], changes),
   ].join('\n\n');
 }
 

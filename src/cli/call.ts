@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { messageOf } from '../errors/errors.js';
 import { createFolder } from '../folders.js';
 import { connect } from './connect.js';
 import { openNamedSession, type NamedSessions } from './namedSessions.js';
@@ -83,9 +84,14 @@ class SavedFiles {
   async save(tool: string, type: string, bytes: Buffer): Promise<string> {
     this.#count += 1;
     const file = await this.#next(tool, type);
-    await createFolder(dirname(file), 0o755);
-    await writeFile(file, bytes);
-    return file;
+    try {
+      await createFolder(dirname(file), 0o755);
+      await writeFile(file, bytes);
+      return file;
+    } catch (error) {
+      const fix = 'Name another place with --output.';
+      throw new Error(`The image cannot be written to ${file}: ${messageOf(error)}. ${fix}`, { cause: error });
+    }
   }
 
   /** `--output shot.png` names the first file; further ones are numbered. A folder holds a file for each. */

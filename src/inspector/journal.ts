@@ -100,10 +100,11 @@ export class Journal {
     this.#tracks.delete(oldest);
   }
 
-  /** A chart beside that of a session; its actor has the session's short id. */
+  /** A chart beside that of a session. */
   #recordOfSession({ machine, actor, value, at }: MovedActor): void {
-    const track = this.#tracks.get(actor);
-    if (track?.recordBeside({ machine, id: actor, leaves: configurationOf(value).leaves, since: at }) !== true) return;
+    const id = shortId(actor);
+    const track = this.#tracks.get(id);
+    if (track?.recordBeside({ machine, id, leaves: configurationOf(value).leaves, since: at }) !== true) return;
     this.#version += 1;
     track.version = this.#version;
   }

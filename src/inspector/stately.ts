@@ -104,6 +104,11 @@ function send(socket: WebSocket, messages: readonly object[]): void {
   for (const message of messages) socket.send(JSON.stringify(message));
 }
 
+function nameOf(machine: string, actor: string): string {
+  if (machine === 'session') return shortId(actor);
+  return isOfSession(machine) ? `${machine} ${shortId(actor)}` : actor;
+}
+
 /** The messages for one observation. Updates `known`, from which later receivers get the live actors. */
 function messagesOf(
   observation: ActorObservation,
@@ -111,7 +116,7 @@ function messagesOf(
   definitions: ReadonlyMap<string, string>,
 ): object[] {
   const { kind, machine, actor } = observation;
-  const sessionId = machine === 'session' ? shortId(actor) : isOfSession(machine) ? `${machine} ${actor}` : actor;
+  const sessionId = nameOf(machine, actor);
   const about = { sessionId, rootId: sessionId, id: null, createdAt: String(Date.now()), _version: protocolVersion };
   if (kind === 'unexpected') return [];
   if (kind === 'event') return [{ type: '@xstate.event', ...about, event: reduceToKnownWords(observation.event) }];

@@ -73,15 +73,16 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
     // The pool reports to the observers, and they read its figures, from the first request on.
     pool: () => pool,
   });
-  const supervise = createSupervisor({ ...supervisorDefaults, inspect: watchers.inspect });
+  const { inspect } = watchers;
+  const supervise = createSupervisor({ ...supervisorDefaults, inspect });
   const records = cluster?.contextRegistry;
   const { allowedUrls: allowed, blockedUrls: blocked } = config;
   const rules = new UrlRules([{ allowed, blocked }], { blocksMetadata: config.auth !== 'none' });
   const { sessionMemory } = config;
-  const poolOptions = { config, sessionMemory, rules, supervise, resolve: tenancy.resolveAddress, records, ...search };
+  const resolve = tenancy.resolveAddress;
+  const poolOptions = { config, sessionMemory, rules, supervise, inspect, resolve, records, ...search };
   const pool = setup.pool ?? (await openPool(poolOptions, users, embedding));
   const directory = setup.directory ?? cluster?.node.ownership ?? memoryDirectory;
-  const { inspect } = watchers;
   const shared = createStatelessParts(store, clock, embedding.serverInfo);
   const { changes } = shared;
   const responseMemory = new ResponseMemory(config.sessionMemory);

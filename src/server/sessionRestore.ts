@@ -79,8 +79,7 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
     };
     const session = registry.restore(parts, sessionId, request, stored);
     session.useUrlLists(principal.credentialId === undefined ? undefined : await users.urlListsOf(principal.user));
-    if (channel instanceof HandleChannel) session.actor.send({ type: 'transport.attached' });
-    else {
+    if (channel instanceof StreamableHttpTransport) {
       bindStreamableTransport(session, channel, parts.log);
       // Starts the resume grace again.
       session.detach('client-closed');

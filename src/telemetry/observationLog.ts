@@ -140,7 +140,7 @@ const maxShown = 64;
 
 function subjectOf(machine: string, actor: string): LogFields {
   if (machine === 'server') return {};
-  if (isOfSession(machine)) return { session: actor };
+  if (isOfSession(machine)) return { session: shortId(actor) };
   return { [machine]: machine === 'session' ? shortId(actor) : actor };
 }
 

@@ -191,8 +191,8 @@ function actorIdOf(actorRef: { readonly sessionId: string }): string {
   return 'id' in actorRef ? String(actorRef.id) : actorRef.sessionId;
 }
 
-/** Whether each session has an actor of this chart beside its own, under its short id. */
-export const isOfSession = (machine: string): boolean => machine === 'ownership';
+/** Whether each session has an actor of this chart beside its own, under the same id or its beginning. */
+export const isOfSession = (machine: string): boolean => machine === 'ownership' || machine === 'lease';
 
 /** The observations of one actor; the others are of creations and requests. */
 export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'request' | 'refusal' }>;

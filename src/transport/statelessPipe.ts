@@ -36,6 +36,7 @@ export function serveStatelessOver(deps: StatelessPipeDeps, session: Session, ch
     const { run, user, envelope } = createRun(deps, session, { message, write: (sent) => channel.deliver(sent) });
     if (running.has(message.id))
       throw new Refusal('invalid_message', { detail: `The id ${shownId(message.id)} is still in flight.` });
+    if (session.checkOpen().hasTag('draining')) throw new Refusal('draining');
     running.set(message.id, run);
     begin();
     const startedAt = deps.clock.now();

@@ -282,6 +282,24 @@ describe('a pool that launches browsers', () => {
     expect(asked.release()).toBe(asked.release());
   });
 
+  it('closes what has just opened when its session ends in that moment', async () => {
+    const { browser } = await lease('context').browser();
+    const late = lease('context');
+    const releases: Promise<void>[] = [];
+    Object.defineProperty(browser, 'connected', {
+      configurable: true,
+      get: () => {
+        // Once the placement is open, and before the lease has it.
+        queueMicrotask(() => releases.push(late.release()));
+        return true;
+      },
+    });
+    await expect(late.browser()).rejects.toThrow('released');
+    Reflect.deleteProperty(browser, 'connected');
+    await Promise.all(releases);
+    expect(late.current).toBeUndefined();
+  });
+
   it('stops waiting when the caller gives up, and goes on opening for the next call', async () => {
     const asked = lease('context');
     const giveUp = new AbortController();

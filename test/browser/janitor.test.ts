@@ -34,6 +34,16 @@ describe('a run folder', () => {
     await rm(parent, { recursive: true, force: true });
   });
 
+  it('that cannot be written, as on a full disk, is refused with what to do', async () => {
+    const refused = openRunFolder(join(parent, 'missing'));
+    await expect(refused).rejects.toMatchObject({
+      reason: 'browser_failed',
+      message: expect.stringMatching(
+        /^The temporary folder \S+missing cannot be written: .* or set TMPDIR to a folder/,
+      ),
+    });
+  });
+
   it('is removed with everything in it, once', async () => {
     const run = await openRunFolder(parent);
     await mkdir(join(run.nextBrowserFolder(), 'profile'), { recursive: true });

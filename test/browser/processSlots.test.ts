@@ -1,4 +1,4 @@
-import { ProcessSlots, type ProcessSlot } from '../../src/browser/pool/processSlots.js';
+import { ProcessSlots, type ProcessSlot } from '../../src/browser/pool/waitQueue.js';
 import { QueuedWork } from '../../src/browser/pool/waitQueue.js';
 import { nextTurn } from '../support/gate.js';
 

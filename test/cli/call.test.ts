@@ -128,6 +128,10 @@ describe('greenroom call', () => {
       'shot.png',
     ]);
     expect(await readFile(join(folder, 'shot.png'), 'utf8')).toBe('picture');
+    const below = join(folder, 'shot.png', 'below', 'shot.png');
+    await expect(call({ url: served.url, calls: [draw], output: below, write })).rejects.toThrow(
+      /^The image cannot be written to \S+: .*ENOTDIR.* Name another place with --output\.$/,
+    );
     lines = [];
     expect(await call({ url: served.url, calls: [say('hello'), say('bad')], asJson: true, write })).toBe(1);
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { defineTextTool, defineTool } from '../../src/index.js';
 import { send } from '../support/http.js';
 import { envelope, messagesOf, StatelessClient } from '../support/statelessClient.js';
-import type { TestServer } from '../support/testServer.js';
+import type { TestServer, TestServerOptions } from '../support/testServer.js';
 import { serveNode, useClusterNodes } from './clusterNodes.js';
 
 const whose = defineTool({
@@ -44,8 +44,11 @@ const asks = defineTool({
 
 const { kinds, nodes } = useClusterNodes();
 
-const serve = async (store: ReturnType<(typeof kinds)[number]['stores']>): Promise<TestServer> => {
-  const node = await serveNode(store(), { tools: [whose, later, asks], options: { nodeLease: '3s' } });
+const serve = async (
+  store: ReturnType<(typeof kinds)[number]['stores']>,
+  given: Pick<TestServerOptions, 'observe'> = {},
+): Promise<TestServer> => {
+  const node = await serveNode(store(), { tools: [whose, later, asks], options: { nodeLease: '3s' }, ...given });
   nodes.push(node);
   return node;
 };
@@ -95,7 +98,11 @@ test.each(kinds)(
   '[S11] $name: a node that stops hands its browsers to the next one that is asked',
   async ({ stores }) => {
     const store = stores();
-    const [here, there] = [await serve(store), await serve(store)];
+    const attached: string[] = [];
+    const observe: TestServerOptions['observe'] = (seen) => {
+      if (seen.kind === 'event' && seen.event.type === 'transport.attached') attached.push(seen.actor);
+    };
+    const [here, there] = [await serve(store), await serve(store, { observe })];
     const id = await new StatelessClient(here.url).open({ isolation: 'process' });
     nodes.splice(nodes.indexOf(here), 1);
     await here.close();
@@ -106,6 +113,7 @@ test.each(kinds)(
       transport: 'handle',
       protocolVersion: '2026-07-28',
     });
+    expect(attached).toEqual([id]);
     expect(await client.text('close_browser', { browser_id: id })).toBe('Closed.');
   },
 );

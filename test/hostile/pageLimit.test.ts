@@ -1,7 +1,7 @@
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { PageSet } from '../../src/browser/pool/pageSet.js';
 import { isTab, SessionContexts } from '../../src/browser/pool/tabs.js';
-import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
+import { createSessionPageState } from '../../src/browser/pool/recovery.js';
 import {
   recordingListener,
   openTestPool,

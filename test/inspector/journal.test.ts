@@ -54,18 +54,24 @@ test('[C-INSPECTOR] a whole session id, which would let anyone in, never leaves 
   expect(journal.rows()).toMatchObject([{ id: 'abcdefgh', user: 'anna', state: 'created', closedBecause: null }]);
 });
 
-test('[C-INSPECTOR] the state of its ownership is beside a session, and not in the list of all actors', () => {
-  const journal = new Journal(clock, () => facts);
-  const owned = { ...transition('session-', '', 'owned', { value: { owned: 'claimed' } }), machine: 'ownership' };
-  journal.record(owned);
-  expect(journal.detail('session-', 0)).toBeNull();
-  journal.record(transition('session-a', '', 'created'));
-  const before = journal.track('session-')?.version;
-  journal.record(owned);
-  expect(journal.detail('session-', 0)?.beside).toMatchObject([{ machine: 'ownership', leaves: ['owned.claimed'] }]);
-  expect(journal.track('session-')?.version).not.toBe(before);
-  expect(journal.actors).toEqual([]);
-});
+test.each([
+  ['ownership', { owned: 'claimed' }, 'owned.claimed'],
+  ['lease', { leased: { placement: 'lost' } }, 'leased.placement.lost'],
+])(
+  '[C-INSPECTOR] the state of its %s is beside a session, and not in the list of all actors',
+  (machine, value, leaf) => {
+    const journal = new Journal(clock, () => facts);
+    const owned = { ...transition('session-', '', 'first', { value }), machine };
+    journal.record(owned);
+    expect(journal.detail('session-', 0)).toBeNull();
+    journal.record(transition('session-a', '', 'created'));
+    const before = journal.track('session-')?.version;
+    journal.record(owned);
+    expect(journal.detail('session-', 0)?.beside).toMatchObject([{ machine, leaves: [leaf] }]);
+    expect(journal.track('session-')?.version).not.toBe(before);
+    expect(journal.actors).toEqual([]);
+  },
+);
 
 test('[C-INSPECTOR] a reader gets the entries that are newer than what it has, and nothing else', () => {
   const journal = new Journal(clock, () => facts);

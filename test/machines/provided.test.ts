@@ -1,5 +1,14 @@
 import type { AnyStateMachine, InspectionEvent } from 'xstate';
-import { browserMachine, nodeMachine, ownershipMachine, serverMachine, sessionMachine } from '../../machines/index.js';
+import {
+  browserMachine,
+  leaseMachine,
+  nodeMachine,
+  ownershipMachine,
+  serverMachine,
+  sessionMachine,
+} from '../../machines/index.js';
+import { SessionLease } from '../../src/browser/pool/sessionLease.js';
+import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { supervisorDefaults, createSupervisor } from '../../src/browser/supervisor.js';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
@@ -58,6 +67,20 @@ describe('every name of a chart has an implementation, and nothing else has', ()
     });
     await browser.close();
     expect(kept.flatMap((machine) => providedNames(browserMachine, machine))).toEqual(placeholders(browserMachine));
+  });
+
+  test('lease', async () => {
+    const { kept, inspect } = machineRecorder();
+    const lease = new SessionLease({
+      request: { sessionId: 's', owner: 'ann', isolation: 'auto' },
+      listener: { ready: () => undefined, lost: () => undefined, failed: () => undefined },
+      ...{ ledger: createResourceLedger(), mode: 'launch', clock: systemClock, inspect, onReleased: () => undefined },
+      acquireShared: () => Promise.reject(new Error('not today')),
+      acquireProcess: () => Promise.reject(new Error('not today')),
+    });
+    await expect(lease.browser()).rejects.toThrow('not today');
+    await lease.release();
+    expect(kept.flatMap((machine) => providedNames(leaseMachine, machine))).toEqual(placeholders(leaseMachine));
   });
 
   test('node', async () => {

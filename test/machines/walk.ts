@@ -4,6 +4,7 @@ import { getShortestPaths } from 'xstate/graph';
 import {
   alertMachine,
   browserMachine,
+  leaseMachine,
   machines,
   nodeMachine,
   ownershipMachine,
@@ -73,6 +74,12 @@ const chartInputs: Readonly<Record<string, Pick<ChartCase, 'machine' | 'inputs'>
   browser: {
     machine: browserMachine.provide({ delays: { connectTimeout: 1, backoff: 1 } }),
     inputs: [{ id: 'b', mode: 'launch', maxAttempts: 2 }],
+  },
+  lease: {
+    machine: leaseMachine,
+    inputs: (['auto', 'context'] as const).flatMap((isolation) =>
+      [false, true].map((isResumed) => ({ isolation, isResumed })),
+    ),
   },
   node: { machine: nodeMachine.provide({ delays: { subscribeRetry: 1 } }), inputs: [{}] },
   ownership: {
@@ -147,4 +154,33 @@ export function replay(machine: AnyStateMachine, input: object, events: readonly
     steps.push({ snapshot, event, actions: actions.map(({ type }) => type) });
   }
   return steps;
+}
+
+export const chartNamed = (name: string): ChartCase => {
+  const found = chartCases.find((walkable) => walkable.name === name);
+  if (found === undefined) throw new Error(`There is no chart "${name}".`);
+  return found;
+};
+
+/** Events by their type, or as objects. */
+export type Script = readonly (string | AnyEventObject)[];
+
+export interface Row {
+  readonly given: string;
+  readonly events: Script;
+  readonly state: object | string;
+  readonly context?: object;
+}
+
+/** Where the events of a script lead to. */
+export function expectEnd(
+  chart: ChartCase | undefined,
+  input: object,
+  script: Script,
+  ...[state, context = {}]: [state: object | string, context?: object]
+): void {
+  const events = script.map((event) => (typeof event === 'string' ? { type: event } : event));
+  const end = chart && replay(chart.machine, input, events).at(-1)?.snapshot;
+  expect(end?.value).toEqual(state);
+  expect(end?.context).toMatchObject(context);
 }

@@ -60,7 +60,8 @@ export class HandleWorld {
       input: inputOf(lease, 0, setup, 'by its handle'),
       clock: new ManualClock(),
       inspect: (event) => {
-        if (event.type !== '@xstate.microstep' || event.actorRef !== this.#chartActor) return;
+        // Also of its first steps, before there is a name for it.
+        if (event.type !== '@xstate.microstep' || event.actorRef.sessionId !== event.rootId) return;
         for (const edge of event._transitions) this.edges.add(edge);
       },
     });

@@ -62,7 +62,8 @@ export class World {
       input: inputOf(lease, queueLimit, setup),
       clock: new ManualClock(),
       inspect: (event) => {
-        if (event.type !== '@xstate.microstep' || event.actorRef !== this.#chartActor) return;
+        // Also of its first steps, before there is a name for it.
+        if (event.type !== '@xstate.microstep' || event.actorRef.sessionId !== event.rootId) return;
         for (const edge of event._transitions) this.edges.add(edge);
       },
     });

@@ -4,6 +4,7 @@ import {
   type AnyEventObject,
   type AnyMachineSnapshot,
   type AnyStateMachine,
+  type AnyTransitionDefinition,
   type StateValue,
 } from 'xstate';
 
@@ -21,6 +22,8 @@ export interface ChartStep {
   readonly effects: readonly Effect[];
   /** Whether the chart names the event in this state, if only as a no-op. */
   readonly isHandled: boolean;
+  /** What the event makes it take. */
+  readonly edges: readonly AnyTransitionDefinition[];
 }
 
 /** An action that a transition asks for; the library leaves its type open. */
@@ -68,6 +71,7 @@ export class ChartSteps {
   /** Where a chart was started or restored, and each step that something around it made it take. */
   readonly starts = new Set<number>();
   readonly taken = new Map<string, { readonly from: number; readonly event: string; readonly next: number }>();
+  readonly edges = new Set<AnyTransitionDefinition>();
   readonly #machine: AnyStateMachine;
   readonly #ids = new Map<string, number>();
   readonly #steps = new Map<string, ChartStep>();
@@ -91,15 +95,17 @@ export class ChartSteps {
   }
 
   start(input: object): ChartStep {
+    this.#evaluations = 0;
     const [snapshot, actions]: [AnyMachineSnapshot, readonly Executable[]] = initialTransition(this.#machine, input);
     const next = this.#idOf(snapshot);
     this.starts.add(next);
-    return { next, effects: actions.flatMap(effectOf), isHandled: true };
+    return { next, effects: actions.flatMap(effectOf), isHandled: true, edges: [] };
   }
 
   /** A step that is taken. */
   step(from: number, event: AnyEventObject): ChartStep {
     const step = this.probe(from, event);
+    for (const edge of step.edges) this.edges.add(edge);
     this.taken.set(`${from} ${event.type} ${step.next}`, { from, event: event.type, next: step.next });
     return step;
   }
@@ -111,9 +117,9 @@ export class ChartSteps {
     if (known !== undefined) return known;
     const before = this.snapshot(from);
     this.#evaluations = 0;
-    const isHandled = this.#machine.getTransitionData(before, event).length > 0;
+    const edges: AnyTransitionDefinition[] = this.#machine.getTransitionData(before, event);
     const [after, actions]: [AnyMachineSnapshot, readonly Executable[]] = transition(this.#machine, before, event);
-    const step = { next: this.#idOf(after), effects: actions.flatMap(effectOf), isHandled };
+    const step = { next: this.#idOf(after), effects: actions.flatMap(effectOf), isHandled: edges.length > 0, edges };
     this.#steps.set(key, step);
     return step;
   }

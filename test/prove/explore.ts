@@ -61,11 +61,13 @@ export interface ExploreOptions {
   readonly stopsAtFirst?: boolean;
   /** Whether `edges` is filled. */
   readonly keepsEdges?: boolean;
-  /** Called each time as many more states have been expanded. */
-  progress?(expanded: number, found: number, depth: number): void;
+  readonly progress?: Progress;
 }
 
-const progressEvery = 20_000;
+/** Called each time `progressEvery` more states have been expanded. */
+export type Progress = (expanded: number, found: number, depth: number) => void;
+
+export const progressEvery = 20_000;
 
 interface Arrival {
   readonly from: number;

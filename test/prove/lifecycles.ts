@@ -1,4 +1,10 @@
-import { alertEventTypes, browserEventTypes, serverEventTypes, type Failure } from '../../machines/events.js';
+import {
+  alertEventTypes,
+  browserEventTypes,
+  leaseEventTypes,
+  serverEventTypes,
+  type Failure,
+} from '../../machines/events.js';
 import { answersOf, runs, type Happening, type Lifecycle, type Situation } from './lifecycleWorld.js';
 
 const failure: Failure = { reason: 'browser_failed', message: 'It did not answer.' };
@@ -66,6 +72,138 @@ export const browserLifecycle = (maxAttempts: number): Lifecycle<ConnectionFacts
   mayRest: ({ snapshot }) => snapshot.matches('failed') || snapshot.matches({ open: 'ready' }),
   isAwaited: ({ snapshot }) => snapshot.matches({ open: 'connecting' }),
 });
+
+interface LeaseFacts {
+  readonly placement: 'none' | 'opening' | 'open';
+  /** Whether it is known what was open before. */
+  readonly isKept: boolean;
+  /** `stale`: the browser was lost meanwhile, so that it can only fail. */
+  readonly move: 'none' | 'running' | 'stale' | 'over';
+  readonly isEnded: boolean;
+  /** What was done and told in the last step. */
+  readonly told: readonly string[];
+}
+
+/** The losses that are told apart: one more than any rule looks at. */
+const maxLosses = 2;
+
+/** The browser lease of one session: placements open and fail, browsers die and hang, and a tool needs a process. */
+export const leaseLifecycle = (isolation: 'auto' | 'context', isResumed: boolean): Lifecycle<LeaseFacts> => ({
+  name: `lease: ${isolation === 'auto' ? 'may move' : 'stays'}${isResumed ? ', restored' : ''}`,
+  eventTypes: leaseEventTypes,
+  input: { isolation, isResumed },
+  facts: {
+    placement: 'none',
+    isKept: isResumed,
+    move: isolation === 'auto' ? 'none' : 'over',
+    isEnded: false,
+    told: [],
+  },
+  happenings: leaseHappenings,
+  act(facts, action, violate) {
+    const { placement, move } = facts;
+    if (action === 'startOpening') {
+      if (placement !== 'none') violate('S5: a placement is opened beside another');
+      return { ...facts, placement: 'opening' };
+    }
+    if (action === 'startMove') {
+      if (move !== 'none') violate('S5: the session moves twice');
+      return { ...facts, move: 'running' };
+    }
+    return action.startsWith('start ') ? facts : { ...facts, told: [...facts.told, action] };
+  },
+  abstract: (context) => ({
+    ...context,
+    losses: Math.min(Number((context as Record<string, unknown>)['losses']), maxLosses),
+  }),
+  promises(situation) {
+    const { snapshot, facts } = situation;
+    const { placement, isKept, move, isEnded } = facts;
+    const at = (state: object | string): boolean => snapshot.matches({ leased: { placement: state } } as never);
+    const isMoving = move === 'running' || move === 'stale';
+    return {
+      'S5: it is released when the session has ended': snapshot.matches('releasing') === isEnded,
+      'S5: everything is closed then': runs(situation, 'closeAll') === isEnded,
+      'S8: what is being opened is waited for': isEnded || at('opening') === (placement === 'opening'),
+      'S6: calls use what is open': isEnded || at('open') === (placement === 'open'),
+      'S8: what was open is restored': isEnded || snapshot.hasTag('restorable') === (isKept && placement !== 'open'),
+      'S5: it moves once at a time':
+        isEnded || snapshot.matches({ leased: { process: 'moving' } } as never) === isMoving,
+      'S6: it is settled when it has moved, or cannot':
+        isEnded || snapshot.matches({ leased: { process: 'settled' } } as never) === (move === 'over'),
+    };
+  },
+  stepPromises: leaseSteps,
+  mayRest: ({ facts }) => !facts.isEnded && facts.placement !== 'opening' && facts.move !== 'running',
+  isAwaited: ({ facts }) => facts.placement === 'opening' && !facts.isEnded,
+});
+
+function leaseHappenings({ facts, actors }: Situation<LeaseFacts>): Happening<LeaseFacts>[] {
+  const { placement, isKept, move, isEnded } = facts;
+  const happening = (
+    by: Happening<LeaseFacts>['by'],
+    type: string,
+    change: Partial<LeaseFacts> = {},
+    isGood = false,
+  ): Happening<LeaseFacts> => ({ by, isGood, event: { type }, facts: { ...facts, told: [], ...change } });
+  const isOpen = placement === 'open';
+  const stale = move === 'running' ? 'stale' : move;
+  const gone = { placement: 'none', move: stale } as const;
+  const ended = { isEnded: true, placement: isOpen ? 'none' : placement, move: stale } as const;
+  const isMoving = move === 'running' || move === 'stale';
+  // Both come to their end before everything is closed.
+  const isBusy = placement === 'opening' || isMoving;
+  return [
+    happening('outside', 'browser.wanted'),
+    happening('outside', 'move.wanted'),
+    happening('outside', 'session.ended', isEnded ? {} : ended),
+    ...(placement === 'opening' && !isEnded
+      ? [happening('own', 'placement.opened', { placement: 'open', isKept: false }, true)]
+      : []),
+    ...(placement === 'opening' ? [happening('own', 'placement.failed', { placement: 'none' })] : []),
+    ...(isOpen
+      ? [
+          happening('outside', 'browser.lost', { ...gone, isKept: true }),
+          happening('outside', 'context.closed', { ...gone, isKept: true }),
+          happening('outside', 'browser.hung', { ...gone, isKept }),
+        ]
+      : []),
+    ...(move === 'running' && isOpen ? [happening('own', 'move.completed', { move: 'over' })] : []),
+    ...(isMoving ? [happening('own', 'move.failed', { move: 'none' })] : []),
+    ...(isBusy
+      ? []
+      : answersOf<LeaseFacts>({ actors, timers: [] }, 'closeAll').map((one) => ({
+          ...one,
+          facts: { ...facts, told: [] },
+        }))),
+  ];
+}
+
+const lossActions: Readonly<Record<string, readonly string[]>> = {
+  'browser.lost': ['keepRecord', 'reportLost'],
+  'context.closed': ['keepPages', 'reportLost', 'reportReady'],
+  'browser.hung': ['dropPlacement'],
+};
+
+function leaseSteps(
+  { snapshot, facts }: Situation<LeaseFacts>,
+  { type }: { readonly type: string },
+  after: Situation<LeaseFacts>,
+): Record<string, boolean> {
+  const lossesIn = (at: Situation<LeaseFacts>): number =>
+    Number((at.snapshot.context as Readonly<Record<string, unknown>>)['losses']);
+  const { told, placement, move } = after.facts;
+  const isWanted = type === 'browser.wanted' && facts.placement === 'none' && !facts.isEnded;
+  const isMove = type === 'move.wanted' && facts.move === 'none' && !facts.isEnded;
+  return {
+    'S8: a lost browser is told, and what was in it kept': told.join() === (lossActions[type] ?? []).join(),
+    'S10: only what dies counts as a loss':
+      lossesIn(after) - lossesIn({ ...after, snapshot }) === (type === 'browser.lost' ? 1 : 0),
+    'S8: who needs a browser gets one opened': !isWanted || placement === 'opening',
+    'S6: who needs a process gets one': !isMove || move === 'running',
+    'S5: nothing is left when everything is closed': (after.snapshot.status === 'done') === /closeAll|actor/.test(type),
+  };
+}
 
 interface ServerFacts {
   readonly listener: 'opening' | 'open' | 'failed';

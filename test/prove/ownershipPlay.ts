@@ -2,6 +2,7 @@ import type { CloseReason } from '../../machines/events.js';
 import type { ClusterStore, OwnerLookup, OwnershipTerm } from '../../src/cluster/clusterStore.js';
 import { SessionOwnership } from '../../src/cluster/ownership.js';
 import { silentLog } from '../../src/log.js';
+import { progressEvery, type Progress } from './explore.js';
 import { withOverrides } from '../cluster/storeOverrides.js';
 
 /** What may go wrong and how far it is played. */
@@ -13,6 +14,8 @@ export interface OwnershipBounds {
 }
 
 const principal = { issuer: 'local', user: 'anna' };
+/** Never aborted: one for all plays, since each costs more than the play that it is for. */
+const { signal } = new AbortController();
 const nodeNames = ['one', 'two'] as const;
 type NodeName = (typeof nodeNames)[number];
 
@@ -64,7 +67,7 @@ export class OwnershipPlay {
     this.#players = { one: this.#player('one'), two: this.#player('two') };
     const { ownership } = this.#players.one;
     const claim = { sessionId: this.#sessionId, principal, transport: 'streamable-http' };
-    void ownership.claim(claim, new AbortController().signal).then(
+    void ownership.claim(claim, signal).then(
       () => this.#open('one'),
       () => undefined,
     );
@@ -296,14 +299,20 @@ export interface PlayedOrders {
 }
 
 /** Every order of everything within the bounds: a play that comes to a known state is not played on. */
-export async function playAllOrders(bounds: OwnershipBounds, fresh: () => FreshStore): Promise<PlayedOrders> {
+export async function playAllOrders(
+  bounds: OwnershipBounds,
+  fresh: () => FreshStore,
+  progress?: Progress,
+): Promise<PlayedOrders> {
   const known = new Set<string>();
   const violations = new Map<string, readonly string[]>();
   let layer: string[][] = [[]];
-  let [moves, depth] = [0, 0];
+  let [moves, depth, played] = [0, 0, 0];
   while (layer.length > 0) {
     const next: string[][] = [];
-    for (const path of layer) {
+    for (const [index, path] of layer.entries()) {
+      played += 1;
+      if (played % progressEvery === 0) progress?.(played, played + layer.length - index + next.length, depth);
       const play = await replay(bounds, path, fresh());
       const key = await play.key();
       for (const found of play.violations) if (!violations.has(found)) violations.set(found, path);

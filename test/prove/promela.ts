@@ -1,31 +1,5 @@
 import type { AnyStateMachine } from 'xstate';
-
-/**
- * What Promela is told of one chart beside the chart itself: every guard and action by its name, and what surrounds the chart.
- * The words are C: `$x` is a variable that is part of a state, `@word` the number of a word, `in(path)` whether a state is
- * active, `put(path)` makes it so, `runs(actor)` whether an actor was started, `tagged(tag)` whether a state with the tag is active, and `fire(event)`
- * takes the step. `ev` has the fields of the event. `K_x` is a bound, read when the checker starts.
- */
-export interface Translation {
-  readonly variables: readonly string[];
-  /** Of one step: no part of a state. */
-  readonly globals?: string;
-  readonly bounds: readonly string[];
-  readonly guards: Readonly<Record<string, string>>;
-  readonly actions: Readonly<Record<string, (params: Readonly<Record<string, string>>) => string>>;
-  /** What is true around the chart when an actor starts or stops. */
-  readonly starts?: Readonly<Record<string, string>>;
-  readonly stops?: Readonly<Record<string, string>>;
-  /** Actors that answer, and what is true then. */
-  readonly answers: Readonly<Record<string, { readonly done: string; readonly error: string }>>;
-  readonly before: string;
-  readonly after: string;
-  readonly moves: readonly { readonly when: string; readonly take: string }[];
-  /** Of every run. */
-  readonly properties: Readonly<Record<string, string>>;
-  /** What some run comes to: that none does must be refuted. */
-  readonly reachable: Readonly<Record<string, string>>;
-}
+import type { Translation } from './translation.js';
 
 type Json = Record<string, unknown>;
 
@@ -187,7 +161,7 @@ export class PromelaChart {
 
   #declarations(): string[] {
     const events = [...new Set(this.#edges.flatMap(({ config }) => this.#fieldsOf(config)))];
-    const fields = [...new Set(['kind', 'because', 'failure', 'error', 'client', ...events])];
+    const fields = [...new Set(['kind', 'because', 'failure', 'error', 'output', 'client', ...events])];
     return [
       `static struct { ${fields.map((field) => `int ${field};`).join(' ')} } ev;`,
       this.#with.globals ?? '',
@@ -377,9 +351,10 @@ export class PromelaChart {
       if (told === undefined) return [];
       const take = (event: string, facts: string) =>
         `now.a[${at}] = 0; ${facts} ev.error = ${this.#word(`error of ${name}`)}; step(${this.#event(`${event} ${id}`)});`;
+      const when = `now.a[${at}] && (${told.when ?? '1'})`;
       return [
-        { when: `now.a[${at}]`, take: take('done.actor', told.done) },
-        { when: `now.a[${at}]`, take: take('error.actor', told.error) },
+        ...[told.done].flat().map((facts) => ({ when, take: take('done.actor', facts) })),
+        { when, take: take('error.actor', told.error) },
       ];
     });
     const given = this.#with.moves.map(({ when, take }) => ({ when: `!now.over && (${when})`, take }));

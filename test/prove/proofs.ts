@@ -4,7 +4,7 @@ import { ChartSteps } from './chartSteps.js';
 import { explore, type Counterexample, type ExploreOptions, type World } from './explore.js';
 import { nodeLifecycle, ownershipLifecycle } from './clusterLifecycles.js';
 import { LifecycleWorld } from './lifecycleWorld.js';
-import { alertLifecycle, browserLifecycle, serverLifecycle } from './lifecycles.js';
+import { alertLifecycle, browserLifecycle, leaseLifecycle, serverLifecycle } from './lifecycles.js';
 import { ServerWorld } from './serverWorld.js';
 import { SessionWorld, type SessionBounds } from './sessionWorld.js';
 
@@ -57,21 +57,49 @@ const sessionKinds: readonly SessionKind[] = [
 ];
 
 /** Every kind of session, with at most so many early messages and requests in flight. */
-export const sessionWorlds = (steps: ChartSteps, bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight'>) =>
-  sessionKinds.map((kind) => new SessionWorld(steps, { ...kind, ...bounds }));
+export const sessionWorlds = (
+  steps: ChartSteps,
+  bounds: Pick<SessionBounds, 'queueLimit' | 'maxInFlight' | 'isServed'>,
+) => sessionKinds.map((kind) => new SessionWorld(steps, { ...kind, ...bounds }));
 
-const ownershipWorlds = (steps: ChartSteps): World<unknown>[] =>
-  (['claim', 'takeover'] as const).map((by) => new LifecycleWorld(steps, ownershipLifecycle(by)));
+const leaseKinds = (['auto', 'context'] as const).flatMap((isolation) =>
+  [false, true].map((isResumed) => ({ isolation, isResumed })),
+);
+
+const owners = ['claim', 'takeover'] as const;
+
+type BoundlessChart = Exclude<(typeof machines)[number]['name'], 'session' | 'browser'>;
+
+/** The worlds of the charts that have no bounds. */
+export const boundlessWorlds: Readonly<Record<BoundlessChart, (steps: ChartSteps) => World<unknown>[]>> = {
+  lease: (steps) =>
+    leaseKinds.map(({ isolation, isResumed }) => new LifecycleWorld(steps, leaseLifecycle(isolation, isResumed))),
+  node: (steps) => [new LifecycleWorld(steps, nodeLifecycle)],
+  ownership: (steps) => owners.map((by) => new LifecycleWorld(steps, ownershipLifecycle(by))),
+  server: (steps) => [new LifecycleWorld(steps, serverLifecycle)],
+  alert: (steps) => [new LifecycleWorld(steps, alertLifecycle)],
+};
+
+/** What the second checker is told of each of these worlds. */
+const boundlessBounds: Readonly<Record<BoundlessChart, readonly Readonly<Record<string, number>>[]>> = {
+  lease: leaseKinds.map(({ isolation, isResumed }) => ({
+    fixed: Number(isolation !== 'auto'),
+    resumed: Number(isResumed),
+  })),
+  node: [{}],
+  ownership: owners.map((by) => ({ takeover: Number(by === 'takeover') })),
+  server: [{}],
+  alert: [{}],
+};
 
 /** The worlds that each chart is explored in, smallest bounds: a change of the chart shows here. */
 export function smallWorlds(name: (typeof machines)[number]['name'], machine: AnyStateMachine): World<unknown>[] {
   const steps = stepsOf(machine);
   if (name === 'session') return sessionWorlds(steps, { queueLimit: 1, maxInFlight: 2 });
   if (name === 'browser') return [0, 1, 2].map((attempts) => new LifecycleWorld(steps, browserLifecycle(attempts)));
-  if (name === 'node') return [new LifecycleWorld(steps, nodeLifecycle)];
-  if (name === 'ownership') return ownershipWorlds(steps);
-  if (name === 'server') return [new LifecycleWorld(steps, serverLifecycle)];
-  return [new LifecycleWorld(steps, alertLifecycle)];
+  const worlds = boundlessWorlds[name](steps);
+  // What is restored and what may move have nothing to do with each other.
+  return name === 'lease' ? [worlds.at(-1), worlds.at(0)].filter((world) => world !== undefined) : worlds;
 }
 
 const machineOf = (name: string): AnyStateMachine => {
@@ -85,7 +113,6 @@ export function families(isDeep: boolean): Family[] {
   const session = stepsOf(machineOf('session'));
   const server = stepsOf(machineOf('server'));
   const browser = stepsOf(machineOf('browser'));
-  const alert = stepsOf(machineOf('alert'));
   const one =
     (world: World<unknown>): Family['world'] =>
     (bound) =>
@@ -114,18 +141,13 @@ export function families(isDeep: boolean): Family[] {
       world: (bound) => new LifecycleWorld(browser, browserLifecycle(bound - 1)),
       second: { chart: 'browser', bounds: (bound) => ({ max: bound - 1 }) },
     },
-    { name: 'node', world: one(new LifecycleWorld(stepsOf(machineOf('node')), nodeLifecycle)) },
-    ...ownershipWorlds(stepsOf(machineOf('ownership'))).map((world) => ({ name: world.name, world: one(world) })),
-    {
-      name: 'server',
-      world: one(new LifecycleWorld(server, serverLifecycle)),
-      second: { chart: 'server', bounds: () => ({}) },
-    },
-    {
-      name: 'alert',
-      world: one(new LifecycleWorld(alert, alertLifecycle)),
-      second: { chart: 'alert', bounds: () => ({}) },
-    },
+    ...(Object.keys(boundlessWorlds) as BoundlessChart[]).flatMap((chart) =>
+      boundlessWorlds[chart](stepsOf(machineOf(chart))).map((world, index) => ({
+        name: world.name,
+        world: one(world),
+        second: { chart, bounds: () => boundlessBounds[chart][index] ?? {} },
+      })),
+    ),
   ];
 }
 

@@ -29,7 +29,7 @@ test.each(families(false))('[S1][S2][S3][S4][S5][S7][S8][S9][S10][S12] hold in e
 });
 
 // That of the session takes longer: `npm run prove` makes it too.
-test.each(['browser', 'node', 'ownership', 'server', 'alert'] as const)(
+test.each(['browser', 'lease', 'node', 'ownership', 'server', 'alert'] as const)(
   '[S9] the exploration notices every change of the %s chart',
   (name) => {
     const { mutants, noticed, survivors } = scoreOf(name);

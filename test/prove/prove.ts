@@ -14,7 +14,9 @@ import { families, proveFamily, type Family, type Proof } from './proofs.js';
 // npm run prove [-- --deep | --record]: explores the charts. Exits with 1 if a promise does not hold or a change is not noticed.
 const isDeep = argv.includes('--deep');
 const started = performance.now();
-const seconds = (): number => (performance.now() - started) / 1_000;
+const seconds = (since = started): number => (performance.now() - since) / 1_000;
+/** When the current exploration began. */
+let begun = started;
 const say = (line: string): void => void stdout.write(`${line}\n`);
 
 function show({ world, states, transitions, depth, chartStates, isComplete, counterexamples }: Proof): void {
@@ -25,12 +27,12 @@ function show({ world, states, transitions, depth, chartStates, isComplete, coun
 
 /** What is found and not yet expanded is known; what that leads to is not. */
 function progress(expanded: number, found: number, depth: number): void {
-  const left = ((found - expanded) / expanded) * seconds();
+  const left = ((found - expanded) / expanded) * seconds(begun);
   const spent = `${seconds().toFixed(0)} s, at least ${left.toFixed(0)} s more`;
   say(`  … ${expanded} of at least ${found} states, at depth ${depth}; ${spent}`);
 }
 
-const record: ProofRecord = { proofs: [], scores: [] };
+const record: ProofRecord = { proofs: [], orders: [], scores: [] };
 let failures = 0;
 const checkers = new Map<string, SecondChecker>();
 
@@ -49,6 +51,7 @@ function countAgain({ second }: Family, bound: number, { states, transitions }: 
 }
 
 for (const family of families(isDeep)) {
+  begun = performance.now();
   let bound = 0;
   for (const proof of proveFamily(family, { progress })) {
     show(proof);
@@ -63,17 +66,25 @@ for (const family of families(isDeep)) {
 for (const checker of checkers.values()) checker.close();
 
 async function proveStore(store: StoreUnderTest): Promise<void> {
-  const { states, moves, depth, violations } = await runStoreOrders(programsOf(isDeep ? 'deep' : 'whole'), store);
+  begun = performance.now();
+  const { states, moves, depth, violations } = await runStoreOrders(
+    programsOf(isDeep ? 'deep' : 'whole'),
+    store,
+    progress,
+  );
   say(`${store.name}: every order of the steps of nodes and clients, any of which may be the last of its node`);
   say(`  ${states} states, ${moves} moves, depth ${depth}, complete, ${violations.size} violations`);
   for (const [promise, story] of violations) say(`  ${promise}\n    ${story}`);
   failures += violations.size;
+  record.orders.push({ code: `store in ${store.name}: its steps`, states, steps: moves });
   for (const drains of [false, true]) {
     const bounds = { failures: Number(isDeep || !(drains || store.name === 'Redis')), drains };
-    const played = await playAllOrders(bounds, store.fresh);
+    begun = performance.now();
+    const played = await playAllOrders(bounds, store.fresh, progress);
+    const code = `store in ${store.name}: ownership by two nodes, ${bounds.failures} failed steps${drains ? ', one node stops' : ''}`;
+    record.orders.push({ code, states: played.states, steps: played.moves });
     const counts = `${played.states} states, ${played.moves} moves, depth ${played.depth}`;
-    const failing = `${bounds.failures} failed steps${drains ? ', one node stops' : ''}`;
-    say(`${store.name}: ownership by two nodes, the code that runs; ${failing}`);
+    say(code);
     say(`  ${counts}, complete, ${played.violations.size} violations`);
     for (const [promise, story] of played.violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
     failures += played.violations.size;
@@ -100,6 +111,7 @@ for (const bounds of orderBounds(isDeep ? 5 : 3)) {
   say(`  ${orders} orders, ${runs} run to their end, ${pruned} left at a known state, ${states} states, complete`);
   for (const [promise, story] of violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
   failures += violations.size;
+  record.orders.push({ code: `sessions, ${bounds.delays} delays: ${bounds.name}`, states, steps: orders });
 }
 
 for (const { name } of machines) {
@@ -109,6 +121,12 @@ for (const { name } of machines) {
   failures += survivors.length;
   record.scores.push({ chart: name, mutants, noticed: noticed.size, equivalent: equivalent.length });
 }
+record.scores.push({
+  chart: 'scripts of the store',
+  mutants: scripts.mutants,
+  noticed: scripts.noticed,
+  equivalent: scripts.equivalent.length,
+});
 if (argv.includes('--record') && failures === 0) writeFileSync(proofRecordPath, `${JSON.stringify(record)}\n`);
 const outcome =
   failures === 0 ? 'complete, 0 violations, every change is noticed or changes nothing' : `${failures} failures`;

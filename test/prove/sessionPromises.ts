@@ -1,5 +1,6 @@
 import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
 import type { SessionContext } from '../../machines/index.js';
+import type { Move } from './explore.js';
 import type { SessionBounds, SessionState } from './sessionWorld.js';
 
 /** The chart before an event, and the processes around it. */
@@ -11,6 +12,15 @@ export interface Before {
 
 export const stateOf = ({ value }: AnyMachineSnapshot): string =>
   typeof value === 'string' ? value : (Object.keys(value as object)[0] ?? '');
+
+/** Whether the server lets it happen. */
+export function isServed(snapshot: AnyMachineSnapshot, { client }: SessionState, { name }: Move<unknown>): boolean {
+  // A warm session is given away where it waits or before; while its browser is replaced, it is not.
+  if (client === 'none' && name === 'transport.attached') return !snapshot.matches({ 'tools-registered': 'leasing' });
+  // A client that is away is attached by whatever it sends; one that is here cannot be attached again.
+  if (name === 'transport.attached') return client === 'away';
+  return client === 'here' || !/^(message\.received|transport\.detached) /.test(name);
+}
 
 /** The state of an active session: serving, detached or draining. */
 function phaseOf(snapshot: AnyMachineSnapshot): string {

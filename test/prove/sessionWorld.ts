@@ -3,7 +3,7 @@ import { sessionEventTypes } from '../../machines/events.js';
 import type { SessionContext } from '../../machines/index.js';
 import type { ChartStep, ChartSteps, Effect } from './chartSteps.js';
 import type { Move, World } from './explore.js';
-import { closeOf, foreseen, isEarly, requestsIn, stateOf, type Before } from './sessionPromises.js';
+import { closeOf, foreseen, isEarly, isServed, requestsIn, stateOf, type Before } from './sessionPromises.js';
 
 /** How a session begins, and how much of everything there may be. */
 export interface SessionBounds {
@@ -17,6 +17,8 @@ export interface SessionBounds {
   readonly queueLimit: number;
   /** Requests that are unanswered at once. */
   readonly maxInFlight: number;
+  /** Only what the server lets happen: otherwise all that the chart is to withstand. */
+  readonly isServed?: true;
 }
 
 /** One session chart and the processes around it. */
@@ -116,13 +118,14 @@ export class SessionWorld implements World<SessionState> {
   moves(state: SessionState): Move<SessionState>[] {
     const snapshot = this.steps.snapshot(state.chart);
     if (snapshot.status !== 'active') return [];
-    return [
+    const moves = [
       ...this.#clientMoves(state, snapshot),
       ...this.#browserMoves(state, snapshot),
       ...this.#ownMoves(state, snapshot),
       ...this.#operatorMoves(state),
       ...this.#takeovers(state, snapshot),
     ];
+    return this.#bounds.isServed === true ? moves.filter((move) => isServed(snapshot, state, move)) : moves;
   }
 
   /** Its node dies, and another restores it from its snapshot, without timers: attached as it starts, then its client is away. */
@@ -133,11 +136,9 @@ export class SessionWorld implements World<SessionState> {
     const acquiring = this.#bounds.lease === 'eager' ? 1 : 0;
     const restored: SessionState = { ...state, chart, acquiring, working: 0, timers: [], client: 'here' };
     const started = this.#send(restored, { type: 'transport.attached' }, ignore);
+    if (this.#bounds.hasHandle) return [{ name: 'takeover', by: 'outside', take: () => started }];
     const detached = { type: 'transport.detached', because: 'client-closed' };
-    const move = this.#bounds.hasHandle
-      ? this.#move('outside', started, { type: 'transport.attached' })
-      : this.#move('outside', started, detached, { client: 'away' });
-    return [{ ...move, name: 'takeover' }];
+    return [{ ...this.#move('outside', started, detached, { client: 'away' }), name: 'takeover' }];
   }
 
   get #client() {

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { ManualClock } from '../support/manualClock.js';
+import { progressEvery, type Progress } from './explore.js';
 import { isLinearizable, type Apply, type Operation } from './linearizability.js';
 import type { FreshStore } from './ownershipPlay.js';
 
@@ -204,7 +206,11 @@ export const programsOf = (size: Size): readonly Program[] => programs[size];
  * read is what the register says, and after each answer the history is linearizable. Two orders that leave the register and
  * every program where they are go on alike: it is what all outcomes and all reads were compared with.
  */
-export async function runStoreOrders(programs: readonly Program[], store: StoreUnderTest): Promise<StoreOrders> {
+export async function runStoreOrders(
+  programs: readonly Program[],
+  store: StoreUnderTest,
+  progress?: Progress,
+): Promise<StoreOrders> {
   const violations = new Map<string, string>();
   const start: StoreState = {
     register: empty,
@@ -213,29 +219,36 @@ export async function runStoreOrders(programs: readonly Program[], store: StoreU
     history: [],
   };
   const known = new Set<string>();
-  let layer = [asked(start, programs)];
-  let [moves, depth] = [0, 0];
+  /** Only what is new is kept: most moves lead to where another order has been. */
+  const isNew = ({ register, processes }: StoreState): boolean => {
+    const { size } = known;
+    return known.add(digestOf(JSON.stringify([register, processes]))).size > size;
+  };
+  let layer = [asked(start, programs)].filter(isNew);
+  let [moves, depth, expanded] = [0, 0, 0];
   while (layer.length > 0 && violations.size === 0) {
     const next: StoreState[] = [];
     for (const state of layer) {
-      const key = JSON.stringify([state.register, state.processes]);
-      if (known.has(key)) continue;
-      known.add(key);
       const able = programs.flatMap((program, number) =>
         (state.processes[number]?.at ?? 0) < program.length ? [number] : [],
       );
       moves += able.length;
       for (const number of able) {
         const found = await move(state, number, programs, store);
-        next.push(found.state);
+        if (isNew(found.state)) next.push(found.state);
         for (const violation of found.violations) violations.set(violation, storyOf(found.state));
       }
+      expanded += 1;
+      if (expanded % progressEvery === 0) progress?.(expanded, known.size, depth);
     }
     layer = next;
     depth += 1;
   }
   return { states: known.size, moves, depth: depth - 1, violations };
 }
+
+/** Shorter than what it is made of. */
+const digestOf = (text: string): string => createHash('sha1').update(text).digest('base64');
 
 const storyOf = ({ history }: StoreState): string =>
   history.map(({ call, outcome = 'not heard' }) => `${call.node} ${call.name} ${call.text}: ${outcome}`).join(', ');

@@ -3,8 +3,8 @@ import type { ObservationHandler } from '../../src/telemetry/observer.js';
 import type { ChartSteps } from './chartSteps.js';
 import type { World } from './explore.js';
 import { LifecycleWorld } from './lifecycleWorld.js';
-import { alertLifecycle, browserLifecycle, serverLifecycle } from './lifecycles.js';
-import { sessionWorlds, stepsOf } from './proofs.js';
+import { browserLifecycle } from './lifecycles.js';
+import { boundlessWorlds, sessionWorlds, stepsOf } from './proofs.js';
 import { machineNamed } from './translations.js';
 
 /** A step of a chart that somebody saw: what it looked like before it and after it. Without `from` it began there. */
@@ -42,7 +42,7 @@ const tracedCharts: Readonly<Record<string, TracedChart>> = {
         { queueLimit: 0, maxInFlight: 3 },
         { queueLimit: 1, maxInFlight: 1 },
         { queueLimit: 3, maxInFlight: 1 },
-      ].flatMap((bounds) => sessionWorlds(steps, bounds)),
+      ].flatMap((bounds) => sessionWorlds(steps, { ...bounds, isServed: true })),
     couldBe: (name, shape) =>
       name.includes(shape.includes('"eager"') ? 'eager' : 'lazy') &&
       name.includes('nothing to set up') !== shape.includes('"whole"'),
@@ -53,17 +53,23 @@ const tracedCharts: Readonly<Record<string, TracedChart>> = {
     ],
     worlds: (steps) => [0, 1, 2, 3].map((attempts) => new LifecycleWorld(steps, browserLifecycle(attempts))),
   },
-  server: {
-    shape: ({ port, failure }) => [port !== null, failure !== null],
-    worlds: (steps) => [new LifecycleWorld(steps, serverLifecycle)],
+  lease: {
+    shape: ({ isolation, isResumed, losses }) => [isolation === 'auto', isResumed, Math.min(Number(losses), 2)],
+    worlds: boundlessWorlds.lease,
   },
+  node: { shape: ({ leaseUntil }) => Number(leaseUntil) > 0, worlds: boundlessWorlds.node },
+  ownership: {
+    shape: ({ by, term, closedBecause }) => [by, term !== null, closedBecause !== null],
+    worlds: boundlessWorlds.ownership,
+  },
+  server: { shape: ({ port, failure }) => [port !== null, failure !== null], worlds: boundlessWorlds.server },
   alert: {
     shape: ({ window, minCreations, failureRate }) => {
       const { creations, rate } = window as Readonly<Record<string, number>>;
       const isHigh = Number(rate) >= Number(failureRate);
       return isHigh && Number(creations) >= Number(minCreations) ? 'failing' : isHigh ? 'few' : 'fine';
     },
-    worlds: (steps) => [new LifecycleWorld(steps, alertLifecycle)],
+    worlds: boundlessWorlds.alert,
   },
 };
 
@@ -71,7 +77,7 @@ const shapeOf = ({ shape }: TracedChart, value: unknown, context: unknown): stri
   JSON.stringify([value, shape(context as Fields)]);
 
 /** The promises are checked elsewhere: here every move is made once. */
-function goEveryWay<State>(world: World<State>): void {
+export function goEveryWay<State>(world: World<State>): void {
   const known = new Set<string>();
   const open = [...world.starts()];
   for (let state = open.pop(); state !== undefined; state = open.pop()) {

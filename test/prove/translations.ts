@@ -1,6 +1,7 @@
 import type { AnyStateMachine } from 'xstate';
 import { machines } from '../../machines/index.js';
-import type { Translation } from './promela.js';
+import { lease, node, ownership } from './clusterTranslations.js';
+import type { Translation } from './translation.js';
 
 const isCounted = '(ev.kind == @initialize || ev.kind == @request)';
 
@@ -108,8 +109,7 @@ const session: Translation = {
         put(session) put(session.active) put(session.active.detached)
         $attached = 0; $inFlight = 0; $held = 0; $working = 0; $acquiring = !K_lazy; $client = @here;
         fire(transport.attached);
-        if (K_handle) { fire(transport.attached); }
-        else { $client = @away; ev.because = @client-closed; fire(transport.detached); }`,
+        if (!K_handle) { $client = @away; ev.because = @client-closed; fire(transport.detached); }`,
     },
     // For the properties alone: from then on nothing comes from outside.
     { when: 'K_quiet && !$quiet', take: '$quiet = 1;' },
@@ -220,6 +220,9 @@ const alert: Translation = {
 export const translations: Readonly<Record<string, Translation>> = {
   session,
   browser,
+  lease,
+  node,
+  ownership,
   server,
   alert,
 };

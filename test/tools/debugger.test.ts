@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LeasedBrowser } from '../../src/browser/pool/leasedBrowser.js';
 import { openPlacement } from '../../src/browser/pool/browserPlacement.js';
-import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
+import { createSessionPageState } from '../../src/browser/pool/recovery.js';
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { allTools } from '../../src/tools/allTools.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';

@@ -67,3 +67,23 @@ test('[C-STDIO] server/discover first, then either revision: both are served ove
   tools.releaseCalls();
   await served.close();
 });
+
+test('[S3][S4][C-STDIO] while its session drains, a request of either revision is refused, and ends no other', async () => {
+  const [clock, tools] = [new ManualClock(), new TestTools()];
+  const served = await startTestServer({ tools: tools.all, clock });
+  const { input, output, client } = streamPair();
+  const session = served.orchestrator.connect(new StdioTransport(input, output, { clock, bodyLimit: 10_000 }));
+  client.send(initialize('first'));
+  await client.answer('first');
+  client.send({ jsonrpc: '2.0', id: 'held', method: 'tools/call', params: { name: 'hold', arguments: {} } });
+  await tools.whenHeld();
+  void served.orchestrator.registry.drain();
+  client.send(request('late', 'tools/list'));
+  client.send({ jsonrpc: '2.0', id: 'earlier', method: 'tools/list' });
+  for (const id of ['late', 'earlier'])
+    expect(await client.answer(id)).toMatchObject({ error: { data: { reason: 'draining' } } });
+  tools.releaseCalls();
+  expect(await client.answer('held')).toHaveProperty('result');
+  await session.ended;
+  await served.close();
+});

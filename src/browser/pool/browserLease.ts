@@ -1,4 +1,6 @@
+import type { InspectionEvent } from 'xstate';
 import type { Failure } from '../../../machines/events.js';
+import type { Clock } from '../../clock.js';
 import type { EndpointContexts, UnregisterContext } from './endpointContexts.js';
 import type { PlacementRecord } from './recovery.js';
 import type { OnQueued, QueueOptions } from './waitQueue.js';
@@ -139,12 +141,15 @@ export interface LeaseDeps {
   readonly listener: LeaseListener;
   readonly ledger: ResourceLedger;
   readonly mode: 'launch' | 'attach';
+  readonly clock: Pick<Clock, 'now'>;
   /** Bytes that a session may have kept: `--session-memory`. Default: no bound. */
   readonly sessionMemory?: number | undefined;
   /** Binds the lease to a shared browser. */
   acquireShared(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
   /** Binds the lease to a process and profile of its own, as soon as a slot is free. */
   acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
+  /** Receives the inspection events of the lease's actor. */
+  readonly inspect?: ((event: InspectionEvent) => void) | undefined;
   /** Called once, when everything is closed. */
   onReleased(): void;
 }

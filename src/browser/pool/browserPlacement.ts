@@ -14,13 +14,12 @@ import { CommonWorkers } from './commonWorkers.js';
 import { Downloads, type DownloadsOptions } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
-import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
+import type { PlacementRecord, PageRecovery, PageRecord, SessionPageState } from './recovery.js';
 import { SourceMaps } from '../sources/sourceMaps.js';
 import { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { PageSet } from './pageSet.js';
 import { SessionContexts, type NamedContext } from './tabs.js';
-import type { SessionPageState } from './sessionPageState.js';
 
 import { privateFolders } from '../../folders.js';
 
@@ -172,6 +171,11 @@ async function guardAddresses({
   return guard.enter({ context, policy, onRefused, onBlocked });
 }
 
+/** Whether any extension is installed, other than Chrome's built-in ones. */
+export async function hasExtensions(browser: Browser): Promise<boolean> {
+  return (await installedExtensionIds(browser)).size > 0;
+}
+
 /** CDP Extensions.getExtensions lists installed extensions, not Chrome's built-in ones. */
 async function installedExtensionIds(browser: Browser): Promise<ReadonlySet<string>> {
   const { extensions } = await withBrowserCdpSession(browser, (cdp) => cdp.send('Extensions.getExtensions'));
@@ -183,7 +187,7 @@ async function openDownloads(
   { pageState, downloadRefusal: refusal }: PlacementOptions,
 ): Promise<Downloads> {
   const note = (text: string): void => void pageState.notices.push(text);
-  const hasFrame = (frameId: string): boolean => pages.hasFrame(frameId);
+  const hasFrame = (frameId: string): boolean => pages.list().some((page) => page.hasFrame(frameId));
   const { browser } = connection;
   return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, refusal, note });
 }

@@ -10,7 +10,7 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
-import type { SessionPageState } from './sessionPageState.js';
+import type { SessionPageState } from './recovery.js';
 import type { Downloads } from './downloads.js';
 import type { OnQueued } from './waitQueue.js';
 import type { BrowserPlacement } from './browserPlacement.js';
@@ -86,7 +86,7 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   page(pageId?: number): SessionPage {
-    const page = pageId === undefined ? this.selected : this.#placement.pages.get(pageId);
+    const page = pageId === undefined ? this.selected : this.pages().find(({ id }) => id === pageId);
     if (page !== undefined) return page;
     const open = this.pages().map(({ id, page }) => `${id} ${page.url()}`);
     const problem = pageId === undefined ? 'No page is open' : `There is no page ${pageId}`;
@@ -99,7 +99,7 @@ export class LeasedBrowser implements SessionBrowser {
 
   select(pageId: number): SessionPage {
     const page = this.page(pageId);
-    this.#placement.pages.select(page);
+    this.#placement.pages.selected = page;
     return page;
   }
 

@@ -1,6 +1,11 @@
 import { messageOf } from '../../errors/errors.js';
 import { allowGeolocation, type EmulationSettings } from '../page/pageEmulation.js';
 import type { SessionPage } from '../page/sessionPage.js';
+import { KeptBytes } from '../collectors/ringBuffer.js';
+import { BreakpointList } from '../debugger/breakpoints.js';
+import { ActionLog } from '../page/actionLog.js';
+import { AddressPolicy } from '../policy/addressPolicy.js';
+import { Credentials } from '../policy/credentials.js';
 
 /** What a session had open in a browser. Serialized as JSON, so that another node can restore it. */
 export interface PlacementRecord {
@@ -68,6 +73,15 @@ function describeLostPages(pages: readonly PageRecord[]): string {
   return `Lost pages, whose ids are no longer valid: ${listPages(pages)}. Open them again with new_page.`;
 }
 
+/** The notice for pages that nobody used for a while. */
+export function describeDiscarded(records: readonly PageRecord[]): string {
+  return (
+    `Closed while nobody used them, and opened again with the same ids: ${listPages(records)}. Cookies and local storage are ` +
+    'as they were; session storage, what scripts kept, and the records of console and network are gone. Call take_snapshot ' +
+    'again. --discard-pages-after of the server sets the time.'
+  );
+}
+
 const listPages = (pages: readonly PageRecord[]): string => pages.map(({ id, url }) => `${id} ${url}`).join(', ');
 
 /** A page to find or reopen when a session moves. Serialized as JSON. */
@@ -98,4 +112,46 @@ export async function restoreEmulation(page: SessionPage, { id, url, emulated }:
   } catch (error) {
     return [`What page ${id} emulated could not be restored: ${messageOf(error)}`];
   }
+}
+
+/**
+ * Session state that outlives its browser: the page id counter, the pending notices for the client, the address
+ * policy, credentials for servers, breakpoints, and the log of actions.
+ */
+export interface SessionPageState {
+  /** What is kept of its pages and extensions. */
+  readonly kept: KeptBytes;
+  lastPageId: number;
+  nextPageId(): number;
+  readonly notices: string[];
+  readonly addresses: AddressPolicy;
+  readonly credentials: Credentials;
+  readonly breakpoints: BreakpointList;
+  readonly actions: ActionLog;
+  /** What a new page emulates. */
+  startEmulation: EmulationSettings | undefined;
+}
+
+/** What another node knows of it. */
+type Stored = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
+
+export function createSessionPageState(
+  { lastPageId = 0, startEmulation }: Stored = {},
+  sessionMemory?: number,
+): SessionPageState {
+  const kept = new KeptBytes(sessionMemory);
+  const own = kept.open();
+  return {
+    kept,
+    lastPageId,
+    nextPageId() {
+      return (this.lastPageId += 1);
+    },
+    notices: [],
+    addresses: new AddressPolicy(),
+    credentials: new Credentials(own),
+    breakpoints: new BreakpointList(own),
+    actions: new ActionLog(own),
+    startEmulation,
+  };
 }

@@ -5,17 +5,20 @@ import { toFailureData, ToolError, messageOf, Refusal } from '../../errors/error
 import { untilAborted } from '../../async.js';
 import type { BrowserConnection, BrowserObserver } from '../process/browserConnection.js';
 import type { ResumeState, BrowserLease, BrowserBinding, LeaseDeps, LeaseUsage } from './browserLease.js';
+import { LeaseActor, type LeaseActions } from './leaseActor.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import {
+  createSessionPageState,
   describeRecovery,
   pagesReopenedNotice,
   withContextClosed,
   type PlacementRecord,
   type PageRecord,
+  type SessionPageState,
 } from './recovery.js';
-import { createSessionPageState, type SessionPageState } from './sessionPageState.js';
 import { QueuedWork, type OnQueued, type QueueOptions } from './waitQueue.js';
 import {
+  hasExtensions,
   openPlacement,
   type BrowserPlacement,
   type PlacementIsolation,
@@ -30,13 +33,8 @@ const maxRestores = 3;
 
 /**
  * The `BrowserLease` of one session. Made by the pool. It promises that concurrent calls share one opening, that a lost
- * browser is replaced by the next call, and that everything opened under it is closed when `release()` resolves.
- *
- *     idle ──browser()──> opening ──> open ──lost──> lost ──browser()──> opening ──> …
- *       ^                   │          │
- *       └──opening failed───┘          └──auto: ensureProcess()──> open in a process of its own
- *
- *     release() from any state: abort what opens ─> close the placement ─> release the binding ─> released
+ * browser is replaced by the next call, and that everything opened under it is closed when `release()` resolves. Its chart
+ * (`machines/leaseMachine.ts`) decides what is opened and closed when; a lease that nobody uses runs none.
  */
 export class SessionLease implements BrowserLease {
   readonly #deps: LeaseDeps;
@@ -44,27 +42,31 @@ export class SessionLease implements BrowserLease {
   readonly #released = new AbortController();
   /** Closings under way: placements of lost browsers, hung processes. */
   readonly #closing = new Set<Promise<void>>();
-  #state: LeaseState = { kind: 'idle' };
+  readonly #actor: LeaseActor;
+  #opening: QueuedWork<LeasedBrowser> | undefined;
+  #browser: LeasedBrowser | undefined;
+  /** What to restore with the next browser. */
+  #lost: PlacementRecord | undefined;
   #binding: BrowserBinding | undefined;
-  #isolation: PlacementIsolation;
   #moving: QueuedWork<void> | undefined;
-  #lossCount = 0;
+  /** From `release()` on. */
+  #done: Promise<void> | undefined;
+  #usedAt = 0;
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
-    const { request, sessionMemory } = deps;
-    const { isolation, resume } = request;
-    this.#isolation = isolation === 'auto' ? 'context' : isolation;
-    this.#pageState = createSessionPageState(resume?.lost, sessionMemory);
-    if (resume !== undefined) this.#state = { kind: 'lost', lost: resume.lost };
+    const { request, sessionMemory, inspect } = deps;
+    this.#lost = request.resume?.lost;
+    this.#pageState = createSessionPageState(this.#lost, sessionMemory);
+    this.#actor = new LeaseActor({ request, inspect, actions: () => this.#actions });
   }
 
   get current(): LeasedBrowser | undefined {
-    return this.#state.kind === 'open' ? this.#state.browser : undefined;
+    return this.#browser;
   }
 
   get resumeState(): ResumeState | undefined {
-    const lost = this.#state.kind === 'open' ? this.#state.browser.placement.record() : recordToRestore(this.#state);
+    const lost = this.#browser?.placement.record() ?? this.#lost;
     const endpoint = this.#binding?.endpoint ?? this.#deps.request.resume?.endpoint;
     return lost && { endpoint, lost };
   }
@@ -87,42 +89,84 @@ export class SessionLease implements BrowserLease {
   }
 
   async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
+    const browser = await this.#ensureOpen(signal, onQueued);
+    this.#usedAt = this.#deps.clock.now();
+    await untilAborted(browser.placement.pages.restoreDiscarded(), signal);
+    return browser;
+  }
+
+  /** Closes pages that come back as they are with the next `browser()`, if that was called last before `time`. */
+  async discardPages(time: number): Promise<void> {
+    const placement = this.current?.placement;
+    const isUnused = (): boolean => this.#usedAt < time;
+    if (placement === undefined || !isUnused()) return;
+    // What happens to tabs is told to extensions.
+    if (placement.isolation === 'process' && (await hasExtensions(placement.connection.browser))) return;
+    await placement.pages.discard(isUnused);
+  }
+
+  async #ensureOpen(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
     signal?.throwIfAborted();
     this.#released.signal.throwIfAborted();
-    if (this.#state.kind === 'open') return this.#ensureConnected(this.#state.browser, signal);
-    if (this.#state.kind === 'opening' && this.#state.opening.isAbandoned) {
-      await untilAborted(this.#state.opening.settled, signal);
-      return this.browser(signal, onQueued);
+    if (this.#browser !== undefined) return this.#ensureConnected(this.#browser, signal);
+    if (this.#opening?.isAbandoned === true) {
+      await untilAborted(this.#opening.settled, signal);
+      return this.#ensureOpen(signal, onQueued);
     }
-    if (this.#state.kind === 'idle' || this.#state.kind === 'lost') {
-      const from = this.#state;
-      this.#state = { kind: 'opening', from, opening: new QueuedWork((queue) => this.#open(from, queue)) };
-    }
-    if (this.#state.kind !== 'opening') throw leaseReleasedError();
-    return this.#state.opening.wait(signal, onQueued);
+    if (this.#opening === undefined) this.#actor.want();
+    if (this.#opening === undefined) throw leaseReleasedError();
+    return this.#opening.wait(signal, onQueued);
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    const open = this.#state;
-    if (open.kind !== 'open') throw new Error('No browser is open.');
+    const open = this.#browser;
+    if (open === undefined) throw new Error('No browser is open.');
     try {
-      await untilAborted(open.browser.browser.version(), AbortSignal.any([signal, timeLimit(livenessTimeoutMs)]));
+      await untilAborted(open.browser.version(), AbortSignal.any([signal, timeLimit(livenessTimeoutMs)]));
     } catch (error) {
-      if (this.#state === open) this.#state = { kind: 'idle' };
-      this.#trackClosing(open.browser.placement.close());
+      if (this.#browser === open) this.#actor.send({ type: 'browser.hung' });
       // A process of the session's own would hang again. A shared one stays: other sessions use it.
-      if (open.browser.isolation === 'process') this.#releaseBinding();
+      if (open.isolation === 'process') this.#releaseBinding();
       throw error;
     }
   }
 
   release({ keepOpen } = { keepOpen: false }): Promise<void> {
-    if (this.#state.kind === 'released') return this.#state.done;
-    const previous = this.#state;
+    if (this.#done !== undefined) return this.#done;
     this.#released.abort(leaseReleasedError());
-    const done = this.#releaseAll(previous, keepOpen);
-    this.#state = { kind: 'released', done };
-    return done;
+    this.#done = this.#releaseAll(keepOpen);
+    this.#actor.send({ type: 'session.ended' });
+    return this.#done;
+  }
+
+  get #actions(): LeaseActions {
+    const { listener } = this.#deps;
+    return {
+      startOpening: () => (this.#opening = new QueuedWork((queue) => this.#open(queue))),
+      startMove: () => (this.#moving = new QueuedWork((queue) => this.#move(queue))),
+      keepRecord: () => (this.#lost = this.#close()?.record()),
+      keepPages: () => {
+        const record = this.#close({ keepOpen: true })?.record();
+        this.#lost = record && withContextClosed(record);
+      },
+      dropPlacement: () => this.#close(),
+      reportLost: () => listener.lost(),
+      reportReady: () => listener.ready(),
+      closeAll: () => this.#done ?? Promise.resolve(),
+    };
+  }
+
+  #close(end?: { readonly keepOpen: boolean }): BrowserPlacement | undefined {
+    const placement = this.#browser?.placement;
+    this.#browser = undefined;
+    if (placement !== undefined) this.#trackClosing(placement.close(end));
+    return placement;
+  }
+
+  get #isolation(): PlacementIsolation {
+    const { isolation } = this.#deps.request;
+    if (isolation !== 'auto') return isolation;
+    return this.#actor.isSettled ? 'process' : 'context';
   }
 
   /** A connection breaks before `disconnected` is reported: wait for that and return the replacement. */
@@ -130,19 +174,25 @@ export class SessionLease implements BrowserLease {
     if (browser.browser.connected) return browser;
     await untilAborted(browser.placement.connection.disconnected, signal);
     this.#onLost();
-    return this.browser(signal);
+    return this.#ensureOpen(signal);
   }
 
-  /** Sets the state while it is `opening`; only `release()` may do so too. */
-  async #open(from: UnopenedState, queue: QueueOptions): Promise<LeasedBrowser> {
+  async #open(queue: QueueOptions): Promise<LeasedBrowser> {
+    const lost = this.#lost;
     try {
-      const placement = await this.#openPlacement(from.kind === 'lost' ? from.lost : undefined, queue);
-      if (from.kind === 'lost') this.#pageState.notices.unshift(describeRecovery(from.lost, placement.recovery));
+      const placement = await this.#openPlacement(lost, queue);
+      if (this.#released.signal.aborted) {
+        await placement.close();
+        throw leaseReleasedError();
+      }
+      if (lost !== undefined) this.#pageState.notices.unshift(describeRecovery(lost, placement.recovery));
       const browser = new LeasedBrowser(placement, this.#pageState, (...args) => this.#ensureProcess(...args));
-      this.#state = { kind: 'open', browser };
+      [this.#browser, this.#lost, this.#opening] = [browser, undefined, undefined];
+      this.#actor.send({ type: 'placement.opened' });
       return browser;
     } catch (error) {
-      if (this.#state.kind === 'opening') this.#state = from;
+      this.#opening = undefined;
+      this.#actor.send({ type: 'placement.failed' });
       throw this.#released.signal.aborted ? this.#released.signal.reason : asRefusal(error);
     }
   }
@@ -197,7 +247,7 @@ export class SessionLease implements BrowserLease {
 
   /** The tabs of a profile are the user's own affair; pages of extensions are gone with their extensions. */
   #mayReopen({ url }: PageRecord): boolean {
-    return this.#isolation !== 'profile' && this.#lossCount <= maxRestores && !url.startsWith('chrome-extension://');
+    return this.#isolation !== 'profile' && this.#actor.losses <= maxRestores && !url.startsWith('chrome-extension://');
   }
 
   get #placementOptions(): Pick<PlacementOptions, 'pageState' | 'ledger' | 'downloadRefusal'> {
@@ -224,15 +274,11 @@ export class SessionLease implements BrowserLease {
     };
     acquired.binding = await acquire({
       lost: whenInUse(() => this.#onLost()),
-      ready: whenInUse(() => this.#isLost() && this.#deps.listener.ready()),
-      failed: (failure) => whenInUse(() => this.#isLost() && this.#onFailed(failure))(),
+      ready: whenInUse(() => this.#actor.isRestorable && this.#deps.listener.ready()),
+      // When the first opening fails, the caller gets the error, not the listener.
+      failed: (failure) => whenInUse(() => this.#actor.isRestorable && this.#onFailed(failure))(),
     });
     return acquired.binding;
-  }
-
-  /** When the first opening fails, the caller gets the error, not the listener. */
-  #isLost(): boolean {
-    return recordToRestore(this.#state) !== undefined;
   }
 
   /** If replaceable, another browser is opened immediately; the session continues with it or fails. */
@@ -250,22 +296,12 @@ export class SessionLease implements BrowserLease {
   }
 
   #onLost(): void {
-    if (this.#state.kind !== 'open') return;
-    const { browser } = this.#state;
-    this.#lossCount += 1;
-    this.#state = { kind: 'lost', lost: browser.placement.record() };
-    this.#trackClosing(browser.placement.close());
-    this.#deps.listener.lost();
+    if (this.#browser !== undefined) this.#actor.send({ type: 'browser.lost' });
   }
 
   /** Another node closed the context. The browser itself is alive. */
   #onContextClosed(contextId: string): void {
-    if (this.#state.kind !== 'open' || this.#state.browser.context.id !== contextId) return;
-    const { placement } = this.#state.browser;
-    this.#state = { kind: 'lost', lost: withContextClosed(placement.record()) };
-    this.#trackClosing(placement.close({ keepOpen: true }));
-    this.#deps.listener.lost();
-    this.#deps.listener.ready();
+    if (this.#browser?.context.id === contextId) this.#actor.send({ type: 'context.closed' });
   }
 
   #releaseBinding(): void {
@@ -287,11 +323,23 @@ export class SessionLease implements BrowserLease {
       await untilAborted(this.#moving.settled, signal);
       return this.#ensureProcess(signal, onQueued);
     }
-    this.#moving ??= new QueuedWork((queue) => this.#move(queue).finally(() => (this.#moving = undefined)));
+    if (this.#moving === undefined) this.#actor.send({ type: 'move.wanted' });
+    if (this.#moving === undefined) throw leaseReleasedError();
     await this.#moving.wait(signal, onQueued);
   }
 
   async #move(queue: QueueOptions): Promise<void> {
+    try {
+      await this.#openProcess(queue);
+    } catch (error) {
+      this.#actor.send({ type: 'move.failed' });
+      throw error;
+    } finally {
+      this.#moving = undefined;
+    }
+  }
+
+  async #openProcess(queue: QueueOptions): Promise<void> {
     const browser = this.current;
     if (browser === undefined) throw new ToolError('The browser was lost. Call the tool again.');
     const binding = await this.#acquireProcess(queue);
@@ -313,7 +361,7 @@ export class SessionLease implements BrowserLease {
   async #completeMove(browser: LeasedBrowser, placement: BrowserPlacement, binding: BrowserBinding): Promise<void> {
     const [oldPlacement, oldBinding] = [browser.placement, this.#binding];
     this.#binding = binding;
-    this.#isolation = 'process';
+    this.#actor.send({ type: 'move.completed' });
     browser.moveTo(placement);
     this.#pageState.notices.push(
       'The session moved to a browser process and profile of its own, which this tool needs.' +
@@ -323,34 +371,17 @@ export class SessionLease implements BrowserLease {
     await oldBinding?.release();
   }
 
-  async #releaseAll(previous: LeaseState, keepOpen: boolean): Promise<void> {
+  async #releaseAll(keepOpen: boolean): Promise<void> {
+    const [opening, browser, lost] = [this.#opening, this.#browser, this.#lost];
+    this.#browser = undefined;
     // Both settle soon, since their signal is aborted, and close what they opened.
-    if (previous.kind === 'opening') await previous.opening.settled;
+    await opening?.settled;
     await this.#moving?.settled;
-    if (previous.kind === 'open') await previous.browser.placement.close({ keepOpen });
+    await browser?.placement.close({ keepOpen });
     await Promise.all(this.#closing);
-    await this.#binding?.release(keepOpen ? undefined : recordToRestore(previous)?.contextId);
+    await this.#binding?.release(keepOpen ? undefined : lost?.contextId);
     this.#deps.onReleased();
   }
-}
-
-type UnopenedState =
-  /** Nothing is open: not requested yet, or opening failed. */
-  | { readonly kind: 'idle' }
-  /** The session had a browser, and it died or cannot be reached. */
-  | { readonly kind: 'lost'; readonly lost: PlacementRecord };
-
-/** The state of a lease. */
-type LeaseState =
-  | UnopenedState
-  | { readonly kind: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
-  | { readonly kind: 'open'; readonly browser: LeasedBrowser }
-  | { readonly kind: 'released'; readonly done: Promise<void> };
-
-/** The placement to restore, if any. */
-function recordToRestore(state: LeaseState): PlacementRecord | undefined {
-  const from = state.kind === 'opening' ? state.from : state;
-  return from.kind === 'lost' ? from.lost : undefined;
 }
 
 const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');

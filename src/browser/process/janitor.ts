@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../../errors/errors.js';
+import { codeOf, messageOf, Refusal } from '../../errors/errors.js';
 import { privateFolders } from '../../folders.js';
 
 /** The prefix of the run folders of every version of this server. */
@@ -50,11 +50,24 @@ done
 exit 1
 `;
 
-/** Creates a run folder below `parent` and starts its janitor. */
+/** With the identity of its owner, or not at all. */
+async function createRunFolder(parent: string): Promise<string> {
+  let path: string | undefined;
+  try {
+    path = await mkdtemp(join(parent, privateFolders.run));
+    await writeFile(join(path, ownerFile), await processIdentity(process.pid));
+    return path;
+  } catch (error) {
+    if (path !== undefined) await rm(path, { recursive: true, force: true });
+    const detail = `The temporary folder ${parent} cannot be written: ${messageOf(error)}. Free space on that disk, or set TMPDIR to a folder of another one.`;
+    throw new Refusal('browser_failed', { detail }, { cause: error });
+  }
+}
+
+/** Creates a run folder below `parent` and starts its janitor. Throws `browser_failed` if it cannot be written. */
 export async function openRunFolder(parent: string): Promise<RunFolder> {
-  const path = await mkdtemp(join(parent, privateFolders.run));
+  const path = await createRunFolder(parent);
   const child = startJanitor(path, 'pipe');
-  await writeFile(join(path, ownerFile), await processIdentity(process.pid));
   // The janitor must not keep the server process alive.
   child.process.unref();
   let browsers = 0;

@@ -167,7 +167,7 @@ function timeTravel({ step }: Model, session: OpenedSession, update: Update): Co
 }
 
 /** Charts of which each session has its own: shown beside it alone. */
-const sessionCharts: readonly string[] = ['session', 'ownership'];
+const sessionCharts: readonly string[] = ['session', 'ownership', 'lease'];
 
 /** The charts of browsers, alert and server. Beside a session also those that run for it, and of the browsers only its own. */
 export function otherCharts({ charts, actors }: Model, session?: OpenedSession): ComponentChild {

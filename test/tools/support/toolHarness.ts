@@ -6,7 +6,7 @@ import { LeasedBrowser } from '../../../src/browser/pool/leasedBrowser.js';
 import { launchBrowser } from '../../../src/browser/process/launchBrowser.js';
 import type { BrowserConnection } from '../../../src/browser/process/browserConnection.js';
 import { createResourceLedger } from '../../../src/browser/process/resourceLedger.js';
-import { createSessionPageState } from '../../../src/browser/pool/sessionPageState.js';
+import { createSessionPageState } from '../../../src/browser/pool/recovery.js';
 import { openPlacement } from '../../../src/browser/pool/browserPlacement.js';
 import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
