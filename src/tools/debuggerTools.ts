@@ -58,11 +58,11 @@ const setBreakpointTool = defineTool({
   output: z.object({ breakpoint: breakpointRow }),
   annotations: { readOnlyHint: false },
   async handler(args, { browser, signal }) {
-    const { condition, log, timeout: pauseMs, pageId } = args;
+    const { on, condition, log, timeout: pauseMs, pageId } = args;
     await browser.ensureFirstPage(signal);
     if (condition !== undefined) checkCondition(condition);
     if (pageId !== undefined) browser.page(pageId);
-    const trigger = args.on === 'function' ? await functionTrigger(args, browser, signal) : triggerOf(args, browser);
+    const trigger = on === 'function' ? await functionTrigger(args, browser, signal) : triggerOf(on, args, browser);
     const options = { trigger, condition, log, pauseMs, pageId };
     const breakpoint = await browser.debugger.set(options, signal);
     const row = await rowOf(breakpoint, browser.debugger);
@@ -78,24 +78,24 @@ async function functionTrigger(
   browser: SessionBrowser,
   signal: AbortSignal,
 ): Promise<Trigger> {
-  const name = /[\w$]+$/.exec(match ?? '')?.[0];
+  const name = match?.split(/[^\w$]/).findLast((part) => part !== '');
   if (name === undefined) throw new ToolError('Pass match with the name of the function, such as "addItem".');
   const all = await findFunctions(browser, { page: browser.page(pageId), name }, signal);
   const found = all.filter((each) => file === undefined || each.file.includes(file));
   const [only] = found;
   if (only !== undefined && found.length === 1) return { on: 'line', ...only };
   const places = found.map(({ file: at, line }) => `${at}:${line}`).join(', ');
-  throw new ToolError(
-    only === undefined
-      ? `No loaded code has a function ${name}. search_sources finds where it is made; then pass file and line.`
-      : `${found.length} functions are called ${name}. Pass file and line of one: ${places}.`,
-  );
+  if (only === undefined) throw new ToolError(`No loaded code has a function ${name}. search_sources finds it.`);
+  throw new ToolError(`${found.length} functions are called ${name}. Pass file and line of one: ${places}.`);
 }
 
 /** Throws a ToolError that says which arguments are missing. */
-function triggerOf({ file, line, column, on, match, uid, pageId }: TriggerArguments, browser: SessionBrowser): Trigger {
+function triggerOf(
+  on: Exclude<TriggerArguments['on'], 'function'>,
+  { file, line, column, match, uid, pageId }: TriggerArguments,
+  browser: SessionBrowser,
+): Trigger {
   switch (on) {
-    case 'function':
     case undefined:
       if (file === undefined || line === undefined) {
         throw new ToolError('Pass file and line, or on with exception, dom, event or request.');

@@ -3,7 +3,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { originalFiles, sourceScripts, type OriginalFile, type SourceScript } from '../browser/sources/sourceFiles.js';
 import { namesSource, SourceMapProblem } from '../browser/sources/sourceNames.js';
-import { bodyStartOf, functionPattern, type TextMatch, type TextQuery } from '../browser/sources/textSearch.js';
+import { functionBody, functionPattern, type TextMatch, type TextQuery } from '../browser/sources/textSearch.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { cutText } from '../text.js';
@@ -387,7 +387,7 @@ export async function findFunctions(
   return Promise.all(
     found.slice(0, maxFunctions).map(async ({ file, line }) => {
       const text = await textOf(findSource(file, sources), browser, signal);
-      return { file, ...bodyStartOf(text, line, name) };
+      return { file, ...functionBody(text, line, name) };
     }),
   );
 }

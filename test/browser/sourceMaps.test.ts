@@ -1,6 +1,6 @@
 import { MapReader } from '../../src/browser/sources/mapReader.js';
 import { namesSource, shortSourceName } from '../../src/browser/sources/sourceNames.js';
-import { bodyStartOf, functionPattern, searchText } from '../../src/browser/sources/textSearch.js';
+import { functionBody, functionPattern, searchText } from '../../src/browser/sources/textSearch.js';
 
 const script = { scriptUrl: 'http://host/assets/app.js', end: undefined };
 const read = (map: object): MapReader => new MapReader(JSON.stringify(map), 'http://host/assets/app.js.map', script);
@@ -103,5 +103,5 @@ test.each([
   ['none', undefined],
 ])('the body of a function is found by its name, and no call of it: %s', (name, body) => {
   const found = searchText(written, { regex: functionPattern(name), flags: '' });
-  expect(found.map(({ line }) => bodyStartOf(written, line, name))).toEqual(body === undefined ? [] : [body]);
+  expect(found.map(({ line }) => functionBody(written, line, name))).toEqual(body === undefined ? [] : [body]);
 });

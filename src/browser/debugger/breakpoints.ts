@@ -115,16 +115,20 @@ export function describeTrigger(trigger: Trigger): string {
 /** Whether a script is Chrome's own, in whose pages no code of a client may run. */
 export const isBrowserScript = (url: string): boolean => /^(?:chrome|chrome-untrusted|devtools):/.test(url);
 
-/** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path; `*` is any part. */
+/** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path. */
 export function addressPattern(file: string): string {
   const hasScheme = /^[a-z][\w+.-]*:/i.test(file);
-  const escaped = (hasScheme ? file : file.replace(/^(?:\.?\/)+/, ''))
-    .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*');
   const rest = /[?#]/.test(file) ? '' : '(?:[?#].*)?';
   const notOfChrome = '(?!chrome:|chrome-untrusted:|devtools:)';
-  return hasScheme ? `^${notOfChrome}${escaped}${rest}$` : `^${notOfChrome}(?:.*/)?${escaped}${rest}$`;
+  return `^${notOfChrome}${hasScheme ? '' : '(?:.*/)?'}${pathPattern(file)}${rest}$`;
 }
+
+/** The same for a name alone; `*` is any part. */
+export const pathPattern = (file: string): string =>
+  file
+    .replace(/^(?:\.?\/)+/, '')
+    .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*+/g, '.*');
 
 /** Why there is no such pause, and how to come to one. */
 export function describeNoPause(

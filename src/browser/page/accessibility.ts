@@ -388,10 +388,7 @@ function textValue(value: Protocol.Accessibility.AXValue | undefined): string {
   return isPrimitive(content) ? String(content) : '';
 }
 
-function isPrimitive(value: unknown): value is string | number | boolean {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-}
+const isPrimitive = (value: unknown): value is string | number | boolean =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 
-function collapseWhitespace(value: string): string {
-  return value.replace(/\s+/g, ' ').trim();
-}
+const collapseWhitespace = (value: string): string => value.replace(/\s+/g, ' ').trim();

@@ -74,7 +74,7 @@ export function functionPattern(name: string): string {
 const maxHeadChars = 2_000;
 
 /** Where the body of a function begins that is written in a line: the first place at which it can be stopped. */
-export function bodyStartOf(text: string, line: number, name: string): { line: number; column: number | undefined } {
+export function functionBody(text: string, line: number, name: string): { line: number; column: number | undefined } {
   const start = text.split('\n', line - 1).join('\n').length + (line > 1 ? 1 : 0);
   let depth = 0;
   let at = Math.max(start, text.indexOf(name, start) + name.length);
