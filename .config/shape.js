@@ -15,6 +15,7 @@ const bounds = {
   'file names used twice': { most: 0 },
   'import circles': { most: 0 },
   'lines of README.md': { most: 250 },
+  'attempts in test/hostile': { least: 60 },
 };
 
 const sources = ['machines', 'src'].flatMap((folder) =>
@@ -74,6 +75,36 @@ function shared(namesOf) {
   return [...owners].filter(([, files]) => files.length > 1).map(([name, files]) => `${name}: ${files.join(', ')}`);
 }
 
+/** How many tests a file has: of a table that is written in it, each row; of one that is computed, one. */
+function testsOf(file) {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true);
+  const tables = new Map();
+  let tests = 0;
+  const rowsOf = (table) => {
+    if (table === undefined) return 1;
+    if (ts.isAsExpression(table)) return rowsOf(table.expression);
+    if (ts.isArrayLiteralExpression(table)) return table.elements.length;
+    if (ts.isObjectLiteralExpression(table)) return table.properties.length;
+    if (ts.isIdentifier(table)) return rowsOf(tables.get(table.text));
+    return ts.isCallExpression(table) && table.getText().startsWith('Object.entries') ? rowsOf(table.arguments[0]) : 1;
+  };
+  const visit = (node) => {
+    if (ts.isVariableDeclaration(node) && node.initializer) tables.set(node.name.getText(), node.initializer);
+    if (ts.isCallExpression(node)) {
+      const called = node.expression.getText().split('(')[0];
+      if (called === 'test' || called === 'it') tests += 1;
+      if (called === 'test.each' || called === 'it.each') {
+        if (ts.isCallExpression(node.expression)) tests += rowsOf(node.expression.arguments[0]);
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return tests;
+}
+
+const hostile = readdirSync(join(root, 'test/hostile')).filter((name) => name.endsWith('.test.ts'));
+
 const lengths = [...textOf.values()].map(lines).sort((a, b) => a - b);
 const [small] = Object.keys(bounds).filter((name) => name.startsWith('files of'));
 const isEntry = (file) => /(^|\/)(index|main)\.ts$/.test(nameOf(file));
@@ -86,6 +117,7 @@ const figures = {
   'file names used twice': shared((file) => (isEntry(file) ? [] : [file.split('/').at(-1)])),
   'import circles': circles(),
   'lines of README.md': lines(readFileSync(join(root, 'README.md'), 'utf8')),
+  'attempts in test/hostile': hostile.reduce((sum, name) => sum + testsOf(join(root, 'test/hostile', name)), 0),
 };
 
 for (const [name, figure] of Object.entries(figures)) {

@@ -44,6 +44,10 @@ export class Lock {
   /** `onWanted` of the work that runs and of that which waits. */
   readonly #earlier = new Set<() => void>();
 
+  get isHeld(): boolean {
+    return this.#earlier.size > 0;
+  }
+
   /**
    * Runs `work` when all earlier work is done. An abort while waiting rejects with the signal's reason. `onWanted` is called
    * whenever later work begins to wait for this.

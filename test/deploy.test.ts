@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { defaultFlags } from '../src/browser/process/launchBrowser.js';
 import { codeOf } from '../src/errors/errors.js';
 import { flagOf, optionNames, readConfig, variableOf } from '../src/config/config.js';
 import { RawMcp } from './support/rawMcp.js';
@@ -61,6 +62,11 @@ test('the ports of container, compose file and proxy are the same ones', async (
   expect(compose).toContain(`:8080:${listens}'`);
   expect(browser).toContain('TCP-LISTEN:9223,fork,reuseaddr TCP:127.0.0.1:9222');
   expect(browser).toContain('--remote-debugging-port=9222');
+});
+
+test('a browser of the pool runs with the flags of one that a node launches', async () => {
+  const flags = (await read('browser.sh')).match(/--[a-z][^\s\\]*/g) ?? [];
+  expect(flags).toEqual(expect.arrayContaining(defaultFlags));
 });
 
 test('the proxy of the compose file is the one that the page on many nodes shows and the tests run', async () => {

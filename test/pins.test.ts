@@ -130,6 +130,7 @@ describe('pinned', () => {
       '--initialize-timeout': 30000,
       '--idle-timeout': 1800000,
       '--resume-grace': 60000,
+      '--discard-pages-after': 600000,
       '--drain-timeout': 10000,
       '--body-limit': 4194304,
       '--tools': ['extension', 'core', 'sources', 'debugger', 'styles'],

@@ -316,13 +316,14 @@ export const optionsSchema = z.strictObject({
     .default(32)
     .describe('early messages that one session may hold; further ones get 429'),
   setupTimeout: durationSchema.prefault('30s').describe('how long the set-up of a session may take'),
-  initializeTimeout: durationSchema
-    .prefault('30s')
-    .describe('how long a connected client may take to send its first message'),
+  initializeTimeout: durationSchema.prefault('30s').describe('how long the first message of a client may take'),
   idleTimeout: durationSchema.prefault('30m').describe('how long a session may go without a message'),
-  resumeGrace: durationSchema
-    .prefault('60s')
-    .describe('how long a session without a stream is kept for its client to reconnect (Streamable HTTP)'),
+  discardPagesAfter: durationSchema
+    .prefault('10m')
+    .describe(
+      'how long pages may go without a call until they are closed, to be opened again by the next one; not where something was entered. `0s`: never',
+    ),
+  resumeGrace: durationSchema.prefault('60s').describe('how long a session without a stream waits for its client'),
   drainTimeout: durationSchema.prefault('10s').describe('how long requests in flight may take when the server stops'),
   bodyLimit: sizeSchema.prefault('4mb').describe('largest message a client may send'),
   sessionMemory: sizeSchema
@@ -393,6 +394,6 @@ export const optionsSchema = z.strictObject({
 });
 
 /** The defaults of `greenroom stdio` that differ: an editor starts the process long before the first call, and ends it. */
-export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h' } as const satisfies Options;
+export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h', discardPagesAfter: '0s' } as const satisfies Options;
 
 export type Options = z.input<typeof optionsSchema>;

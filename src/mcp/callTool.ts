@@ -137,6 +137,7 @@ async function runInBrowser(
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
+  if (tool.enters === true || tool.navigates === true) page.isEdited = tool.enters === true;
   const runHandler = () =>
     recordAction(tool, rest, { browser, page }, () =>
       unlessStalled(signal, (until) =>

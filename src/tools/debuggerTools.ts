@@ -8,6 +8,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
 import { shortenText } from '../text.js';
 import { defineTool, type Tool } from './defineTool.js';
+import { findFunctions } from './sourceTools.js';
 
 const pauseId = z.int().optional().describe('Which pause. Default: the newest');
 
@@ -24,34 +25,36 @@ const breakpointRow = z.object({
   places: z.array(z.object({ target: z.string(), place, original: place.optional() })),
 });
 
+const breakpointInput = z.strictObject({
+  file: z.string().min(1).optional().describe('Original file or script: URL or end of its path, * for any part'),
+  line: z.int().min(1).optional().describe('Line in it, from 1'),
+  column: z.int().min(1).optional().describe('Only for one of several statements in the line'),
+  on: z.enum(['function', 'exception', 'dom', 'event', 'request']).optional().describe('Instead of file and line'),
+  match: z
+    .string()
+    .optional()
+    .describe(
+      `function, event: its name; exception: uncaught (default) or all; dom: ${domChanges.join(', ')}; request: part of its URL`,
+    ),
+  uid: z.string().optional().describe('Element for dom, from a snapshot'),
+  condition: z.string().min(1).optional().describe('JavaScript: only where it is true'),
+  log: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Makes it a logpoint: expressions to print, "sum", sum, or text with {sum}'),
+  pageId: z.int().optional().describe('Only in this page. Default: everywhere'),
+  timeout: z.int().min(1_000).max(300_000).default(30_000).describe('Longest pause without a call about it, in ms'),
+});
+
 const setBreakpointTool = defineTool({
   name: 'set_breakpoint',
   title: 'Set breakpoint',
   group: 'debugger',
   needs: 'browser',
   description:
-    'Pause code at a line, exception, DOM change, event or request; or, with log, print values there without pausing (list_console_messages, type logpoint). In pages, frames, workers, extensions; survives reloads',
-  input: z.strictObject({
-    file: z.string().min(1).optional().describe('Original file or script: its URL or the end of its path'),
-    line: z.int().min(1).optional().describe('Line in it, from 1'),
-    column: z.int().min(1).optional().describe('Only for one of several statements in the line'),
-    on: z.enum(['exception', 'dom', 'event', 'request']).optional().describe('Instead of file and line'),
-    match: z
-      .string()
-      .optional()
-      .describe(
-        `exception: uncaught (default) or all; dom: ${domChanges.join(', ')}; event: its name, click; request: part of its URL`,
-      ),
-    uid: z.string().optional().describe('Element for dom, from a snapshot'),
-    condition: z.string().min(1).optional().describe('JavaScript: only where it is true'),
-    log: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Makes it a logpoint: expressions to print, "sum", sum, or text with {sum}'),
-    pageId: z.int().optional().describe('Only in this page. Default: everywhere'),
-    timeout: z.int().min(1_000).max(300_000).default(30_000).describe('Longest pause without a call about it, in ms'),
-  }),
+    'Pause code at a line, function, exception, DOM change, event or request; or, with log, print values there without pausing (list_console_messages, type logpoint). In pages, frames, workers, extensions; survives reloads',
+  input: breakpointInput,
   output: z.object({ breakpoint: breakpointRow }),
   annotations: { readOnlyHint: false },
   async handler(args, { browser, signal }) {
@@ -59,7 +62,7 @@ const setBreakpointTool = defineTool({
     await browser.ensureFirstPage(signal);
     if (condition !== undefined) checkCondition(condition);
     if (pageId !== undefined) browser.page(pageId);
-    const trigger = triggerOf(args, browser);
+    const trigger = args.on === 'function' ? await functionTrigger(args, browser, signal) : triggerOf(args, browser);
     const options = { trigger, condition, log, pauseMs, pageId };
     const breakpoint = await browser.debugger.set(options, signal);
     const row = await rowOf(breakpoint, browser.debugger);
@@ -67,19 +70,32 @@ const setBreakpointTool = defineTool({
   },
 });
 
-interface TriggerArguments {
-  readonly file?: string | undefined;
-  readonly line?: number | undefined;
-  readonly column?: number | undefined;
-  readonly on?: 'exception' | 'dom' | 'event' | 'request' | undefined;
-  readonly match?: string | undefined;
-  readonly uid?: string | undefined;
-  readonly pageId?: number | undefined;
+type TriggerArguments = z.infer<typeof breakpointInput>;
+
+/** The first line of a function's body. Throws a ToolError that names the places where there are several. */
+async function functionTrigger(
+  { match, file, pageId }: TriggerArguments,
+  browser: SessionBrowser,
+  signal: AbortSignal,
+): Promise<Trigger> {
+  const name = /[\w$]+$/.exec(match ?? '')?.[0];
+  if (name === undefined) throw new ToolError('Pass match with the name of the function, such as "addItem".');
+  const all = await findFunctions(browser, { page: browser.page(pageId), name }, signal);
+  const found = all.filter((each) => file === undefined || each.file.includes(file));
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return { on: 'line', ...only };
+  const places = found.map(({ file: at, line }) => `${at}:${line}`).join(', ');
+  throw new ToolError(
+    only === undefined
+      ? `No loaded code has a function ${name}. search_sources finds where it is made; then pass file and line.`
+      : `${found.length} functions are called ${name}. Pass file and line of one: ${places}.`,
+  );
 }
 
 /** Throws a ToolError that says which arguments are missing. */
 function triggerOf({ file, line, column, on, match, uid, pageId }: TriggerArguments, browser: SessionBrowser): Trigger {
   switch (on) {
+    case 'function':
     case undefined:
       if (file === undefined || line === undefined) {
         throw new ToolError('Pass file and line, or on with exception, dom, event or request.');

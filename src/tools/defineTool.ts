@@ -182,6 +182,8 @@ interface PageTool<Input extends z.ZodObject = z.ZodObject, Answered extends Ans
   readonly needs: 'page';
   /** False for tools that must work while another call holds the page's lock (dialogs, lists). Default true. */
   readonly lock?: boolean;
+  /** Enters something into the page that its address does not bring back. */
+  readonly enters?: true;
   /** Loads another document: a load that is pending is stopped first, and not waited for. */
   readonly navigates?: boolean;
   handler(args: z.output<Input>, context: PageToolContext): Promise<Answered>;

@@ -1,4 +1,3 @@
-import type { Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { harParts, type RecordedRequest } from '../browser/collectors/har.js';
 import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
@@ -65,13 +64,13 @@ interface PdfOptions {
 /** The page as PDF, in parts (CDP Page.printToPDF, IO.read). Rejects where the browser cannot print, and for pages it has not. */
 async function* pdfOf(page: SessionPage, options: PdfOptions): AsyncGenerator<Uint8Array> {
   const [paperWidth, paperHeight] = papers[options.paper];
-  const settings: Protocol.Page.PrintToPDFRequest = {
+  const settings = {
     ...{ paperWidth, paperHeight, landscape: options.landscape, scale: options.scale },
     printBackground: options.background,
     pageRanges: options.pages,
     preferCSSPageSize: true,
     generateTaggedPDF: true,
-    transferMode: 'ReturnAsStream',
+    transferMode: 'ReturnAsStream' as const,
   };
   const { stream: handle } = await page.prompts.printing(() => page.cdp.send('Page.printToPDF', settings));
   if (handle === undefined) throw new Error('The browser answered without a PDF.');

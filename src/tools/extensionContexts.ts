@@ -24,8 +24,13 @@ import {
   evaluateInWorker,
 } from '../browser/extensions/contextEvaluation.js';
 import { ToolError } from '../errors/errors.js';
-import { WorkerMonitor, wakeWorker } from '../browser/extensions/serviceWorkers.js';
-import { workerStatus, workerVariables, type WorkerStatus } from '../browser/extensions/workerStatus.js';
+import {
+  WorkerMonitor,
+  wakeWorker,
+  workerStatus,
+  workerVariables,
+  type WorkerStatus,
+} from '../browser/extensions/serviceWorkers.js';
 
 const contextRow = z.object({
   contextId: z.string(),

@@ -53,6 +53,7 @@ const dragTool = definePageTool({
   input: z.strictObject({ from_uid: uid, to_uid: uid.describe('Element to drop it on'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
+  enters: true,
   handler(args, { page, signal }) {
     const done = `Dragged ${args.from_uid} onto ${args.to_uid}.`;
     return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, (either) =>
@@ -69,6 +70,7 @@ const pressKeyTool = definePageTool({
   input: z.strictObject({ key: z.string().min(1).describe('Such as Enter, ArrowDown, a, Control+A'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
+  enters: true,
   handler({ key, includeSnapshot: withSnapshot }, { page, signal }) {
     const chord = parseChord(key);
     return answerAction({ page, signal, done: `Pressed ${key}.`, includeSnapshot: withSnapshot }, async () => {
@@ -89,6 +91,7 @@ const typeTextTool = definePageTool({
   }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
+  enters: true,
   handler({ text, submitKey }, { page, signal }) {
     const chord = submitKey === undefined ? undefined : parseChord(submitKey);
     const done = `Typed ${text.length} character(s)${submitKey === undefined ? '' : ` and ${submitKey}`}.`;
@@ -109,6 +112,7 @@ const fillTool = definePageTool({
   input: z.strictObject({ uid, value: fieldValue, includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
+  enters: true,
   handler(args, { page, signal }) {
     return answerAction({ page, signal, done: `Filled ${args.uid}.`, includeSnapshot: args.includeSnapshot }, () =>
       fill(page, args.uid, args.value),
@@ -130,6 +134,7 @@ const fillFormTool = definePageTool({
   }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
+  enters: true,
   handler({ elements, includeSnapshot: withSnapshot }, { page, signal }) {
     const done = `Filled ${elements.map((element) => element.uid).join(', ')}.`;
     return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, (either) =>
@@ -175,6 +180,7 @@ const uploadFileTool = definePageTool({
   }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
+  enters: true,
   async handler(args, { page, signal, workspace }) {
     const files = await chosenFiles(args.filePaths, workspace);
     const done = `Chose ${files.isFolder ? 'the folder' : `${files.paths.length} file(s)`} for ${args.uid}.`;

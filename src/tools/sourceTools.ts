@@ -3,7 +3,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { originalFiles, sourceScripts, type OriginalFile, type SourceScript } from '../browser/sources/sourceFiles.js';
 import { namesSource, SourceMapProblem } from '../browser/sources/sourceNames.js';
-import type { TextMatch, TextQuery } from '../browser/sources/textSearch.js';
+import { bodyOf, functionPattern, type TextMatch, type TextQuery } from '../browser/sources/textSearch.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { cutText } from '../text.js';
@@ -371,5 +371,27 @@ async function searchScripts(
   }
   return { matches, notSearched };
 }
+
+/** Where the bodies of the functions and methods of a name begin; in scripts only where no original file has one. */
+export async function findFunctions(
+  browser: SessionBrowser,
+  { page, name }: { readonly page: SessionPage; readonly name: string },
+  signal: AbortSignal,
+): Promise<{ readonly file: string; readonly line: number; readonly column: number | undefined }[]> {
+  const query = { regex: functionPattern(name), flags: '' };
+  const sources = await readSources(browser, { page }, signal);
+  const own = sources.originals.filter(({ lines, isLibrary }) => lines !== undefined && !isLibrary);
+  const inOriginals = await searchOriginals(browser, own, query, signal);
+  const found =
+    inOriginals.length > 0 ? inOriginals : (await searchScripts(browser, sources.scripts, query, signal)).matches;
+  return Promise.all(
+    found.slice(0, maxFunctions).map(async ({ file, line }) => {
+      const text = await textOf(findSource(file, sources), browser, signal);
+      return { file, ...bodyOf(text, line, name) };
+    }),
+  );
+}
+
+const maxFunctions = 8;
 
 export const sourceTools: readonly Tool[] = [listSourcesTool, getSourceTool, searchSourcesTool];

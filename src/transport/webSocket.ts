@@ -215,6 +215,8 @@ export function createWebSocketHandler(deps: WebSocketDeps) {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
+    // Messages that come together are handled a turn of the event loop each.
+    allowSynchronousEvents: false,
     maxPayload: bodyLimit,
     handleProtocols: () => subprotocol,
   });

@@ -25,7 +25,11 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   told = new RecordingRecords();
-  test = await openTestPool({ browser: 'attach', browserUrl: [chrome.url], isolation: 'context' }, {}, told);
+  test = await openTestPool(
+    { browser: 'attach', browserUrl: [chrome.url], isolation: 'context' },
+    {},
+    { records: told },
+  );
 });
 afterEach(async () => {
   expect(await test.close()).toEqual([]);

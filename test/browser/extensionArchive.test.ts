@@ -107,6 +107,11 @@ describe('an archive', () => {
     ['that is encrypted', zip([manifest(), { name: 'a.js', content: 'x', isEncrypted: true }]), /is encrypted/],
     ['with a name that no disk takes', zip([manifest(), { name: 'n'.repeat(300), content: '' }]), /ENAMETOOLONG/],
     [
+      'with a name of 10,000 characters, of which 200 are told',
+      zip([manifest(), { name: 'n'.repeat(10_000), content: '' }]),
+      /^.{1,100}"n{200}…".{1,100}$/,
+    ],
+    [
       'in a crx whose header ends behind it',
       Buffer.from('Cr24\x03\0\0\0\xff\xff\xff\xff\0\0\0\0', 'latin1'),
       /cannot be unpacked/,

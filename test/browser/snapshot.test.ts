@@ -60,6 +60,36 @@ test('what names a group, a table or a figure is told with it alone', async () =
   );
 });
 
+test('what can be acted on in a row, and which row it is in, is told: a focusable header, selects without headers, levels', async () => {
+  const fields = ['Ada', 'Grace'].map(
+    (name) => `<tr><td>${name}<td><select aria-label=Role><option>Admin<option>User</select><td><button>Save</button>`,
+  );
+  const grid = '<div role=row><span role=columnheader tabindex=0>Name</span><span role=columnheader>Age</span></div>';
+  const tree = [1, 2].map((level) => `<tr aria-level=${level}><td role=gridcell tabindex=-1>Box<td role=gridcell>2`);
+  const html = `<table>${fields.join('')}</table><div role=table>${grid}</div><table role=treegrid>${tree.join('')}</table>`;
+  await open(`data:text/html,${encodeURIComponent(html)}`);
+  expect(withoutUids(await snapshot()).replace(/ expanded=false hasPopup=menu| focused/g, '')).toBe(
+    `RootWebArea
+ row
+  cell "Ada"
+  combobox "Role" value="Admin"
+   option "Admin" selected
+   option "User"
+  button "Save"
+ row
+  cell "Grace"
+  combobox "Role" value="Admin"
+   option "Admin" selected
+   option "User"
+  button "Save"
+ table
+  row: columnheader "Name", "Age"
+ treegrid
+  row level=1: gridcell "Box", gridcell "2"
+  row level=2: gridcell "Box", gridcell "2"`,
+  );
+});
+
 test('a row is a line, and what only wraps one element is left out; verbose has each', async () => {
   const rows = ['Ada', 'Grace'].map(
     (name) =>

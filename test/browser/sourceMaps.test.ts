@@ -1,6 +1,6 @@
 import { MapReader } from '../../src/browser/sources/mapReader.js';
 import { namesSource, shortSourceName } from '../../src/browser/sources/sourceNames.js';
-import { searchText } from '../../src/browser/sources/textSearch.js';
+import { bodyOf, functionPattern, searchText } from '../../src/browser/sources/textSearch.js';
 
 const script = { scriptUrl: 'http://host/assets/app.js', end: undefined };
 const read = (map: object): MapReader => new MapReader(JSON.stringify(map), 'http://host/assets/app.js.map', script);
@@ -70,4 +70,38 @@ test('a text is searched by lines, and a long line in parts', () => {
   const [found] = searchText(text, { text: 'needle' });
   expect(found).toMatchObject({ line: 3, column: 5_001 });
   expect(found?.excerpt).toHaveLength(160);
+});
+
+const written = `export function plain() {
+  return 1;
+}
+const arrow = async (a, b = (1)) => a + b;
+class Box {
+  async grow(n: number): Promise<void> {
+    this.n = n;
+  }
+  static of(x) { return new Box(x); }
+}
+function many(
+  a,
+) {
+  return a;
+}
+const o = { run: function () { return 2; }, walk() { return 3; }, double: x => x * 2 };
+grow(3); if (plain()) { arrow(1); } many(1);
+items.forEach((x) => grow(x));`;
+
+test.each([
+  ['plain', { line: 2, column: undefined }],
+  ['arrow', { line: 4, column: 37 }],
+  ['grow', { line: 7, column: undefined }],
+  ['of', { line: 9, column: 18 }],
+  ['many', { line: 14, column: undefined }],
+  ['run', { line: 16, column: 32 }],
+  ['walk', { line: 16, column: 54 }],
+  ['double', { line: 16, column: 80 }],
+  ['none', undefined],
+])('the body of a function is found by its name, and no call of it: %s', (name, body) => {
+  const found = searchText(written, { regex: functionPattern(name), flags: '' });
+  expect(found.map(({ line }) => bodyOf(written, line, name))).toEqual(body === undefined ? [] : [body]);
 });

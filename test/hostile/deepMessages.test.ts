@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { hasTooManyValues, parseMessageText } from '../../src/mcp/messageText.js';
 import { parseMessage } from '../../src/mcp/protocol.js';
@@ -9,10 +10,14 @@ import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
+import { textFrame } from '../support/webSocketHandshake.js';
 
 const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
 const call = (id: string, progressToken: string): string =>
   `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"progress","_meta":{"progressToken":${progressToken}}}}`;
+
+const noteTurnCall = (id: number): string =>
+  JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'note_turn' } });
 
 const unwritten = { type: 'text', text: 'no', _meta: { size: 1n } } as Content;
 const unwritable = defineTool({
@@ -26,9 +31,26 @@ const unwritable = defineTool({
   handler: () => Promise.resolve({ text: 'no', structured: { value: 'no' }, content: [unwritten] }),
 });
 
+/** The turns of the event loop in which it was called. */
+const turns = new Set<number>();
+let turn = 0;
+const noteTurn = defineTool({
+  name: 'note_turn',
+  group: 'session',
+  description: 'Notes the turn in which it is called.',
+  input: z.object({}).strict(),
+  output: z.object({ value: z.string() }),
+  annotations: { readOnlyHint: true },
+  needs: 'nothing',
+  handler: () => {
+    turns.add(turn);
+    return Promise.resolve({ text: '', structured: { value: '' } });
+  },
+});
+
 let served: TestServer;
 beforeAll(async () => {
-  served = await startTestServer({ tools: [...new TestTools().all, unwritable] });
+  served = await startTestServer({ tools: [...new TestTools().all, unwritable, noteTurn] });
 });
 // The ledger is checked: whatever was opened is closed.
 afterAll(() => served.close());
@@ -109,6 +131,21 @@ describe('values are counted before they are made, since making, checking and wa
       params: { _meta: { progressToken: '\x00-9007199254740995' } },
     });
   });
+});
+
+test('messages that come together over a WebSocket are handled a turn of the event loop each', async () => {
+  const client = await new RawWebSocket(served.url).whenInitialized();
+  const count = (): void => {
+    turn += 1;
+    next = setImmediate(count);
+  };
+  let next = setImmediate(count);
+  const frames = Array.from({ length: 20 }, (_, id) => textFrame(noteTurnCall(id)));
+  (Reflect.get(client.socket, '_socket') as Socket).write(Buffer.concat(frames));
+  await client.answer(19);
+  clearImmediate(next);
+  expect(turns.size).toBe(20);
+  await client.disconnect();
 });
 
 test('an answer that cannot be written is replaced by an error, and the session goes on', async () => {

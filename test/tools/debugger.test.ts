@@ -107,6 +107,25 @@ describe('breakpoints stop', () => {
     expect(await harness.text('take_snapshot')).toContain('button "sell"');
   });
 
+  test.each([
+    ['a function', { on: 'function', match: 'shop.sell' }, 'shop.js:5:'],
+    ['a part of an address', { file: '*/sh*.js', line: 8 }, 'shop.js:8:3'],
+  ])('at %s; what runs the script of a caller is not shown', async (_what, args, expected) => {
+    await open();
+    expect(await harness.text('set_breakpoint', args)).toContain(expected);
+    const pause = await pauseOf(script$('() => sell([3, 4])'));
+    expect(pause).toContain(`#0 sell ${url}/${expected}`);
+    expect(pause).toMatch(/#1 \(anonymous\) evaluate_script:1:\d+\n(?!#2)/);
+    await resume();
+  });
+
+  test('at a function of an original file; a name that nothing has, or several have, is refused', async () => {
+    await open('/typed');
+    expect(await harness.text('set_breakpoint', { on: 'function', match: 'add' })).toContain('src/sum.ts:2:');
+    expect(await harness.refusal('set_breakpoint', { on: 'function', match: 'nothing' })).toContain('No loaded code');
+    expect(await harness.refusal('set_breakpoint', { on: 'function' })).toContain('Pass match with the name');
+  });
+
   test('after a reload, and once their code loads; those that wait say what is loaded', async () => {
     await open('/none');
     expect(await set({ line: 7 })).toContain('waits for its code: no');

@@ -237,7 +237,10 @@ describe('evaluate_in_extension', () => {
   it('runs in a page of an extension that has no service worker, open or hidden, and says so', async () => {
     const path = await write('Workerless', { action: { default_popup: 'manifest.json' }, permissions: ['bookmarks'] });
     const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
-    const without = { extensionId: structured['id'], expression: 'chrome.bookmarks.getTree().then((all) => all.length)' };
+    const without = {
+      extensionId: structured['id'],
+      expression: 'chrome.bookmarks.getTree().then((all) => all.length)',
+    };
     const hidden = await tools.run('evaluate_in_extension', without);
     expect(hidden.text).toMatch(/^1\n\(It has no service worker: this ran in a hidden page/);
     expect(hidden.structured).toMatchObject({ target: 'page', result: '1' });

@@ -1,4 +1,8 @@
+import { EventEmitter } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { CDPSession } from 'puppeteer-core';
+import type { CdpScope } from '../../src/browser/cdp/cdpScope.js';
+import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
@@ -54,6 +58,23 @@ describe('[S10] what a worker throws at a session', () => {
     expect(droppedAtSource).toBeGreaterThan(0);
     expect(text).toContain(`${droppedAtSource} lines were dropped: the first`);
     await tools.run('get_extension_logs', { extensionId, keepAlive: false });
+  });
+
+  test('a worker that logs without end: what it has logged is asked for, and at once no more', async () => {
+    const sent: string[] = [];
+    const session = Object.assign(new EventEmitter(), {
+      send(method: string) {
+        sent.push(method);
+        session.emit('Runtime.consoleAPICalled', { type: 'log', args: [], timestamp: sent.length });
+        return Promise.resolve({});
+      },
+    });
+    const sentBefore: string[][] = [];
+    const scope = { untilAborted: (answer: Promise<unknown>) => (sentBefore.push([...sent]), answer) };
+    const log = new ExtensionLog();
+    await log.captureFromWorker(scope as unknown as CdpScope, 'a', 'worker', session as unknown as CDPSession);
+    expect(sentBefore[0]).toEqual(['Runtime.enable', 'Runtime.disable']);
+    expect(log.read().entries).toHaveLength(2);
   });
 
   test('an extension that closes tabs: the call that opens one says so', async () => {

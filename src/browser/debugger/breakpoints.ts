@@ -115,10 +115,12 @@ export function describeTrigger(trigger: Trigger): string {
 /** Whether a script is Chrome's own, in whose pages no code of a client may run. */
 export const isBrowserScript = (url: string): boolean => /^(?:chrome|chrome-untrusted|devtools):/.test(url);
 
-/** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path. */
+/** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path; `*` is any part. */
 export function addressPattern(file: string): string {
   const hasScheme = /^[a-z][\w+.-]*:/i.test(file);
-  const escaped = (hasScheme ? file : file.replace(/^(?:\.?\/)+/, '')).replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const escaped = (hasScheme ? file : file.replace(/^(?:\.?\/)+/, ''))
+    .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*');
   const rest = /[?#]/.test(file) ? '' : '(?:[?#].*)?';
   const notOfChrome = '(?!chrome:|chrome-untrusted:|devtools:)';
   return hasScheme ? `^${notOfChrome}${escaped}${rest}$` : `^${notOfChrome}(?:.*/)?${escaped}${rest}$`;

@@ -2,9 +2,10 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
+import { scriptName } from '../page/runScript.js';
 import { addressPattern, isBrowserScript, type Breakpoint } from './breakpoints.js';
 import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
-import { causesOf, domTypes, isCausedBy, watchNode, type CodePlace, type PauseCause } from './pause.js';
+import { causesOf, domTypes, framesOfCaller, isCausedBy, watchNode, type CodePlace, type PauseCause } from './pause.js';
 import type { StopPlace } from './sourcePlaces.js';
 
 type PausedEvent = Protocol.Debugger.PausedEvent;
@@ -91,9 +92,9 @@ export class DebuggedTarget {
     source: Pick<DebuggedTarget, 'session' | 'targetId' | 'label' | 'pageId' | 'blocksPage'>,
     owner: TargetOwner,
   ) {
-    const { session, targetId, label, pageId, blocksPage } = source;
+    const { session, targetId, label, pageId } = source;
     [this.session, this.targetId, this.label, this.pageId] = [session, targetId, label, pageId];
-    this.blocksPage = blocksPage;
+    this.blocksPage = source.blocksPage;
     this.#owner = owner;
     this.ended = this.#end.signal;
     session.on('Debugger.scriptParsed', this.#onScript);
@@ -125,13 +126,12 @@ export class DebuggedTarget {
       this.#mapsFirst = this.#send(() => this.session.send('Debugger.setInstrumentationBreakpoint', beforeMapped));
     const exceptions = wanted.flatMap(({ trigger }) => (trigger.on === 'exception' ? [trigger.which] : []));
     const state = exceptions.includes('all') ? 'all' : (exceptions[0] ?? 'none');
-    const ids = new Set(wanted.map(({ id }) => id));
     await Promise.all([
       this.#send(() => this.session.send('Debugger.setPauseOnExceptions', { state })),
       ...(mayPause
         ? [this.#send(() => this.session.send('Debugger.setAsyncCallStackDepth', { maxDepth: asyncDepth }))]
         : []),
-      ...[...this.#set.keys()].filter((id) => !ids.has(id)).map((id) => this.#unset(id)),
+      ...[...this.#set.keys()].filter((id) => wanted.every((each) => each.id !== id)).map((id) => this.#unset(id)),
       ...wanted.map((breakpoint) => this.#setOne(breakpoint)),
       this.#send(() => this.session.send('Debugger.setSkipAllPauses', { skip: !mayPause && !hasLines })),
       this.#mapsFirst,
@@ -145,7 +145,7 @@ export class DebuggedTarget {
 
   /** The addresses of the code that is loaded here. */
   scripts(): string[] {
-    return [...new Set([...this.#scripts.values()].map(({ url }) => url))];
+    return [...new Set([...this.#scripts.values()].map(({ url }) => url))].filter((url) => url !== scriptName);
   }
 
   /** The scripts that name a source map. */
@@ -309,7 +309,7 @@ export class DebuggedTarget {
 
   readonly #onScript = (event: ParsedScript): void => {
     const { scriptId, url, sourceMapURL = '' } = event;
-    if (ownCode.test(url) || breakpointOfFrame(url) !== undefined) return;
+    if ((url !== scriptName && ownCode.test(url)) || breakpointOfFrame(url) !== undefined) return;
     this.#scripts.set(scriptId, event);
     const [oldest] = this.#scripts.keys();
     if (this.#scripts.size > maxScripts && oldest !== undefined) this.#scripts.delete(oldest);
@@ -355,7 +355,7 @@ export class DebuggedTarget {
     }
     // It may have gone on, or be gone.
     if (this.#state.kind !== 'deciding') return;
-    const stop = { event, causes, breakpoints: hit };
+    const stop = { event: framesOfCaller(event, (at) => this.placeOf(at).url), causes, breakpoints: hit };
     for (const breakpoint of hit) breakpoint.pauses += 1;
     this.#state = { kind: 'paused', stop };
     this.#owner.onPaused(this, stop);

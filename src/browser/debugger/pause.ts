@@ -1,6 +1,7 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { describeObject } from '../collectors/remoteObject.js';
+import { scriptName } from '../page/runScript.js';
 import { cutText, shortenText } from '../../text.js';
 import type { ScopeText } from '../injected/contract.js';
 import type { Breakpoint } from './breakpoints.js';
@@ -49,6 +50,18 @@ export interface Pause {
   readonly frames: readonly Protocol.Debugger.CallFrame[];
   /** The stacks that scheduled this one, outermost last. */
   readonly asyncStack: Protocol.Runtime.StackTrace | undefined;
+}
+
+/** Without the frames by which a tool runs the script of a caller. */
+export function framesOfCaller(
+  event: Protocol.Debugger.PausedEvent,
+  urlOf: (location: Protocol.Debugger.Location) => string,
+): Protocol.Debugger.PausedEvent {
+  const { callFrames } = event;
+  const own = callFrames.findIndex(
+    ({ functionName, location }) => functionName === 'runAndPrint' && urlOf(location) === scriptName,
+  );
+  return own < 1 ? event : { ...event, callFrames: callFrames.slice(0, own) };
 }
 
 /** Of a frame or worker of a page. */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { formatScope, formatValue } from '../cdp/injectedFunctions.js';
+import { runFirst } from '../page/runScript.js';
 import { withNames } from './breakpointConditions.js';
 import { describeObject, truncateText } from '../collectors/remoteObject.js';
 import type { ScopeText } from '../injected/contract.js';
@@ -170,7 +171,10 @@ export async function generatedLine(target: DebuggedTarget, pause: Pause): Promi
   const { lineNumber, columnNumber = 0 } = location;
   const source = await unlessGone(textAt(target, pause, location));
   const first = lineNumber - (target.script(location)?.startLine ?? 0);
-  const line = source?.split('\n', first + 1).at(-1);
+  const line = source
+    ?.split('\n', first + 1)
+    .at(-1)
+    ?.replace(runFirst, '');
   return line === undefined || line.length < 200
     ? line
     : line.slice(Math.max(0, columnNumber - 40), columnNumber + 160);

@@ -5,7 +5,7 @@ import type { Position } from '../sources/mapReader.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
 import { namesSource } from '../sources/sourceNames.js';
-import type { Breakpoint } from './breakpoints.js';
+import { addressPattern, type Breakpoint } from './breakpoints.js';
 import type { CodePlace, SourcePlace } from './pause.js';
 
 /** A place in generated code to stop at. `column` is undefined for the first statement of the line. */
@@ -55,7 +55,10 @@ export class SourcePlaces {
     try {
       const map = await this.#sources.open(script, signal);
       if (map === undefined || 'problem' in map) return [];
-      const source = map.files.findIndex(({ url, name }) => namesSource(trigger.file, url, name));
+      const isNamed = trigger.file.includes('*')
+        ? ({ name }: { name: string }) => new RegExp(addressPattern(trigger.file)).test(name)
+        : ({ url, name }: { url: string; name: string }) => namesSource(trigger.file, url, name);
+      const source = map.files.findIndex(isNamed);
       if (source === -1) return [];
       const found = await this.#sources.generated(script, { source, line: trigger.line }, signal);
       const urlRegex = `^${script.url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;

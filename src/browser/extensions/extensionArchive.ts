@@ -98,27 +98,37 @@ function checkSum({ fileName, crc32: expected }: Entry) {
       yield chunk;
     }
     if (sum === expected) return;
-    throw new ToolError(`The archive is damaged: ${JSON.stringify(fileName)} has another checksum. Pack it again.`);
+    throw new ToolError(`The archive is damaged: ${quoted(fileName)} has another checksum. Pack it again.`);
   };
 }
+
+/** Of a longer name. */
+const maxNameChars = 200;
+
+const quoted = (name: string): string =>
+  JSON.stringify(name.length > maxNameChars ? `${name.slice(0, maxNameChars)}…` : name);
 
 /** An error of the file system, without the server's path. */
 function writeProblem(error: unknown, { fileName }: Entry): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const quoted = JSON.stringify(fileName);
+  const name = quoted(fileName);
   if (['EEXIST', 'ENOTDIR', 'EISDIR'].includes(code))
-    return new ToolError(`The archive has ${quoted} twice, or as a file and as a folder.`, { cause: error });
-  return code.startsWith('E') ? new ToolError(`${quoted} cannot be unpacked: ${code}.`, { cause: error }) : error;
+    return new ToolError(`The archive has ${name} twice, or as a file and as a folder.`, { cause: error });
+  if (code === 'ENAMETOOLONG')
+    return new ToolError(`The archive has a name that no file may have (${code}): ${name}. Shorten it.`, {
+      cause: error,
+    });
+  return code.startsWith('E') ? new ToolError(`${name} cannot be unpacked: ${code}.`, { cause: error }) : error;
 }
 
 function requirePlainFile(entry: Entry): void {
   const { fileName } = entry;
-  const quoted = JSON.stringify(fileName);
+  const name = quoted(fileName);
   if (((entry.externalFileAttributes >>> 16) & unixTypeMask) === unixLink) {
-    throw new ToolError(`The archive has a link, ${quoted}. Pack the file itself.`);
+    throw new ToolError(`The archive has a link, ${name}. Pack the file itself.`);
   }
-  if (entry.isEncrypted()) throw new ToolError(`The archive is encrypted (${quoted}). Pack it without a password.`);
-  if (fileName.split('/').length > maxDepth) throw new ToolError(`The archive nests too deep at ${quoted}.`);
+  if (entry.isEncrypted()) throw new ToolError(`The archive is encrypted (${name}). Pack it without a password.`);
+  if (fileName.split('/').length > maxDepth) throw new ToolError(`The archive nests too deep at ${name}.`);
 }
 
 /** The folder with the manifest: the top, or the only folder there, as in what GitHub packs. */

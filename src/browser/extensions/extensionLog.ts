@@ -114,7 +114,8 @@ export class ExtensionLog {
       entries.push(() => this.recordCall(event, from));
     });
     session.on('Runtime.exceptionThrown', (event) => entries.push(() => this.recordException(event, from)));
-    await scope.untilAborted(session.send('Runtime.enable'));
+    // Both at once: what is logged after them is for the next reading, and a flood of it holds up no answer.
+    await scope.untilAborted(Promise.all([session.send('Runtime.enable'), session.send('Runtime.disable')]));
     const known = this.#newestTimes.get(targetId) ?? 0;
     await scope.untilAborted(
       readValues(
@@ -123,7 +124,6 @@ export class ExtensionLog {
       ),
     );
     for (const recordPending of entries) recordPending();
-    await scope.untilAborted(session.send('Runtime.disable'));
   }
 
   #record(at: number, { extensionId, name, worker }: LogSource, describe: () => ConsoleMessageBody): void {

@@ -252,7 +252,7 @@ export class ExtensionsPage {
 function interference(error: unknown, session: CDPSession): unknown {
   if (/No such extension/i.test(messageOf(error)))
     return new ToolError(
-      'The extension is not installed any more: it was removed meanwhile, perhaps by itself (chrome.management.uninstallSelf).',
+      'Chrome does not list the extension: it was removed meanwhile, perhaps by itself (chrome.management.uninstallSelf), or is a theme, which no tool is about.',
       { cause: error },
     );
   if (!session.detached) return error;

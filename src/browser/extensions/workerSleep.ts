@@ -14,7 +14,7 @@ import { sendMessage } from './extensionMessage.js';
 import type { Extension } from './installedExtensions.js';
 import { readManifest } from './manifest.js';
 import { wakeWorker, WorkerMonitor } from './serviceWorkers.js';
-import { callWithVariables } from './workerStatus.js';
+import { callWithVariables } from './serviceWorkers.js';
 
 /** A message to the worker, or an event. */
 export interface SleepStep {

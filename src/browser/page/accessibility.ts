@@ -23,6 +23,7 @@ export interface SnapshotNode {
   readonly states: string;
   /** A pointer can act on it itself. */
   readonly isTarget: boolean;
+  readonly isFocusable: boolean;
   readonly children: readonly SnapshotNode[];
 }
 
@@ -261,6 +262,7 @@ function* toSnapshotNode(draft: DraftNode, verbose: boolean): Steps<SnapshotNode
     name,
     states: statesOf(node, name, verbose) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
+    isFocusable: propertyValue(node.source, 'focusable') === true,
     children: shown,
   };
 }
@@ -339,7 +341,8 @@ function isRedundantText(
 function statesOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
   const parts: string[] = [];
   const level = propertyValue(source, 'level');
-  if (role === 'heading' && level !== undefined) parts.push(`level=${String(level)}`);
+  // Rows of a tree stand side by side: only their level says what is within what.
+  if ((role === 'heading' || role === 'row') && level !== undefined) parts.push(`level=${String(level)}`);
   const value = collapseWhitespace(textValue(source.value));
   if (value !== '' && value !== name) parts.push(`value=${quoted(value)}`);
   parts.push(...shownStates.flatMap((state) => stateOf(source, state)));

@@ -26,7 +26,7 @@ const uidArgumentSchema = z.strictObject({ uid: z.string() });
 const objectGroup = 'greenroom-arguments';
 
 /** The script as the page's stacks name it. */
-const scriptName = 'evaluate_script';
+export const scriptName = 'evaluate_script';
 const nameScript = `\n//# sourceURL=${scriptName}\n`;
 
 /**
@@ -104,7 +104,7 @@ interface Evaluation {
 }
 
 /** The caller's code comes first, so that its lines are counted from 1. */
-const runFirst = '((code, run, ...values) => run(code, ...values))((';
+export const runFirst = '((code, run, ...values) => run(code, ...values))((';
 
 async function evaluate(page: SessionPage, evaluation: Evaluation): Promise<ScriptResult> {
   const { cdp, script, values, hasElements } = evaluation;

@@ -94,6 +94,8 @@ export class SessionPage {
   readonly recording: ScreenRecording;
   /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
+  /** Whether something was entered since the last address that a tool opened: it would be lost with the page. */
+  isEdited = false;
   /** Whether the present document did not come to rest after an action. */
   isRestless = false;
   /** Of the present document. */
@@ -159,6 +161,14 @@ export class SessionPage {
 
   url(): string {
     return withoutCredentials(this.page.url());
+  }
+
+  /** Whether all that matters of it comes back with its address: nothing was entered, recorded, set up or is in use. */
+  get isDiscardable(): boolean {
+    const isRecorded = this.tracing.isRecording || this.coverage.isRunning || this.recording.isRunning;
+    const isSetUp = this.network.mocks.bytes > 0 || this.initScripts.ids().length > 0;
+    const isInUse = this.#lock.isHeld || this.interruptions.current !== undefined;
+    return /^https?:/.test(this.page.url()) && !this.isEdited && !isRecorded && !isSetUp && !isInUse;
   }
 
   /** The URLs of its documents, the main frame's first. */

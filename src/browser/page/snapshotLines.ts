@@ -51,18 +51,20 @@ export function* writeLines(root: SnapshotNode | undefined, options: LineOptions
     const role = (options.verbose ? undefined : layoutRoles[node.role]) ?? node.role;
     return `uid=${uid} ${role}${name === '' ? '' : ` ${quoted(name)}`}${states}`;
   };
-  const write = function* (given: SnapshotNode, depth: number): Steps<void> {
+  const write = function* (given: SnapshotNode, depth: number, isOfData = false): Steps<void> {
     if (lines.length % linesPerStep === 0) yield;
     const node = options.verbose ? given : unwrapped(given);
     const cells = options.verbose ? undefined : cellsOf(node);
-    if (!options.verbose && !cells && isLayout(node)) {
+    if (!options.verbose && !cells && !isOfData && isLayout(node)) {
       for (const child of node.children) yield* write(child, depth);
       return;
     }
     const head = entry(node);
     const row = cells?.map((cell) => cell.map((part) => (isPlain(part) ? quoted(part.name) : entry(part))).join(' '));
     lines.push(`${' '.repeat(depth)}${head}${row ? `: ${row.join(', ')}` : ''}`);
-    if (!cells) for (const child of node.children) yield* write(child, depth + 1);
+    if (cells) return;
+    const isData = node.children.filter(hasColumns).length > 1;
+    for (const child of node.children) yield* write(child, depth + 1, isData && hasColumns(child));
   };
   if (root) yield* write(root, 0);
   return { lines, targets, lineOf };
@@ -71,8 +73,14 @@ export function* writeLines(root: SnapshotNode | undefined, options: LineOptions
 function unwrapped(node: SnapshotNode): SnapshotNode {
   const [only] = node.children;
   const wraps = only && node.children.length === 1 && wrapperRoles.has(node.role) && node.states === '';
-  return wraps && (node.name === '' || node.name === only.name) ? unwrapped(only) : node;
+  if (!wraps) return node;
+  // The browser names a cell after the value of the field in it.
+  const repeats = ['', only.name].includes(node.name) || only.states.includes(` value=${quoted(node.name)}`);
+  return repeats ? unwrapped(only) : node;
 }
+
+/** Several rows with columns, in a table without headers, are data: a line for each row says what belongs together. */
+const hasColumns = ({ role, children }: SnapshotNode): boolean => role === 'LayoutTableRow' && children.length > 1;
 
 const isLayout = ({ role, name, states, children }: SnapshotNode): boolean =>
   role in layoutRoles && states === '' && name === '' && children.length > 0;
@@ -90,6 +98,6 @@ function cellsOf({ role, children }: SnapshotNode): readonly (readonly SnapshotN
 const fitsInLine = (part: SnapshotNode, { length }: readonly SnapshotNode[]): boolean =>
   part.children.length === 0 && (length === 1 || part.isTarget || inlineRoles.has(part.role));
 
-/** Whether a part of a row is written as its text, without a uid. */
-const isPlain = ({ role, states }: SnapshotNode): boolean =>
-  states === '' && (role === 'text' || wrapperRoles.has(role));
+/** Whether a part of a row is written as its text, without a uid. Headers that sort may say so by their focus alone. */
+const isPlain = ({ role, states, isFocusable }: SnapshotNode): boolean =>
+  states === '' && !isFocusable && (role === 'text' || wrapperRoles.has(role));

@@ -1,5 +1,6 @@
 import type { InspectionEvent } from 'xstate';
 import type { Failure } from '../../../machines/events.js';
+import type { Clock } from '../../clock.js';
 import type { EndpointContexts, UnregisterContext } from './endpointContexts.js';
 import type { PlacementRecord } from './recovery.js';
 import type { OnQueued, QueueOptions } from './waitQueue.js';
@@ -140,6 +141,7 @@ export interface LeaseDeps {
   readonly listener: LeaseListener;
   readonly ledger: ResourceLedger;
   readonly mode: 'launch' | 'attach';
+  readonly clock: Pick<Clock, 'now'>;
   /** Bytes that a session may have kept: `--session-memory`. Default: no bound. */
   readonly sessionMemory?: number | undefined;
   /** Binds the lease to a shared browser. */

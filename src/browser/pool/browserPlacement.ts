@@ -171,6 +171,11 @@ async function guardAddresses({
   return guard.enter({ context, policy, onRefused, onBlocked });
 }
 
+/** Whether any extension is installed, other than Chrome's built-in ones. */
+export async function hasExtensions(browser: Browser): Promise<boolean> {
+  return (await installedExtensionIds(browser)).size > 0;
+}
+
 /** CDP Extensions.getExtensions lists installed extensions, not Chrome's built-in ones. */
 async function installedExtensionIds(browser: Browser): Promise<ReadonlySet<string>> {
   const { extensions } = await withBrowserCdpSession(browser, (cdp) => cdp.send('Extensions.getExtensions'));

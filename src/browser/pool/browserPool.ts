@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import type { InspectionEvent } from 'xstate';
 import { systemClock, type Clock, timeLimit } from '../../clock.js';
 import type { Config } from '../../config/config.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 import {
   attachBrowser,
   attachToRunningChrome,
@@ -57,6 +57,7 @@ export interface BrowserPoolOptions extends BrowserSearch {
     | 'isolation'
     | 'maxBrowsers'
     | 'browserQueue'
+    | 'discardPagesAfter'
   >;
   /** Starts the supervisor of each browser; see `Supervise`. */
   readonly supervise: Supervise;
@@ -72,7 +73,7 @@ export interface BrowserPoolOptions extends BrowserSearch {
   readonly records?: ContextRecords | undefined;
   /** Bytes that a session may have kept: `--session-memory`. */
   readonly sessionMemory?: number | undefined;
-  /** Times the attempts to reach remote browsers. */
+  /** Times the attempts to reach remote browsers, and what is not used. */
   readonly clock?: Clock;
   /** The parent of the run folder. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
@@ -80,6 +81,8 @@ export interface BrowserPoolOptions extends BrowserSearch {
 
 /** How long a browser may take to close what the leases opened in it, before it is killed. */
 const releaseTimeoutMs = 2_000;
+/** Pages are discarded so much of the time too late, at most. */
+const sweepsUntilDiscard = 4;
 
 /**
  * Opens a pool with its run folder, and removes the leftovers of servers that have died. A browser is started by the
@@ -109,6 +112,8 @@ export class SupervisedBrowserPool implements BrowserPool {
   /** The browsers of `--browser-url`, from the first lease that needs one. */
   #endpoints: EndpointPool | undefined;
   #startCount = 0;
+  /** The timer of the next one, while there are leases. */
+  #sweep: unknown;
 
   constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleanup: Promise<void>) {
     this.#options = options;
@@ -124,6 +129,7 @@ export class SupervisedBrowserPool implements BrowserPool {
       request,
       listener,
       ledger: this.ledger,
+      clock: this.#clock,
       sessionMemory: this.#options.sessionMemory,
       inspect: this.#options.inspect,
       mode: request.endpoint === undefined ? this.#options.config.browser : 'attach',
@@ -132,6 +138,7 @@ export class SupervisedBrowserPool implements BrowserPool {
       onReleased: () => this.#leases.delete(lease),
     });
     this.#leases.add(lease);
+    this.#sweep ??= this.#nextSweep();
     return lease;
   }
 
@@ -168,6 +175,7 @@ export class SupervisedBrowserPool implements BrowserPool {
   }
 
   async close(): Promise<void> {
+    this.#clock.clearTimeout(this.#sweep);
     this.#endpoints?.close();
     const released = Promise.all([...this.#leases].map((lease) => lease.release()));
     // A hung browser does not answer this either: it is killed, which settles what waits for it.
@@ -183,6 +191,22 @@ export class SupervisedBrowserPool implements BrowserPool {
     if (endpoint !== undefined) return this.#acquireUserBrowser(endpoint, observer);
     if (!this.#usesEndpoints) return this.#acquireLaunched(observer);
     return this.#endpointPool().acquire({ sessionId, owner, observer, resume }, queue);
+  }
+
+  /** Gives renderers back whose pages nobody uses. */
+  #nextSweep(): unknown {
+    const { discardPagesAfter } = this.#options.config;
+    if (discardPagesAfter === 0) return undefined;
+    return this.#clock.setTimeout(() => {
+      const time = this.#clock.now() - discardPagesAfter;
+      // A browser that is lost meanwhile has nothing to give back.
+      for (const lease of this.#leases) lease.discardPages(time).catch(noop);
+      this.#sweep = this.#leases.size === 0 ? undefined : this.#nextSweep();
+    }, discardPagesAfter / sweepsUntilDiscard);
+  }
+
+  get #clock(): Clock {
+    return this.#options.clock ?? systemClock;
   }
 
   #acquireLaunched(observer: BrowserObserver): BrowserBinding {

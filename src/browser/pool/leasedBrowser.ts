@@ -99,7 +99,7 @@ export class LeasedBrowser implements SessionBrowser {
 
   select(pageId: number): SessionPage {
     const page = this.page(pageId);
-    this.#placement.pages.select(page);
+    this.#placement.pages.selected = page;
     return page;
   }
 

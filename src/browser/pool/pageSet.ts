@@ -1,18 +1,29 @@
 import type { Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
-import { noop, untilAborted } from '../../async.js';
+import { Lock, noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
 import {
+  describeDiscarded,
   type PageRecovery,
   restoreEmulation,
   pageRecordOf,
   type PageRecord,
   type SessionPageState,
 } from './recovery.js';
-import { closedAtOnce, findTabs, isTab, openTab, PageLimit, type SessionContexts } from './tabs.js';
+import {
+  closedAtOnce,
+  describeClose,
+  describeCrash,
+  findTabs,
+  isTab,
+  openTab,
+  PageLimit,
+  type OpenOptions,
+  type SessionContexts,
+} from './tabs.js';
 
 export interface PageSetOptions {
   readonly contexts: SessionContexts;
@@ -24,13 +35,6 @@ export interface PageSetOptions {
   readonly hasUser?: boolean;
   /** Called for each page before it is listed, and waited for. Never rejects. */
   readonly onPage?: (page: SessionPage) => Promise<void>;
-}
-
-interface OpenOptions {
-  readonly background?: boolean;
-  readonly id?: number;
-  /** The name of a context; undefined: the session's own. */
-  readonly context?: string | undefined;
 }
 
 const adoptTimeoutMs = 15_000;
@@ -52,6 +56,8 @@ const maxReloads = 3;
  *                                                                            └─ close ──> dispose, next selected, notice
  */
 export class PageSet {
+  /** The page of calls that name none. */
+  selected: SessionPage | undefined;
   readonly #contexts: SessionContexts;
   readonly #pageState: SessionPageState;
   readonly #ledger: ResourceLedger;
@@ -75,10 +81,12 @@ export class PageSet {
   /** Of tabs that Chrome has told of, and that are no pages yet. */
   readonly #arrivals = new Set<Promise<void>>();
   /** Tabs that the session is opening itself. */
-  #isOpening = 0;
-  #selected: SessionPage | undefined;
+  readonly #openings = new Set<Promise<unknown>>();
   /** The implicitly opened blank page, until a tool uses it. */
   #blankPage: SessionPage | undefined;
+  /** Closed while nobody used them. */
+  #discarded: readonly PageRecord[] = [];
+  readonly #discarding = new Lock();
   /** Settles with the session's first page here, opened by the session or by the page. */
   #firstPage: Promise<unknown> | undefined;
 
@@ -97,8 +105,10 @@ export class PageSet {
     const names = new Set(records.map(({ context }) => context));
     await Promise.all([...names].map((name) => this.#contexts.get(name)));
     const tabs = records.length === 0 ? new Map<string, Page>() : await findTabs(this.#contexts);
-    const [kept, missing] = partition(records, ({ targetId }) => tabs.has(targetId));
-    const [reopened, lost] = partition(missing, mayReopen);
+    const kept = records.filter(({ targetId }) => tabs.has(targetId));
+    const missing = records.filter(({ targetId }) => !tabs.has(targetId));
+    const reopened = missing.filter(mayReopen);
+    const lost = missing.filter((record) => !mayReopen(record));
     // Before the listener is added: a target that it reports first would get a new page id.
     await Promise.all([
       ...kept.map((record) => this.#restoreTab(record, tabs.get(record.targetId))),
@@ -106,7 +116,7 @@ export class PageSet {
     ]);
     this.#contexts.own.on('targetcreated', this.#onTarget);
     await Promise.all(this.#contexts.tabs().map((target) => this.#adoptTarget(target).catch(noop)));
-    this.#selected ??= this.list()[0];
+    this.selected ??= this.list()[0];
     return { kept, reopened, lost };
   }
 
@@ -124,7 +134,7 @@ export class PageSet {
     );
     await untilAborted(this.#firstPage, signal);
     // It may be a tab that an extension opened.
-    this.#selected ??= this.list()[0];
+    this.selected ??= this.list()[0];
   }
 
   /** Oldest first. */
@@ -147,16 +157,29 @@ export class PageSet {
     return this.#pages.get(pageId);
   }
 
-  get selected(): SessionPage | undefined {
-    return this.#selected;
-  }
-
-  select(page: SessionPage): void {
-    this.#selected = page;
-  }
-
   records(): PageRecord[] {
-    return this.list().map((page) => pageRecordOf(page, page === this.#selected));
+    return [...this.#discarded, ...this.list().map((page) => pageRecordOf(page, page === this.selected))];
+  }
+
+  /** Closes pages that the session opened and `restoreDiscarded` brings back. Not in a profile, which has a user. */
+  discard(isUnused: () => boolean): Promise<void> {
+    return this.#discarding.run(this.#disposed.signal, async () => {
+      if (this.#hasUser || !isUnused()) return;
+      const pages = this.list().filter((page) => page.isDiscardable && this.#opened.has(page));
+      this.#discarded = [...this.#discarded, ...pages.map((page) => pageRecordOf(page, page === this.selected))];
+      await Promise.all(pages.map((page) => this.close(page).catch(noop)));
+    });
+  }
+
+  /** Opens the discarded pages again, with their ids. A notice names them. */
+  restoreDiscarded(): Promise<void> {
+    return this.#discarding.run(this.#disposed.signal, async () => {
+      const records = this.#discarded;
+      if (records.length === 0) return;
+      await Promise.all(records.map((record) => this.#reopen(record)));
+      this.#discarded = [];
+      this.#pageState.notices.push(describeDiscarded(records));
+    });
   }
 
   /** Opens a blank page; one that opens after the signal aborted is closed. */
@@ -164,7 +187,7 @@ export class PageSet {
     const blank = options.context === undefined ? this.#takeBlankPage() : undefined;
     const opening = blank ?? this.#openPage(options);
     const page = await untilAborted(opening, options.signal, (late) => void this.close(late).catch(noop));
-    if (options.background !== true || this.#selected === undefined) this.#selected = page;
+    if (options.background !== true || this.selected === undefined) this.selected = page;
     return page;
   }
 
@@ -181,7 +204,7 @@ export class PageSet {
 
   /** Closes the tab; `beforeunload` does not run. */
   async close(page: SessionPage): Promise<void> {
-    if (this.#selected === page && this.#popups.has(page)) this.#selected = this.#pageBelow(page);
+    if (this.selected === page && this.#popups.has(page)) this.selected = this.#pageBelow(page);
     this.#closing.add(page);
     await page.page.close();
     await Promise.all(this.#disposals);
@@ -190,8 +213,8 @@ export class PageSet {
   /** Adopts the popup of an extension, which the browser does not list as a tab, and selects it. */
   async adoptPopup(popup: Target): Promise<SessionPage> {
     const page = await this.#adopt(await untilAborted(popup.asPage(), this.#deadline()));
-    if (this.#selected !== page) this.#popups.set(page, this.#selected);
-    this.#selected = page;
+    if (this.selected !== page) this.#popups.set(page, this.selected);
+    this.selected = page;
     return page;
   }
 
@@ -216,25 +239,26 @@ export class PageSet {
     return isUnchanged && blankPage.url() === 'about:blank' ? Promise.resolve(blankPage) : undefined;
   }
 
-  async #openPage({ background = false, id, context: name }: OpenOptions): Promise<SessionPage> {
-    this.#isOpening += 1;
-    try {
-      const open = async () => openTab(await this.#contexts.get(name), { background, signal: this.#disposed.signal });
-      const page = await this.#limit.open(open);
-      const adopted = await this.#adopt(page, id).catch((error: unknown) => {
-        throw page.isClosed() ? closedAtOnce(error) : error;
-      });
-      this.#opened.add(adopted);
-      return adopted;
-    } finally {
-      this.#isOpening -= 1;
-    }
+  #openPage(options: OpenOptions): Promise<SessionPage> {
+    const opening = this.#openAndAdopt(options).finally(() => this.#openings.delete(opening));
+    this.#openings.add(opening);
+    return opening;
+  }
+
+  async #openAndAdopt({ background = false, id, context: name }: OpenOptions): Promise<SessionPage> {
+    const open = async () => openTab(await this.#contexts.get(name), { background, signal: this.#disposed.signal });
+    const page = await this.#limit.open(open);
+    const adopted = await this.#adopt(page, id).catch((error: unknown) => {
+      throw page.isClosed() ? closedAtOnce(error) : error;
+    });
+    this.#opened.add(adopted);
+    return adopted;
   }
 
   async #restoreTab(record: PageRecord, page: Page | undefined): Promise<void> {
     if (page === undefined) return;
     const kept = await this.#adopt(page, record.id);
-    if (record.selected) this.#selected = kept;
+    if (record.selected) this.selected = kept;
     this.#pageState.notices.push(...(await restoreEmulation(kept, record)));
   }
 
@@ -269,7 +293,7 @@ export class PageSet {
 
   /** The action that opened it tells of a window, or the next answer. */
   async #tellOfWindow(page: SessionPage, opener: Target | undefined): Promise<void> {
-    if (this.#opened.has(page) || this.#popups.has(page) || this.#isOpening > 0) return;
+    if (this.#opened.has(page) || this.#popups.has(page) || this.#openings.size > 0) return;
     // Where no window is open, Chrome cannot hide it.
     if (isExtensionsPage(page.url())) return;
     const openedBy = (await opener?.page()) ?? undefined;
@@ -282,6 +306,8 @@ export class PageSet {
   async #adoptTarget(target: Target): Promise<SessionPage> {
     const page = await untilAborted(target.page(), this.#deadline());
     if (page === null) throw new Error('The tab is gone.');
+    // It may be one of these, which has its id already.
+    await Promise.allSettled(this.#openings);
     return this.#adopt(page);
   }
 
@@ -321,9 +347,9 @@ export class PageSet {
 
   /** Popups close by themselves: a notice says which page the next tool uses. */
   #selectNext(page: SessionPage): void {
-    this.#selected = this.#pageBelow(page);
+    this.selected = this.#pageBelow(page);
     if (!this.#popups.has(page) || this.#disposed.signal.aborted) return;
-    const next = this.#selected === undefined ? 'No page is' : `Page ${this.#selected.id} is`;
+    const next = this.selected === undefined ? 'No page is' : `Page ${this.selected.id} is`;
     this.#pageState.notices.push(`Page ${page.id}, the popup of an extension, closed. ${next} selected now.`);
   }
 
@@ -342,16 +368,11 @@ export class PageSet {
   #onCrash(page: SessionPage): void {
     const crashes = (this.#crashCounts.get(page) ?? 0) + 1;
     this.#crashCounts.set(page, crashes);
-    const problem = `Page ${page.id} (${page.url()}) crashed`;
-    if (crashes > maxReloads) {
-      const end = `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`;
-      page.markCrashed(end);
-      this.#pageState.notices.push(end);
-      return;
-    }
-    page.markCrashed(`${problem} and is being loaded again. Its state is lost; call the tool again.`);
-    this.#pageState.notices.push(`${problem} and was reloaded. Its previous state is lost; call take_snapshot again.`);
-    page.page.reload().catch(noop);
+    const isLast = crashes > maxReloads;
+    const { state, notice } = describeCrash(page, isLast);
+    page.markCrashed(state);
+    this.#pageState.notices.push(notice);
+    if (!isLast) page.page.reload().catch(noop);
   }
 
   /**
@@ -359,16 +380,11 @@ export class PageSet {
    * own, nor for popups of extensions, which close by themselves.
    */
   #noticeUnexpectedClose(page: SessionPage): void {
-    const isSelected = this.#selected === page;
+    const isSelected = this.selected === page;
     const isOurs = page.isTouched || this.#opened.has(page) || isSelected;
     const isExpected = this.#closing.has(page) || this.#popups.has(page) || this.#disposed.signal.aborted;
     if (!isOurs || isExpected || !this.#contexts.own.browser().connected) return;
-    const next = isSelected ? this.#pageBelow(page) : undefined;
-    const instead = next === undefined ? '' : ` Page ${next.id} (${next.url()}) is selected now.`;
-    const why = page.url().startsWith('chrome-extension://')
-      ? 'closed: its extension did that, or was reloaded, disabled or removed.'
-      : 'closed, and no tool closed it: the page itself did, or the browser.';
-    this.#pageState.notices.push(`Page ${page.id} (${page.url()}) ${why}${instead} Open it again with new_page.`);
+    this.#pageState.notices.push(describeClose(page, isSelected ? this.#pageBelow(page) : undefined));
   }
 
   #remove(page: SessionPage): void {
@@ -379,7 +395,7 @@ export class PageSet {
     if (this.#pages.size === 0 && !page.isTouched && !this.#opened.has(page)) this.#firstPage = undefined;
     this.#noticeUnexpectedClose(page);
     this.#opened.delete(page);
-    if (this.#selected === page) this.#selectNext(page);
+    if (this.selected === page) this.#selectNext(page);
     this.#popups.delete(page);
     const disposal = page.dispose().then(() => {
       this.#ledger.pages.closed += 1;
@@ -387,8 +403,4 @@ export class PageSet {
     });
     this.#disposals.add(disposal);
   }
-}
-
-function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
-  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }

@@ -73,6 +73,15 @@ function describeLostPages(pages: readonly PageRecord[]): string {
   return `Lost pages, whose ids are no longer valid: ${listPages(pages)}. Open them again with new_page.`;
 }
 
+/** The notice for pages that nobody used for a while. */
+export function describeDiscarded(records: readonly PageRecord[]): string {
+  return (
+    `Closed while nobody used them, and opened again with the same ids: ${listPages(records)}. Cookies and local storage are ` +
+    'as they were; session storage, what scripts kept, and the records of console and network are gone. Call take_snapshot ' +
+    'again. --discard-pages-after of the server sets the time.'
+  );
+}
+
 const listPages = (pages: readonly PageRecord[]): string => pages.map(({ id, url }) => `${id} ${url}`).join(', ');
 
 /** A page to find or reopen when a session moves. Serialized as JSON. */

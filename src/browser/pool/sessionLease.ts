@@ -18,6 +18,7 @@ import {
 } from './recovery.js';
 import { QueuedWork, type OnQueued, type QueueOptions } from './waitQueue.js';
 import {
+  hasExtensions,
   openPlacement,
   type BrowserPlacement,
   type PlacementIsolation,
@@ -50,6 +51,7 @@ export class SessionLease implements BrowserLease {
   #moving: QueuedWork<void> | undefined;
   /** From `release()` on. */
   #done: Promise<void> | undefined;
+  #usedAt = 0;
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
@@ -87,12 +89,29 @@ export class SessionLease implements BrowserLease {
   }
 
   async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
+    const browser = await this.#ensureOpen(signal, onQueued);
+    this.#usedAt = this.#deps.clock.now();
+    await untilAborted(browser.placement.pages.restoreDiscarded(), signal);
+    return browser;
+  }
+
+  /** Closes pages that come back as they are with the next `browser()`, if that was called last before `time`. */
+  async discardPages(time: number): Promise<void> {
+    const placement = this.current?.placement;
+    const isUnused = (): boolean => this.#usedAt < time;
+    if (placement === undefined || !isUnused()) return;
+    // What happens to tabs is told to extensions.
+    if (placement.isolation === 'process' && (await hasExtensions(placement.connection.browser))) return;
+    await placement.pages.discard(isUnused);
+  }
+
+  async #ensureOpen(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
     signal?.throwIfAborted();
     this.#released.signal.throwIfAborted();
     if (this.#browser !== undefined) return this.#ensureConnected(this.#browser, signal);
     if (this.#opening?.isAbandoned === true) {
       await untilAborted(this.#opening.settled, signal);
-      return this.browser(signal, onQueued);
+      return this.#ensureOpen(signal, onQueued);
     }
     if (this.#opening === undefined) this.#actor.want();
     if (this.#opening === undefined) throw leaseReleasedError();
@@ -155,7 +174,7 @@ export class SessionLease implements BrowserLease {
     if (browser.browser.connected) return browser;
     await untilAborted(browser.placement.connection.disconnected, signal);
     this.#onLost();
-    return this.browser(signal);
+    return this.#ensureOpen(signal);
   }
 
   async #open(queue: QueueOptions): Promise<LeasedBrowser> {

@@ -2,6 +2,7 @@ import type { BrowserContext, Page, Target } from 'puppeteer-core';
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
+import type { SessionPage } from '../page/sessionPage.js';
 
 /** The default limit on the tabs of one session, each of which may be a renderer process. */
 const maxPages = 50;
@@ -181,4 +182,32 @@ export async function openTab(
 export function closedAtOnce(cause: unknown): ToolError {
   const problem = 'The new tab was closed or crashed as it opened. Does an extension do that to tabs?';
   return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
+}
+
+/** What a crashed page says until it has loaded again, and the notice for the client. The last time it is not loaded again. */
+export function describeCrash(page: SessionPage, isLast: boolean): { readonly state: string; readonly notice: string } {
+  const problem = `Page ${page.id} (${page.url()}) crashed`;
+  const end = `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`;
+  if (isLast) return { state: end, notice: end };
+  return {
+    state: `${problem} and is being loaded again. Its state is lost; call the tool again.`,
+    notice: `${problem} and was reloaded. Its previous state is lost; call take_snapshot again.`,
+  };
+}
+
+/** How a session opens a page. */
+export interface OpenOptions {
+  readonly background?: boolean;
+  readonly id?: number;
+  /** The name of a context; undefined: the session's own. */
+  readonly context?: string | undefined;
+}
+
+/** The notice for a page that no tool closed; `next` is selected instead. */
+export function describeClose(page: SessionPage, next: SessionPage | undefined): string {
+  const instead = next === undefined ? '' : ` Page ${next.id} (${next.url()}) is selected now.`;
+  const why = page.url().startsWith('chrome-extension://')
+    ? 'closed: its extension did that, or was reloaded, disabled or removed.'
+    : 'closed, and no tool closed it: the page itself did, or the browser.';
+  return `Page ${page.id} (${page.url()}) ${why}${instead} Open it again with new_page.`;
 }

@@ -39,7 +39,8 @@ export interface LaunchOptions {
   readonly ledger: ResourceLedger;
 }
 
-const defaultFlags = [
+/** Of every browser that is launched; `.deploy/browser.sh` has them too. */
+export const defaultFlags = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',

@@ -59,6 +59,10 @@ export class PageCoverage {
   }
 
   /** Begins anew if it is recording already. */
+  get isRunning(): boolean {
+    return this.#recording !== undefined;
+  }
+
   async start(signal: AbortSignal): Promise<void> {
     await this.dispose();
     const root = await untilAborted(openCdpSession(this.#page), signal, (late) => void unlessGone(late.detach()));

@@ -57,3 +57,34 @@ function* placesMatching(text: string, { regex, flags }: { regex: string; flags:
     start = end + 1;
   }
 }
+
+/** A regular expression (RE2) for the lines where a function or method of this name is written. */
+export function functionPattern(name: string): string {
+  const word = `#?${name.replaceAll('$', String.raw`\$`)}`;
+  const params = String.raw`\s*(<[^>]*>\s*)?\(([^;]*(\{|=>)|[^;()]*$)`;
+  const modifiers = String.raw`(^|[{};])\s*((async|static|public|private|protected|get|set)\s+)*\*?\s*`;
+  return [
+    String.raw`(^|[^\w$.])function\b\s*\*?\s*${word}\s*[<(]`,
+    String.raw`(^|[^\w$])${word}\s*[:=]\s*(async\b\s*)?(function\b|[\w$]+\s*=>|${params})`,
+    `${modifiers}${word}${params}`,
+    String.raw`,\s*${word}\s*\([^;()]*\)\s*\{`,
+  ].join('|');
+}
+
+const maxHeadChars = 2_000;
+
+/** Where the body of a function begins that is written in a line: the first place at which it can be stopped. */
+export function bodyOf(text: string, line: number, name: string): { line: number; column: number | undefined } {
+  const start = text.split('\n', line - 1).join('\n').length + (line > 1 ? 1 : 0);
+  let depth = 0;
+  let at = Math.max(start, text.indexOf(name, start) + name.length);
+  for (const end = Math.min(text.length, at + maxHeadChars); at < end; at++) {
+    if ('(['.includes(text[at] ?? '')) depth += 1;
+    if (')]'.includes(text[at] ?? '')) depth -= 1;
+    if (depth === 0 && (text[at] === '{' || text.startsWith('=>', at))) break;
+  }
+  const [opening = ''] = /^(?:=>\s*)?\{?\s*/.exec(text.slice(at, at + maxHeadChars)) ?? [];
+  const before = text.slice(0, at + opening.length).split('\n');
+  const column = (before.at(-1)?.length ?? 0) + 1;
+  return { line: before.length, column: before.length === line ? column : undefined };
+}

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineTool } from '../../../src/tools/defineTool.js';
 import { call, initialize, ping } from '../../support/messages.js';
@@ -8,13 +8,6 @@ import { RawMcp } from '../../support/rawMcp.js';
 import { RawSse } from '../../support/rawSse.js';
 import { RawWebSocket } from '../../support/rawWebSocket.js';
 import { StatelessClient } from '../../support/statelessClient.js';
-import {
-  Connection,
-  openSse as openRawSse,
-  openStateless as openRawStateless,
-  openStreamable as openRawStreamable,
-  type OpenSession,
-} from '../rawClient.js';
 
 /** Where a client goes, and as whom. */
 export interface Door {
@@ -28,8 +21,8 @@ export type ShortVisit = (door: Door) => Promise<void>;
 /** Does its worst, and stays until what it resolves with is called, which cuts its connections. */
 export type Intruder = (door: Door) => Promise<() => Promise<void>>;
 
-/** A tool that keeps a resource of as many bytes as it is asked for: what pictures and traces are in earnest. */
-export const keepTool = defineTool({
+/** Keeps a resource of as many bytes as it is asked for, which pictures and traces are in earnest. */
+const keepTool = defineTool({
   name: 'keep',
   group: 'session',
   description: 'Keeps a resource.',
@@ -43,6 +36,36 @@ export const keepTool = defineTool({
     return { text: uri, structured: { uri } };
   },
 });
+
+/** Answers as many bytes as it is asked for. */
+const largeTool = defineTool({
+  name: 'large',
+  group: 'session',
+  description: 'Answers at length.',
+  input: z.object({ bytes: z.number() }).strict(),
+  output: z.object({ value: z.string() }),
+  annotations: { readOnlyHint: true },
+  needs: 'nothing',
+  handler: ({ bytes }) => Promise.resolve({ text: 'x'.repeat(bytes), structured: { value: '' } }),
+});
+
+/** Ends with its session. */
+const holdTool = defineTool({
+  name: 'hold',
+  group: 'session',
+  description: 'Never answers.',
+  input: z.object({}).strict(),
+  output: z.object({ value: z.string() }),
+  annotations: { readOnlyHint: true },
+  needs: 'nothing',
+  handler: async (_args, { signal }) => {
+    await once(signal, 'abort');
+    return { text: '', structured: { value: '' } };
+  },
+});
+
+/** What the clients of the crowd call. */
+export const crowdTools = [keepTool, largeTool, holdTool];
 
 const accept = 'accept: application/json, text/event-stream\r\n';
 const json = 'content-type: application/json\r\n';
@@ -83,7 +106,7 @@ const upgrade = (door: Door): string =>
 
 function expectResult(answer: unknown): void {
   const text = JSON.stringify(answer);
-  if (!text.includes('"result"')) throw new Error(text.slice(0, 500));
+  if (!/"result\\?"/.test(text)) throw new Error(text.slice(0, 500));
 }
 
 const opening = JSON.stringify(initialize(1));
@@ -102,8 +125,7 @@ export const shortVisits: Readonly<Record<string, ShortVisit>> = {
   'SSE, gone before its answer': (door) => cutOff(door, `${head(door, 'GET', at(door, '/sse'))}\r\n`, 'connect'),
   'Streamable HTTP, whole': async (door) => {
     const client = await new RawMcp(door.url, { path: at(door, '/mcp') }).initialize();
-    await client.sendRequest(ping(1));
-    expectResult(await client.answer(1));
+    expectResult((await client.post(ping(1))).text);
     await client.delete();
     await client.disconnect();
   },
@@ -191,7 +213,7 @@ export const intruders: Readonly<Record<string, Intruder>> = {
   'SSE that is not read': async (door) => {
     const stream = await openSse(door);
     stream.pause();
-    await untilRefused(60, (id) => stream.post(call(id, 'large', { bytes: mebibyte })));
+    await untilRefused(40, (id) => stream.post(call(id, 'large', { bytes: mebibyte })));
     return () => stream.disconnect();
   },
   'a WebSocket that is not read': async (door) => {
@@ -202,9 +224,8 @@ export const intruders: Readonly<Record<string, Intruder>> = {
   },
   'resources that are asked for and not read': async (door) => {
     const client = await openStreamable(door);
-    await client.sendRequest(call(1, 'keep', { bytes: 4 * mebibyte }));
-    const { result } = (await client.answer(1)) as { result?: { structuredContent?: { uri: string } } };
-    const params = { uri: result?.structuredContent?.uri ?? '' };
+    const kept = await client.post(call(1, 'keep', { bytes: 4 * mebibyte }));
+    const params = { uri: /greenroom:[\w/-]+/.exec(kept.text)?.[0] ?? '' };
     const text = JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'resources/read', params });
     const own = Object.entries(client.headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
     const request = posted(door, at(door, '/mcp'), text).replace(accept, own.join(''));
@@ -246,7 +267,7 @@ export const intruders: Readonly<Record<string, Intruder>> = {
   },
   'progress tokens': async (door) => {
     const stream = await openSse(door);
-    await untilRefused(300, (id) => {
+    await untilRefused(60, (id) => {
       const { params, ...rest } = call(id, 'hold');
       return stream.post({ ...rest, params: { ...params, _meta: { progressToken: `${id}${'t'.repeat(900)}` } } });
     });
@@ -254,7 +275,7 @@ export const intruders: Readonly<Record<string, Intruder>> = {
   },
   subscriptions: async (door) => {
     const client = await openStreamable(door);
-    await untilRefused(100, async (id) => {
+    await untilRefused(40, async (id) => {
       const params = { uri: `greenroom://resources/${id}/${'u'.repeat(2_000)}` };
       return client.post({ jsonrpc: '2.0', id, method: 'resources/subscribe', params });
     });
@@ -317,66 +338,17 @@ export const pageIntruders: Readonly<Record<string, Intruder>> = {
     return fillPage(door, (id) => call(id, 'add_init_script', { script }));
   },
   'what a page says': async (door) => {
-    const source = "() => { for (let i = 0; i < 2000; i++) console.log(i, 'c'.repeat(5000)); return 'x'.repeat(2e6); }";
+    const source = "() => { for (let i = 0; i < 200; i++) console.log(i, 'c'.repeat(5000)); return 'x'.repeat(2e6); }";
     return fillPage(door, (id) => call(id, 'evaluate_script', { function: source }), 5);
   },
 };
 
-async function fillPage(door: Door, message: (id: number) => object, times = 40): Promise<() => Promise<void>> {
+async function fillPage(door: Door, message: (id: number) => object, times = 20): Promise<() => Promise<void>> {
   const client = await openStreamable(door);
-  await client.sendRequest(call('page', 'new_page', { url: 'about:blank' }));
-  await client.answer('page');
+  await client.post(call('page', 'new_page', { url: 'about:blank' }));
   await untilRefused(times, async (id) => {
     const { text } = await client.post(message(id));
     return { status: text.includes('"isError":true') || text.includes('"error"') ? 429 : 200 };
   });
   return () => client.disconnect();
-}
-
-const goodDoors: readonly OpenSession[] = [
-  openRawSse,
-  openRawStreamable,
-  openRawStateless,
-  async (url) => {
-    const socket = await new RawWebSocket(url).whenInitialized();
-    const ask = async (id: number, method: string): Promise<void> => {
-      await socket.call(id, method);
-      socket.frames.splice(0);
-    };
-    return { ask, ping: (id) => ask(id, 'ping'), close: () => socket.disconnect() };
-  },
-];
-
-/**
- * A client that pings, one ping after the other, until it is stopped. Resolves with the milliseconds that each took; rejects
- * if one is answered with anything else, or not in time.
- */
-export async function keepPinging(url: string, turn: number, { signal, withinMs }: PingOptions): Promise<number[]> {
-  const posts = new Connection(url);
-  const session = await (goodDoors[turn % goodDoors.length] ?? openRawSse)(url, posts);
-  const times: number[] = [];
-  for (let id = 2; !signal.aborted; id += 1) {
-    const sentAt = performance.now();
-    await within(withinMs, session.ping(id));
-    times.push(performance.now() - sentAt);
-    await pause(20, undefined, { signal }).catch(() => undefined);
-  }
-  await session.close();
-  posts.close();
-  return times;
-}
-
-interface PingOptions {
-  readonly signal: AbortSignal;
-  readonly withinMs: number;
-}
-
-/** Rejects if it takes longer. */
-export async function within<T>(withinMs: number, work: Promise<T>): Promise<T> {
-  const over = new AbortController();
-  const late = pause(withinMs, undefined, { signal: over.signal }).then(() => {
-    throw new Error(`Not over within ${withinMs / 1_000} s.`);
-  });
-  late.catch(() => undefined);
-  return Promise.race([work, late]).finally(() => over.abort());
 }

@@ -6,9 +6,8 @@ import { silentLog, type LogFields, type Log } from '../../../src/log.js';
 import { createOrchestrator } from '../../../src/server/orchestrator.js';
 import { supervisorDefaults, createSupervisor } from '../../../src/browser/supervisor.js';
 import { allTools } from '../../../src/tools/allTools.js';
-import { TestTools } from '../../support/testTools.js';
 import { TraceRecorder, type SeenStep } from '../../prove/traces.js';
-import { keepTool } from './crowd.js';
+import { crowdTools } from './crowd.js';
 
 /** What the server of the soak is asked for; it answers `end` when everything is closed. */
 export type Question = 'sample' | 'end';
@@ -60,7 +59,7 @@ const pool = await openBrowserPool({
 });
 const orchestrator = await createOrchestrator({
   ...{ config, pool, log, observe: traces.observe },
-  ...(part === 'hostile' && { tools: [...allTools, keepTool, ...new TestTools().all] }),
+  ...(part === 'hostile' && { tools: [...allTools, ...crowdTools] }),
 });
 const { url } = await orchestrator.listen();
 

@@ -27,7 +27,9 @@ const longestVisitMs = 120_000;
 const failures: string[] = [];
 const problems = values.part === 'hostile' ? await soakHostile(write) : await soakVisits(Number(values.minutes));
 write(problems.length === 0 ? 'clean: nothing left, no error' : 'not clean');
-for (const problem of problems) write(`- ${problem}`);
+const counts = new Map<string, number>();
+for (const problem of problems) counts.set(problem, (counts.get(problem) ?? 0) + 1);
+for (const [problem, count] of counts) write(`- ${count > 1 ? `${count} times: ` : ''}${problem}`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 async function soakVisits(minutes: number): Promise<string[]> {

@@ -25,7 +25,7 @@ export interface TestPool {
 export async function openTestPool(
   config: Partial<BrowserPoolOptions['config']> = {},
   actor: Partial<SupervisorOptions> = {},
-  records?: BrowserPoolOptions['records'],
+  { records, clock }: Pick<BrowserPoolOptions, 'records' | 'clock'> = {},
 ): Promise<TestPool> {
   const folder = await mkdtemp(join(tmpdir(), 'pool-test-'));
   const pool = await openBrowserPool({
@@ -43,11 +43,13 @@ export async function openTestPool(
       isolation: 'auto',
       maxBrowsers: 16,
       browserQueue: 16,
+      discardPagesAfter: 0,
       ...config,
     },
     supervise: createSupervisor({ ...supervisorDefaults, backoffMs: 20, maxAttempts: 3, ...actor }),
     temporaryFolder: folder,
     records,
+    ...(clock && { clock }),
   });
   return {
     pool,

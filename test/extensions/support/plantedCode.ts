@@ -199,4 +199,160 @@ export const plantedCode: Readonly<Record<string, AuditCase>> = {
     [resources('gone.png')],
     'advice manifest.json:7 web_accessible_resources[0].resources: No file is called "gone.png"',
   ],
+  'storage without its permission in a content script': [
+    contentScript('chrome.storage.local.get("a", console.log);'),
+    'breaks content.js:1: The code uses chrome.storage, and "storage" is not among the permissions',
+  ],
+  'DevTools in a popup': [
+    popup('<script src=a.js></script>', { 'a.js': 'chrome.devtools.inspectedWindow.eval("1");' }),
+    'breaks a.js:1: The code uses chrome.devtools, and the manifest has no "devtools_page"',
+  ],
+  'matched rules without the right to see them': [
+    worker('chrome.declarativeNetRequest.getMatchedRules({});', { permissions: ['declarativeNetRequest'] }),
+    'breaks worker.js:1: The code uses chrome.declarativeNetRequest.getMatchedRules, and "declarativeNetRequestFeedback" is not among the permissions: the call fails',
+  ],
+  'an event without its capitals': [
+    worker('\nchrome.runtime.oninstalled.addListener(() => 0);'),
+    'breaks worker.js:2: There is no chrome.runtime.oninstalled',
+  ],
+  'requests that are stopped by a listener': [
+    worker(
+      'const extra = ["blocking"];\nchrome.webRequest.onBeforeRequest.addListener(() => ({ cancel: true }), { urls: ["<all_urls>"] }, extra);',
+      { permissions: ['webRequest'], host_permissions: ['https://a.example/*'] },
+    ),
+    'breaks worker.js:2: chrome.webRequest.onBeforeRequest with "blocking" is refused in Manifest V3',
+  ],
+  'an injection of code as a text': [
+    worker(
+      'chrome.action.onClicked.addListener(({ id }) => chrome.scripting.executeScript({ target: { tabId: id }, code: "go()" }));',
+      { permissions: ['scripting', 'activeTab'], action: {} },
+    ),
+    'breaks worker.js:1: chrome.scripting.executeScript does not know "code" and throws',
+  ],
+  'a notification without a picture': [
+    worker('chrome.notifications.create("a", { type: "basic", title: "A", message: "b" });', {
+      permissions: ['notifications'],
+    }),
+    'breaks worker.js:1: chrome.notifications.create needs "iconUrl"',
+  ],
+  'an alarm that is too fast': [
+    worker('chrome.alarms.create("a", { periodInMinutes: 5 / 60 });', { permissions: ['alarms'] }),
+    'advice worker.js:1: An alarm of 0.08333333333333333 minutes',
+  ],
+  'a timer that a worker loses': [
+    worker('const minute = 60 * 1000;\nsetInterval(() => fetch("x"), 5 * minute);'),
+    'advice worker.js:2: setInterval with 300 s is lost when the worker goes to sleep',
+  ],
+  'a click that never comes': [
+    worker('chrome.action.onClicked.addListener(() => 0);', { action: { default_popup: 'a.html' } }, { 'a.html': '' }),
+    'breaks worker.js:1: chrome.action.onClicked never fires',
+  ],
+  'a text that no translation has': [
+    [
+      { default_locale: 'en', action: { default_popup: 'popup.html' } },
+      {
+        '_locales/en/messages.json': '{ "title": { "message": "T" } }',
+        'popup.html': '<script src=a.js></script>',
+        'a.js': 'chrome.i18n.getMessage("Title");\nchrome.i18n.getMessage("subtitle");',
+      },
+    ],
+    'breaks a.js:2: _locales/en/messages.json has no "subtitle"',
+  ],
+  'sites that nobody hears': [
+    worker('chrome.runtime.id;', { externally_connectable: { matches: ['https://a.example/*'] } }),
+    'advice manifest.json:8 externally_connectable: Sites may send messages, and no code listens',
+  ],
+  'permissions that nobody asks for': [
+    worker('chrome.history.search({ text: "" });', { optional_permissions: ['history'] }),
+    'advice manifest.json:8 optional_permissions: No code asks for them',
+  ],
+  'an API in the MAIN world': [
+    [
+      { content_scripts: [{ matches: ['https://a.example/*'], js: ['a.js'], world: 'MAIN' }] },
+      { 'a.js': '\nchrome.runtime.sendMessage(1);' },
+    ],
+    "breaks a.js:2: Scripts in the MAIN world are the page's and have no chrome.runtime",
+  ],
+  'a file that pages may not load': [
+    [
+      {
+        content_scripts: [{ matches: ['https://a.example/*'], js: ['a.js'] }],
+        ...resources('other/*'),
+      },
+      {
+        'a.js': 'new Image().src = chrome.runtime.getURL("/pictures/a.png");',
+        'pictures/a.png': '',
+        'other/b.png': '',
+      },
+    ],
+    'breaks a.js:1: A page cannot load pictures/a.png: it is not among the web_accessible_resources',
+  ],
+  'the address of a file that is not there': [
+    worker('fetch(chrome.runtime.getURL("data/list.json"));'),
+    'breaks worker.js:1: The file data/list.json does not exist; it is loaded here by its address',
+  ],
+  'a worker of a page that is not there': [
+    popup('<script src="js/a.js"></script>', {
+      'js/a.js': 'new Worker("js/w.js"); new Worker("v.js");',
+      'js/w.js': '',
+    }),
+    'breaks js/a.js:1: The file v.js does not exist; it is loaded here as a worker',
+  ],
+  ...Object.fromEntries(
+    [
+      'chrome.scripting.registerContentScripts([{ id: "a", js: ["worker.js"], matches: ["example.com"] }]);',
+      'chrome.tabs.query({ url: ["https://a.example/*", "example.com"] });',
+      'chrome.webRequest.onCompleted.addListener(() => 0, { urls: ["example.com"] });',
+      'chrome.contextMenus.create({ id: "a", title: "A", documentUrlPatterns: ["example.com"] });',
+      'chrome.permissions.request({ origins: ["example.com"] });',
+    ].map((code): [string, AuditCase] => [
+      `a pattern that is none in ${code.slice(0, code.indexOf('('))}`,
+      [
+        worker(code, { permissions: ['scripting', 'webRequest', 'contextMenus', 'tabs'] }),
+        `breaks worker.js:1: ${code.slice(0, code.indexOf('(')).replace('.addListener', '')} refuses it: "example.com" is no match pattern`,
+      ],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [
+      ['async (message, sender, reply) => { reply(await fetch("x")); }', 'The listener is async'],
+      ['(message, sender, reply) => { (async () => { reply(await fetch("x")); })(); }', 'does not return true'],
+      ['(message, sender, reply) => { answer(message, reply); }', 'does not return true'],
+    ].map(([listener = '', expected = '']): [string, AuditCase] => [
+      `an answer that comes too late from ${listener}`,
+      [
+        worker(
+          `chrome.runtime.onMessage.addListener(${listener});\nasync function answer(message, done) { await 0; done(1); }`,
+        ),
+        `breaks worker.js:1: The listener ${expected.replace('The listener ', '').replace('does', 'answers in a callback and does')}`,
+      ],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [
+      'setTimeout("go(" + 1 + ")", 9);',
+      'Function.apply(null, ["return 1"])();',
+      'Reflect.construct(Function, ["return 1"]);',
+    ].map((code): [string, AuditCase] => [
+      `eval by ${code}`,
+      [popup('<script src=a.js></script>', { 'a.js': code }), "which Chrome's policy for extensions refuses"],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [
+      'const s = document.createElement("script"); s.setAttribute("src", "https://cdn.example/x");',
+      'Object.assign(document.createElement("script"), { src: "https://cdn.example/x" });',
+      'const at = "https://cdn.example/x"; let s = document.createElement("SCRIPT"); s.src = at;',
+      'const s = document.createElement("script"); s.src = `https://cdn.example/${s.id}`;',
+      'document.write("<script src=\'https://cdn.example/x\'></script>");',
+      'new Worker("https://cdn.example/x");',
+      'chrome.scripting.executeScript({ target: { tabId: 1 }, files: ["https://cdn.example/x"] });',
+    ].map((code): [string, AuditCase] => [
+      `code from elsewhere by ${code}`,
+      [
+        popup('<script src=a.js></script>', { 'a.js': code }, { permissions: ['scripting', 'activeTab'] }),
+        'refused a.js:1: The script https://cdn.example/',
+      ],
+    ]),
+  ),
 };

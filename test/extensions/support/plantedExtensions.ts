@@ -22,6 +22,47 @@ const rules = (rule: object): AuditCase[0] => [
   { 'rules.json': JSON.stringify([rule]) },
 ];
 
+const ofCondition = (condition: object): object => ({ action: { type: 'block' }, condition });
+const ofAction = (action: object): object => ({ action, condition: { urlFilter: 'a' } });
+const append = { header: 'X-A', operation: 'append', value: '1' };
+
+const wrongRules: readonly (readonly [rule: object, line: string])[] = [
+  [
+    ofCondition({ requestMethods: ['POST'] }),
+    'breaks rules.json:1 [0]: Chrome leaves the rule out: requestMethods has',
+  ],
+  [ofCondition({ domainType: 'firstparty' }), 'breaks rules.json:1 [0]: Chrome leaves the rule out: domainType has'],
+  [ofCondition({ tabIds: [1] }), 'refused rules.json:1 [0]: The rule is wrong: tabIds is for rules of updateSession'],
+  [
+    ofCondition({ regexFilter: '(' }),
+    'refused rules.json:1 [0]: The rule is wrong: regexFilter is no regular expression',
+  ],
+  [
+    ofCondition({ regexFilter: `(${'a'.repeat(50)}){500}` }),
+    'breaks rules.json:1 [0]: Chrome leaves the rule out: regexFilter needs more than 2 KB',
+  ],
+  [
+    ofCondition({ requestDomains: ['https://a.example'] }),
+    'breaks rules.json:1 [0]: requestDomains has "https://a.example", which is no domain',
+  ],
+  [
+    ofAction({ type: 'redirect', redirect: { regexSubstitution: '\\1' } }),
+    'refused rules.json:1 [0]: The rule is wrong: it has regexSubstitution',
+  ],
+  [
+    ofAction({ type: 'redirect', redirect: { extensionPath: 'a.js' } }),
+    'refused rules.json:1 [0]: The rule is wrong: extensionPath "a.js" does not begin with /',
+  ],
+  [
+    ofAction({ type: 'redirect', redirect: { extensionPath: '/a.js' } }),
+    'breaks rules.json:1 [0]: The file /a.js does not exist',
+  ],
+  [
+    ofAction({ type: 'modifyHeaders', requestHeaders: [append] }),
+    'refused rules.json:1 [0]: The rule is wrong: the request header "X-A" has one value',
+  ],
+];
+
 /** What is planted, and the beginning of the line that has to be said. */
 export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
   'a manifest that is no JSON': [
@@ -221,4 +262,70 @@ export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
     }),
     'breaks worker.js:1: The file off.html does not exist; it is loaded here as an offscreen document',
   ],
+  'a policy under a name that Chrome does not know': [
+    [{ content_security_policy: { extension_page: "script-src 'self'" } }],
+    'breaks manifest.json:6 content_security_policy.extension_page: Chrome does not know "extension_page" here',
+  ],
+  'a key without its last letter': [
+    [{ content_script: [] }],
+    'breaks manifest.json:5 content_script: Chrome does not know the key "content_script"',
+  ],
+  'an incognito mode that does not exist': [[{ incognito: 'both' }], 'refused manifest.json:5 incognito: It is "both"'],
+  'two pages that are overridden': [
+    [{ chrome_url_overrides: { newtab: 'a.html', history: 'a.html' } }, { 'a.html': '' }],
+    'refused manifest.json:5 chrome_url_overrides: It overrides newtab and history',
+  ],
+  'an id that is none': [
+    [{ externally_connectable: { ids: ['abc'] } }],
+    'refused manifest.json:7 externally_connectable.ids[0]: "abc" is no id',
+  ],
+  'resources open to every extension': [
+    [{ web_accessible_resources: [{ resources: ['*'], extension_ids: ['*'] }] }],
+    'advice manifest.json:6 web_accessible_resources[0]: Every extension may load every file',
+  ],
+  'all pages open to every site': [
+    [{ web_accessible_resources: [{ resources: ['*.html'], matches: ['<all_urls>'] }] }, { 'a.html': '' }],
+    'advice manifest.json:6 web_accessible_resources[0]: Every site may load every file that fits "*.html"',
+  ],
+  'an icon from elsewhere': [
+    [{ icons: { 128: 'https://a.example/i.png' } }],
+    'refused manifest.json:6 icons.128: "https://a.example/i.png" is an address',
+  ],
+  'an icon without a size': [
+    [{ icons: { large: 'a.png' } }, { 'a.png': png(128) }],
+    'refused manifest.json:6 icons.large: "large" is no size',
+  ],
+  'a picture of a theme that is not there': [
+    [{ theme: { images: { theme_frame: 'gone.png' } } }],
+    'refused manifest.json:7 theme.images.theme_frame: The file gone.png does not exist',
+  ],
+  'a message with a dash in its name': [
+    [{ default_locale: 'en' }, { '_locales/en/messages.json': '{\n"my-key": { "message": "x" } }' }],
+    'refused _locales/en/messages.json:2: "my-key" is no name of a message',
+  ],
+  'a folder of translations that is no locale': [
+    [{ default_locale: 'en' }, { '_locales/en/messages.json': '{}', '_locales/german/messages.json': '{}' }],
+    'advice _locales/german: "german" is no locale',
+  ],
+  'two rulesets with one id': [
+    [
+      {
+        permissions: ['declarativeNetRequest'],
+        declarative_net_request: {
+          rule_resources: [
+            { id: 'a', enabled: true, path: 'rules.json' },
+            { id: 'a', enabled: true, path: 'rules.json' },
+          ],
+        },
+      },
+      { 'rules.json': '[]' },
+    ],
+    'refused manifest.json:16 declarative_net_request.rule_resources[1].id: The id "a" is there already',
+  ],
+  ...Object.fromEntries(
+    wrongRules.map(([rule, line]): [string, AuditCase] => [
+      `a rule as ${JSON.stringify(rule).slice(0, 100)}`,
+      [rules({ id: 1, ...rule }), line],
+    ]),
+  ),
 };

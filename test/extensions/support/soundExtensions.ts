@@ -175,4 +175,131 @@ export const soundExtensions: Readonly<Record<string, AuditCase>> = {
     'too late',
   ],
   'a template': [popup('<template><img src="{{icon}}"><script>x()</script></template>'), 'popup.html'],
+  'answers of functions that wait': [
+    worker(
+      [
+        'async (message, sender, reply) => { reply(1); await fetch("x"); }',
+        'async (message) => { await fetch("x"); }',
+        '(message, sender, reply) => { (async () => { reply(await fetch("x")); })(); return true; }',
+        '(message, sender, reply) => { (async () => { await fetch("x"); })(); reply(1); }',
+        '(message, sender, reply) => { log(message, reply); }',
+      ]
+        .map((listener) => `chrome.runtime.onMessage.addListener(${listener});`)
+        .join('\n') + '\nasync function log(message, reply) { reply(2); await 0; }',
+    ),
+    'too late',
+  ],
+  'calls with what Chrome takes': [
+    worker(
+      [
+        'const more = { world: "MAIN" };',
+        'chrome.action.onClicked.addListener(({ id: tabId }) => chrome.scripting.executeScript({ target: { tabId, allFrames: true }, args: [1], func: (a) => a, ...more }));',
+        'chrome.notifications.create({ ...more });',
+        'chrome.notifications.create("a", { type: "basic", iconUrl: "a.png", title: "A", message: "b" }, () => 0);',
+        'chrome.alarms.create({ delayInMinutes: 1, periodInMinutes: 0.5 });',
+        'chrome.tabs.query({ url: "chrome://extensions/*" });',
+        'chrome.permissions.request({ origins: ["<all_urls>", "*://*.a.example/*"] });',
+        'chrome.webRequest.onAuthRequired.addListener(() => 0, { urls: ["https://a.example/*"] }, ["asyncBlocking"]);',
+        'chrome.webRequest.onCompleted.addListener(() => 0, { urls: ["https://a.example/*"] }, ["responseHeaders"]);',
+        'setTimeout(() => 0, 25 * 1000);',
+      ].join('\n'),
+      {
+        action: {},
+        permissions: ['scripting', 'activeTab', 'notifications', 'alarms', 'webRequest', 'webRequestAuthProvider'],
+        host_permissions: ['https://a.example/*'],
+        optional_host_permissions: ['*://*/*'],
+      },
+      { 'a.png': '' },
+    ),
+    'worker.js',
+  ],
+  'a popup that is there at times': [
+    worker(
+      'chrome.action.onClicked.addListener(() => 0);\nchrome.action.setPopup({ popup: "" });',
+      { action: { default_popup: 'a.html' } },
+      { 'a.html': '' },
+    ),
+    'never fires',
+  ],
+  'texts with something instead, and those of Chrome': [
+    [
+      { default_locale: 'en', action: { default_popup: 'popup.html' } },
+      {
+        '_locales/en/messages.json': '{ "title": { "message": "T" } }',
+        'popup.html': '<script src=a.js></script>',
+        'a.js':
+          'const t = chrome.i18n.getMessage("none") || "None";\nchrome.i18n.getMessage("@@ui_locale");\nchrome.i18n.getMessage(t);\nchrome.i18n.getMessage("TITLE");',
+      },
+    ],
+    'getMessage',
+  ],
+  'files that pages may load': [
+    [
+      {
+        content_scripts: [{ matches: ['https://a.example/*'], js: ['a.js'] }],
+        web_accessible_resources: [{ resources: ['/pictures/*'], matches: ['https://a.example/*'] }],
+      },
+      {
+        'a.js': 'new Image().src = chrome.runtime.getURL("pictures/a.png?x");\nchrome.runtime.getURL("");',
+        'pictures/a.png': '',
+      },
+    ],
+    'a.js',
+  ],
+  'elements and addresses that are no scripts': [
+    popup('<script src=a.js></script>', {
+      'a.js':
+        'const i = document.createElement("img");\ni.src = "https://a.example/x";\ni.setAttribute("src", "https://a.example/y");\nconst s = document.createElement("script");\ns.src = "http://localhost:3000/x.js";\ns.src = "a.js";',
+    }),
+    'elsewhere',
+  ],
+  'a script of the page that asks for what it may not have': [
+    [
+      { content_scripts: [{ matches: ['https://a.example/*'], js: ['a.js'], world: 'MAIN' }] },
+      {
+        'a.js': 'chrome.runtime?.sendMessage(1);\nchrome.loadTimes();\nif (chrome.storage) chrome.storage.local.get();',
+      },
+    ],
+    'MAIN',
+  ],
+  'a script that is also its worker': [
+    popup('<script src="js/a.js"></script>', {
+      'js/a.js': 'if (typeof document !== "undefined") new Worker("js/a.js");',
+    }),
+    'does not exist',
+  ],
+  'rules that Chrome takes': [
+    [
+      {
+        permissions: ['declarativeNetRequest'],
+        host_permissions: ['https://a.example/*'],
+        declarative_net_request: { rule_resources: [{ id: 'r', enabled: true, path: 'rules.json' }] },
+      },
+      {
+        'a.js': '',
+        'rules.json': JSON.stringify([
+          { id: 1, action: { type: 'block' }, condition: { regexFilter: '(?i)^https?://[[:alpha:]]{2,8}\\.example' } },
+          {
+            id: 2,
+            action: { type: 'redirect', redirect: { extensionPath: '/a.js?b' } },
+            condition: { urlFilter: 'x' },
+          },
+          {
+            id: 3,
+            action: {
+              type: 'modifyHeaders',
+              requestHeaders: [{ header: 'Cookie', operation: 'append', value: 'a' }],
+              responseHeaders: [{ header: 'x-a', operation: 'append', value: '1' }],
+            },
+            condition: {
+              requestMethods: ['post'],
+              domainType: 'thirdParty',
+              requestDomains: ['a.example', 'xn--a-0ga'],
+            },
+          },
+        ]),
+      },
+    ],
+    'rules.json',
+  ],
 };

@@ -20,10 +20,19 @@ export const functionPermissions: ReadonlyMap<string, string> = table({
   'chrome.downloads.open': 'downloads.open',
   'chrome.downloads.setUiOptions': 'downloads.ui',
   'chrome.declarativeNetRequest.onRuleMatchedDebug': 'declarativeNetRequestFeedback',
+  'chrome.declarativeNetRequest.getMatchedRules': 'declarativeNetRequestFeedback',
 });
 
-/** Namespaces that are there only with the key of the manifest that has their name. */
-export const namespacesWithKey: ReadonlySet<string> = new Set(['action', 'commands', 'omnibox']);
+/** Those that are there without it, and fail when they are called. */
+export const failingApis: ReadonlySet<string> = new Set(['chrome.declarativeNetRequest.getMatchedRules']);
+
+/** Namespaces that are there only with a key of the manifest. */
+export const namespacesWithKey: ReadonlyMap<string, string> = table({
+  action: 'action',
+  commands: 'commands',
+  omnibox: 'omnibox',
+  devtools: 'devtools_page',
+});
 
 /** Permissions without a namespace of their own, or with more than one. */
 export const otherPermissions: ReadonlySet<string> = new Set([
@@ -33,9 +42,10 @@ export const otherPermissions: ReadonlySet<string> = new Set([
   ...['unlimitedStorage', 'webRequestAuthProvider', 'webRequestBlocking', 'mdns', 'input', 'experimental', 'webview'],
 ]);
 
-/** Other permissions that make a namespace available. */
+/** Other permissions that make a namespace or a function available. */
 export const alternatives: ReadonlyMap<string, readonly string[]> = table({
   declarativeNetRequest: ['declarativeNetRequestWithHostAccess'],
+  'chrome.declarativeNetRequest.getMatchedRules': ['activeTab'],
   // Both work without it in part.
   management: ['management'],
 });

@@ -1,8 +1,10 @@
-import { objectAt } from '../manifest.js';
+import { objectAt, stringsIn } from '../manifest.js';
+import { callRule } from './callRules.js';
 import {
   alternatives,
   contentScriptApis,
   deprecatedApis,
+  failingApis,
   functionPermissions,
   missingInWorker,
   namespacesWithKey,
@@ -22,7 +24,7 @@ export const placeOf = ({ script, offset }: LinkedUse): string => placeAt(script
 /** Names that rules speak of; code uses many more. */
 const judgedNames = new Set(['chrome', 'eval', 'Function', 'importScripts', 'URL', ...missingInWorker.keys()]);
 
-const isJudged = (path: string): boolean => judgedNames.has(path.split('.', 1)[0] ?? '');
+const isJudged = (path: string): boolean => judgedNames.has(path.split('.', 1)[0] ?? '') || path.endsWith('}');
 
 /** Whether a script runs in one of the contexts and in no other. */
 const runsOnlyIn = ({ contexts }: LinkedUse, ...wanted: readonly Context[]): boolean =>
@@ -36,15 +38,25 @@ export function codeFindings(code: LinkedCode): Finding[] {
     if (!found.has(key)) found.set(key, { at: placeOf(use), ...finding });
   };
   const minimum = minimumVersion(code);
+  const { manifest } = code.loaded;
+  const mayBlock = stringsIn(manifest['permissions']).includes('webRequestBlocking');
+  const faultRule = (use: LinkedUse): Hit | undefined =>
+    // The permission is told of as one that nobody gets.
+    callRule(
+      use,
+      (_path, kind) => (kind === 'blocking' && mayBlock) || (kind === 'long' && !isWritten(use.script.text)),
+    );
+  const mainWorldRule = (use: LinkedUse): Hit | undefined => pageWorldHit(use, 'externally_connectable' in manifest);
   for (const use of code.uses) {
     if (use.contexts.size === 0 || use.isGuarded || !isJudged(use.path)) continue;
     for (const rule of [
       evalRule,
-      menuRule,
-      answerRule,
+      faultRule,
+      eventNameRule,
       removedRule,
       deprecatedRule,
       contentScriptRule,
+      mainWorldRule,
       closedPageRule,
     ]) {
       const finding = rule(use);
@@ -87,34 +99,13 @@ function evalRule(use: LinkedUse): Hit | undefined {
   return { what: 'eval', finding: { severity: isCertain ? 'breaks' : 'advice', problem, fix } };
 }
 
-function answerRule({ path }: LinkedUse): Hit | undefined {
-  if (!path.endsWith('.addListener{late}')) return undefined;
-  const problem = 'The listener answers in a callback and does not return true: the answer comes too late and is lost.';
-  return { what: path, finding: { severity: 'breaks', problem, fix: 'End the listener with "return true;".' } };
-}
-
-/** What a service worker may not pass to `contextMenus.create`, and must. */
-function menuRule(use: LinkedUse): Hit | undefined {
-  const [, fault] = /^chrome\.contextMenus\.create\{(onclick|no id)\}$/.exec(use.path) ?? [];
-  if (fault === undefined || !runsOnlyIn(use, 'worker')) return undefined;
-  const what = `menu ${fault}`;
-  return fault === 'onclick'
-    ? {
-        what,
-        finding: {
-          severity: 'breaks',
-          problem: 'A service worker may not pass onclick to chrome.contextMenus.create: it throws.',
-          fix: 'Give the entry an id, and use chrome.contextMenus.onClicked.addListener.',
-        },
-      }
-    : {
-        what,
-        finding: {
-          severity: 'breaks',
-          problem: 'A service worker has to pass an id to chrome.contextMenus.create: it throws.',
-          fix: 'Add "id".',
-        },
-      };
+/** Every event of Chrome is written as `onInstalled`. */
+function eventNameRule({ path }: LinkedUse): Hit | undefined {
+  const [, event, name = ''] = /^(chrome(?:\.\w+){1,3}\.(on[a-z]\w*))\.(?:add|has|remove)Listener$/.exec(path) ?? [];
+  if (event === undefined) return undefined;
+  const written = `on${name.charAt(2).toUpperCase()}${name.slice(3)}`;
+  const problem = `There is no ${event}: it is undefined, and the line throws.`;
+  return { what: event, finding: { severity: 'breaks', problem, fix: `Write it as ${written}, with its capitals.` } };
 }
 
 function removedRule({ path }: LinkedUse): Hit | undefined {
@@ -156,6 +147,20 @@ function contentScriptRule(use: LinkedUse): Hit | undefined {
   return { what: `chrome.${namespace}`, finding: { severity: 'breaks', problem, fix } };
 }
 
+/** The scripts of pages have these, too. */
+const pageWorldApis = new Set(['app', 'csi', 'loadTimes']);
+
+function pageWorldHit(use: LinkedUse, isConnectable: boolean): Hit | undefined {
+  const [root, namespace] = use.path.split('.');
+  if (root !== 'chrome' || namespace === undefined || use.isInjected || !runsOnlyIn(use, 'main world'))
+    return undefined;
+  if (pageWorldApis.has(namespace.replace(/\W.*/, '')) || (isConnectable && namespace.startsWith('runtime')))
+    return undefined;
+  const problem = `Scripts in the MAIN world are the page's and have no chrome.${namespace}: it is undefined here.`;
+  const fix = 'Leave out "world", or send what is needed to a script in the ISOLATED world with window.postMessage.';
+  return { what: `chrome.${namespace}`, finding: { severity: 'breaks', problem, fix } };
+}
+
 function closedPageRule(use: LinkedUse): Hit | undefined {
   const [root, namespace] = use.path.split('.');
   if (root !== 'chrome' || namespace === undefined || use.isInjected) return undefined;
@@ -171,31 +176,41 @@ function closedPageRule(use: LinkedUse): Hit | undefined {
   };
 }
 
+/** Of the APIs of content scripts one needs a permission. */
+const mayNeedPermission = (use: LinkedUse): boolean =>
+  runsInExtension(use) || (use.path.startsWith('chrome.storage') && use.contexts.has('content script'));
+
+function lackOf(api: string, permission: string): Omit<Finding, 'at'> {
+  const isThere = permission.startsWith('downloads.') || failingApis.has(api);
+  const effect = isThere ? 'the call fails' : 'it is undefined there';
+  const problem = `The code uses ${api}, and "${permission}" is not among the permissions: ${effect}.`;
+  return { severity: 'breaks', problem, fix: `Add "${permission}" to permissions.` };
+}
+
 /** API calls whose permission the manifest lacks. */
 export function* missingPermissions(code: LinkedCode, declared: ReadonlySet<string>): Generator<Finding> {
   const told = new Set<string>();
   for (const use of code.uses) {
-    if (use.isGuarded || use.isInjected || !runsInExtension(use)) continue;
+    if (use.isGuarded || use.isInjected || !mayNeedPermission(use)) continue;
     for (const { api, permission } of permissionsOf(use.path)) {
-      if (told.has(permission) || declared.has(permission)) continue;
-      if ((alternatives.get(permission) ?? []).some((other) => declared.has(other))) continue;
+      const enough = [permission, ...(alternatives.get(permission) ?? []), ...(alternatives.get(api) ?? [])];
+      if (told.has(permission) || enough.some((each) => declared.has(each))) continue;
       told.add(permission);
-      const effect = permission.startsWith('downloads.') ? 'the call fails' : 'it is undefined there';
-      const problem = `The code uses ${api}, and "${permission}" is not among the permissions: ${effect}.`;
-      yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${permission}" to permissions.` };
+      yield { at: placeOf(use), ...lackOf(api, permission) };
     }
-    const key = missingKey(use.path, code);
-    if (key === undefined || told.has(key)) continue;
+    const [namespace, key] = missingKey(use.path, code) ?? [];
+    if (namespace === undefined || key === undefined || told.has(key)) continue;
     told.add(key);
-    const problem = `The code uses chrome.${key}, and the manifest has no "${key}": it is undefined there.`;
+    const problem = `The code uses chrome.${namespace}, and the manifest has no "${key}": it is undefined there.`;
     yield { severity: 'breaks', at: placeOf(use), problem, fix: `Add "${key}" to the manifest.` };
   }
 }
 
 /** The key of the manifest without which a path is undefined, if it is not there. */
-function missingKey(path: string, { loaded }: LinkedCode): string | undefined {
-  const [root, key = ''] = path.split(/\W/);
-  return root === 'chrome' && namespacesWithKey.has(key) && !(key in loaded.manifest) ? key : undefined;
+function missingKey(path: string, { loaded }: LinkedCode): readonly [namespace: string, key: string] | undefined {
+  const [root, namespace = ''] = path.split(/\W/);
+  const key = root === 'chrome' ? namespacesWithKey.get(namespace) : undefined;
+  return key === undefined || key in loaded.manifest ? undefined : [namespace, key];
 }
 
 /** What reaches only pages that the extension has a right to. */

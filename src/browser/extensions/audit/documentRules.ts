@@ -1,3 +1,6 @@
+import { compileGlob } from '../../patterns/urlPattern.js';
+import { localPath } from '../extensionFiles.js';
+import { objectsIn, stringsIn } from '../manifest.js';
 import type { Reference } from './fileReferences.js';
 import { placeAt, type Finding, type Findings } from './findings.js';
 import type { LinkedCode } from './linkedCode.js';
@@ -47,15 +50,34 @@ export function* importFindings(linked: LinkedCode): Findings {
       const isInWorker = contexts.has('worker') && (contexts.size === 1 || running.has(`${path}#${reference.within}`));
       const finding = importFinding(reference, { contexts, isInWorker, hasMap });
       if (finding !== undefined) yield { ...finding, at: placeAt(path, text, reference.offset) };
+      const file = contexts.size === 1 && contexts.has('content script') ? closedResource(code, reference) : undefined;
+      if (file === undefined) continue;
+      const problem = `A page cannot load ${file}: it is not among the web_accessible_resources.`;
+      const fix = `Add { "resources": ["${file}"], "matches": […] } to web_accessible_resources, with the sites of the script.`;
+      yield { severity: 'breaks', at: placeAt(path, text, reference.offset), problem, fix };
     }
   }
 }
+
+/** The file whose address a content script takes, unless pages may load it. */
+function closedResource({ manifest, files }: LoadedCode, { kind, path }: Reference): string | undefined {
+  const file = localPath(path.split(/[?#]/, 1)[0] ?? '');
+  if (kind !== 'resource' || !files.paths.has(file)) return undefined;
+  const open = objectsIn(manifest['web_accessible_resources']).flatMap(({ resources }) => stringsIn(resources));
+  return open.slice(0, maxGlobs).some((glob) => compileGlob(glob.replace(/^\/+/, ''))(file)) ? undefined : file;
+}
+
+/** Entries that a file is compared with. */
+const maxGlobs = 1_000;
 
 interface ImportPlace {
   readonly contexts: ReadonlySet<Context>;
   readonly isInWorker: boolean;
   readonly hasMap: boolean;
 }
+
+/** In pages of others. */
+const pageContexts: ReadonlySet<Context> = new Set(['content script', 'injected', 'main world']);
 
 function importFinding(
   { kind, path: named, isGuarded }: Reference,
@@ -67,13 +89,13 @@ function importFinding(
     return { severity: 'breaks', problem, fix: 'Import it at the top of the file: import … from "…".' };
   }
   if (kind === 'remote script') {
-    const isInPages = contexts.has('content script') || contexts.has('injected');
+    const isInPages = [...contexts].some((context) => pageContexts.has(context));
     const refused = isInPages ? 'the Web Store' : 'Chrome does not load it, and the Web Store';
     const problem = `The script ${shown} comes from elsewhere: ${refused} refuses the extension.`;
     return { severity: 'refused', problem, fix: 'Put the file into the extension.' };
   }
   const isLoaded = kind === 'import' || kind === 'dynamic import' || kind === 'importScripts';
-  if (isLoaded && /^(?:https?:)?\/\//i.test(named) && !contexts.has('injected')) {
+  if (isLoaded && /^(?:https?:)?\/\//i.test(named) && !contexts.has('injected') && !contexts.has('main world')) {
     const problem = `${shown} comes from elsewhere: Chrome does not load it, and the Web Store refuses the extension.`;
     return { severity: 'refused', problem, fix: 'Put the file into the extension.' };
   }

@@ -1,5 +1,6 @@
 import type { AnyNode, AssignmentExpression, CallExpression, NewExpression } from 'acorn';
-import { forEachChild, isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
+import { faultsOfCall, heldBy, itemsOf, propertyOf, type Around } from './callFaults.js';
+import { isFunctionNode, keyOf } from './scopes.js';
 
 /** A file that code names. */
 export interface Reference {
@@ -31,11 +32,6 @@ export interface Found {
   readonly uses: string[];
   /** Global names that it assigns. */
   readonly defined: string[];
-}
-
-interface Around {
-  readonly names: Names;
-  readonly scope: Scope;
 }
 
 /** Arguments of Chrome's functions that are files: where they stand in the first argument, or in which argument. */
@@ -78,20 +74,13 @@ export function referencesOfCall(node: CallExpression | NewExpression, path: str
       add(found, { kind: 'importScripts', from: 'context', node: argument }, around);
   if (injections.has(path))
     for (const argument of node.arguments) ofInjection(argument, around, { found, isStyle: path.endsWith('CSS') });
-  found.defined.push(...(path === 'Object.defineProperty' ? definedProperty(node.arguments, around) : []));
+  found.references.push(...remoteOfCall(node, path, around));
   found.uses.push(...faultsOfCall(node, path, around));
+  found.defined.push(...(path === 'Object.defineProperty' ? definedProperty(node.arguments, around) : []));
   if (path === 'chrome.tabs.query')
     for (const key of ['url', 'title'])
       if (propertyOf(node.arguments[0], key, around)) found.uses.push(`${path}{${key}}`);
   return found;
-}
-
-/** Uses that are wrong in themselves, or hide others. */
-function faultsOfCall({ arguments: [first] }: CallExpression | NewExpression, path: string, around: Around): string[] {
-  if ((path === 'setTimeout' || path === 'setInterval') && isText(first)) return ['eval'];
-  if (path === 'chrome.contextMenus.create') return menuFaults(first, around);
-  if (!/^chrome\.runtime\.onMessage(?:External)?\.addListener$/.test(path) || first === undefined) return [];
-  return answersLate(around.names.functionOf(first, around.scope)) ? [`${path}{late}`] : [];
 }
 
 /** `Object.defineProperty(globalThis, 'window', …)`. */
@@ -110,72 +99,60 @@ export function findInAssignment(
   if (left.type !== 'MemberExpression' || left.object.type === 'Super') return { references: [], defined: [] };
   const key = keyOf(left.property, left.computed);
   const object = names.valueOf(left.object, scope);
-  const path = keyOf(right, true) ?? '';
-  const isScript = key === 'src' && object === 'document.createElement()' && remoteScript.test(path);
   return {
-    references: isScript ? [{ kind: 'remote script', path, offset: right.start, from: 'self' }] : [],
+    references: key === 'src' ? remoteScripts(left.object, right, { names, scope }) : [],
     defined: object === '' && key !== undefined ? [key] : [],
   };
 }
 
+/** An address that a script element gets. Of an element that may be another the name has to end as that of a script. */
+function remoteScripts(element: AnyNode, address: AnyNode | undefined, around: Around): Found['references'] {
+  const path = address && beginningOf(address, around);
+  if (address === undefined || path === undefined || !/^(?:https?:)?\/\/[\w.-]+/i.test(path)) return [];
+  const isUnknown = around.names.valueOf(element, around.scope) === 'document.createElement()';
+  const isRemote = isScriptElement(element, around) || (isUnknown && remoteScript.test(path));
+  if (!isRemote || isOwnMachine(path)) return [];
+  return [{ kind: 'remote script', path, offset: address.start, from: 'self' }];
+}
+
+const isOwnMachine = (address: string): boolean => /^(?:https?:)?\/\/(?:localhost|127\.0\.0\.1)\b/i.test(address);
+
+function isScriptElement(node: AnyNode, around: Around): boolean {
+  if (node.type === 'Identifier') {
+    const sources = around.scope.find(node.name)?.binding.sources ?? [];
+    return sources.some((source) => source.node.type === 'CallExpression' && isScriptElement(source.node, around));
+  }
+  if (node.type !== 'CallExpression' || node.callee.type === 'Super' || !node.arguments[0]) return false;
+  if (around.names.valueOf(node.callee, around.scope) !== 'document.createElement') return false;
+  return keyOf(node.arguments[0], true)?.toLowerCase() === 'script';
+}
+
+/** A text that is written out, or its beginning. */
+function beginningOf(node: AnyNode, around: Around): string | undefined {
+  const value = heldBy(node, around);
+  if (value?.type === 'TemplateLiteral') return value.quasis[0]?.value.cooked ?? undefined;
+  if (value?.type === 'BinaryExpression' && value.operator === '+' && value.left.type !== 'PrivateIdentifier')
+    return beginningOf(value.left, around);
+  return value && keyOf(value, true);
+}
+
+/** Scripts from elsewhere that a call puts into a document. */
+function remoteOfCall(
+  { callee, arguments: [first, second] }: CallExpression | NewExpression,
+  path: string,
+  around: Around,
+): Found['references'] {
+  if (path === 'Object.assign' && first) return remoteScripts(first, propertyOf(second, 'src', around), around);
+  if (callee.type === 'MemberExpression' && callee.object.type !== 'Super' && first)
+    if (keyOf(callee.property, callee.computed) === 'setAttribute' && keyOf(first, true) === 'src')
+      return remoteScripts(callee.object, second, around);
+  const written = /^document\.write(?:ln)?$/.test(path) && first ? beginningOf(first, around) : undefined;
+  const [, address] = /<script[^>]{1,500}src\s*=\s*["']?((?:https?:)?\/\/[^"'\s>]+)/i.exec(written ?? '') ?? [];
+  if (address === undefined || first === undefined || isOwnMachine(address)) return [];
+  return [{ kind: 'remote script', path: address, offset: first.start, from: 'self' }];
+}
+
 const remoteScript = /^(?:https?:)?\/\/[^?#]+\.m?js(?:[?#]|$)/i;
-
-const isText = (node: AnyNode | undefined): boolean =>
-  node?.type === 'TemplateLiteral' || (node?.type === 'Literal' && typeof node.value === 'string');
-
-/**
- * Whether a listener of messages answers in a callback and returns nothing, so that its answer comes too late. One that
- * returns a value, or that is async, is not judged.
- */
-function answersLate(listener: AnyNode | undefined): boolean {
-  if (listener === undefined || !isFunctionNode(listener) || listener.async || listener.body.type !== 'BlockStatement')
-    return false;
-  const [, , reply] = listener.params;
-  if (reply?.type !== 'Identifier') return false;
-  let [isLate, returnsValue] = [false, false];
-  const look = (node: AnyNode): void => {
-    if (isFunctionNode(node)) return;
-    if (node.type === 'ReturnStatement' && node.argument) returnsValue = true;
-    if (node.type === 'CallExpression') isLate ||= handsOn(node, reply.name);
-    forEachChild(node, look);
-  };
-  forEachChild(listener.body, look);
-  return isLate && !returnsValue;
-}
-
-/** Whether a call gets a callback, and with it a name, that it does not call at once. */
-function handsOn({ callee, arguments: given }: CallExpression, name: string): boolean {
-  const method = callee.type === 'MemberExpression' ? keyOf(callee.property, callee.computed) : undefined;
-  let root: AnyNode = callee;
-  while (root.type === 'MemberExpression' && root.object.type !== 'Super') root = root.object;
-  const isChrome = root.type === 'Identifier' && (root.name === 'chrome' || root.name === 'browser');
-  if (!isChrome && !(method !== undefined && ['then', 'finally'].includes(method)) && nameOf(callee) !== 'setTimeout')
-    return false;
-  return given.some((each) =>
-    each.type === 'Identifier' ? each.name === name : isFunctionNode(each) && isNamed(each.body, name),
-  );
-}
-
-const nameOf = (node: AnyNode): string => (node.type === 'Identifier' ? node.name : '');
-
-function isNamed(node: AnyNode, name: string): boolean {
-  let isThere = node.type === 'Identifier' && node.name === name;
-  forEachChild(node, (child) => (isThere ||= isNamed(child, name)));
-  return isThere;
-}
-
-/** What service workers may not pass, and must. */
-function menuFaults(entry: AnyNode | undefined, around: Around): string[] {
-  const value = heldBy(entry, around);
-  if (value?.type !== 'ObjectExpression') return [];
-  const isWhole = value.properties.every(
-    (property) => property.type === 'Property' && keyOf(property.key, property.computed) !== undefined,
-  );
-  return [
-    ...(propertyOf(value, 'onclick', around) ? ['chrome.contextMenus.create{onclick}'] : []),
-    ...(isWhole && !propertyOf(value, 'id', around) ? ['chrome.contextMenus.create{no id}'] : []),
-  ];
-}
 
 interface Call {
   readonly node: CallExpression | NewExpression;
@@ -196,14 +173,6 @@ function ofArgument(
   for (const argument of node.arguments) {
     for (const each of itemsOf(propertyOf(argument, where, around))) add(found, { kind, from, node: each }, around);
   }
-}
-
-/** The items of a list, the values of an object, or the value itself. */
-function itemsOf(value: AnyNode | undefined): AnyNode[] {
-  if (value?.type === 'ArrayExpression') return value.elements.filter((element) => element !== null);
-  if (value?.type === 'ObjectExpression')
-    return value.properties.map((property) => (property.type === 'Property' ? property.value : property));
-  return value === undefined ? [] : [value];
 }
 
 /** `files` of `insertCSS` are style sheets. */
@@ -240,8 +209,11 @@ function add(
   if (!node) return;
   const text = textOf(node, around);
   if (text === undefined || text.path === '' || /^[a-z][\w+.-]*:|^\/\/|^#/i.test(text.path)) {
-    if (kind === 'importScripts' && text !== undefined && text.path !== '')
-      references.push({ kind, path: text.path, offset: node.start, from });
+    if (text === undefined || text.path === '') return;
+    const place = { path: text.path, offset: node.start, from };
+    if (kind === 'importScripts') references.push({ kind, ...place });
+    else if ((kind === 'worker' || kind === 'injected script') && /^(?:https?:)?\/\//i.test(text.path))
+      references.push({ kind: 'remote script', ...place });
     return;
   }
   references.push({ kind, path: text.path, offset: node.start, from: text.from ?? from });
@@ -277,21 +249,4 @@ function moduleAddressOf({ callee, arguments: [relative, base] }: NewExpression,
   if (base?.type !== 'MemberExpression' || base.object.type !== 'MetaProperty') return undefined;
   const inner = textOf(relative, around);
   return inner && { path: inner.path, from: 'self' };
-}
-
-/** The expression that a constant name holds, or the expression itself. */
-function heldBy(node: AnyNode | undefined, { scope }: Around): AnyNode | undefined {
-  if (node?.type !== 'Identifier') return node;
-  const binding = scope.find(node.name)?.binding;
-  const [only, ...others] = binding?.sources ?? [];
-  return binding?.kind === 'const' && only?.keys.length === 0 && others.length === 0 ? only.node : undefined;
-}
-
-function propertyOf(node: AnyNode | undefined, key: string, around: Around): AnyNode | undefined {
-  const value = heldBy(node, around);
-  if (value?.type !== 'ObjectExpression') return undefined;
-  for (const property of value.properties) {
-    if (property.type === 'Property' && keyOf(property.key, property.computed) === key) return property.value;
-  }
-  return undefined;
 }

@@ -52,13 +52,19 @@ function namedFiles({ json }: Audited): NamedFile[] {
     files.push({ key: `declarative_net_request.rule_resources[${index}].path`, path, severity: 'refused' }),
   );
   for (const { key, path } of iconsOf(json)) files.push({ key, path, severity: 'refused' });
+  for (const [name, path] of Object.entries(objectAt(objectAt(json, 'theme'), 'images')))
+    files.push({ key: `theme.images.${name}`, path, severity: 'refused' });
   return files;
 }
 
 function* namedFileFindings(audited: Audited): Findings {
   for (const { key, path, severity } of namedFiles(audited)) {
-    if (typeof path !== 'string' || path === '' || audited.paths.has(localPath(path)) || /^[a-z]+:\/\//i.test(path))
+    if (typeof path !== 'string' || path === '' || audited.paths.has(localPath(path))) continue;
+    if (/^[a-z]+:\/\//i.test(path)) {
+      const problem = `"${path}" is an address, and no file of the extension.`;
+      yield atKey(audited, key, [severity, problem, 'Put the file into the extension, and write its path.']);
       continue;
+    }
     const similar = [...audited.paths].find((known) => known.toLowerCase() === localPath(path).toLowerCase());
     const fix =
       similar === undefined
@@ -88,6 +94,12 @@ const pngBytes = 24;
 function* iconFindings(audited: Audited, folder: string): Findings {
   const icons = iconsOf(audited.json);
   const drawings = new Set<string>();
+  for (const { key, size } of icons.filter((icon) => !Number.isInteger(icon.size)))
+    yield atKey(audited, key, [
+      'refused',
+      `"${key.slice(key.lastIndexOf('.') + 1)}" is no size${Number.isNaN(size) ? '' : ' in whole pixels'}.`,
+      'Write the size in pixels, as "48".',
+    ]);
   for (const { key, path, size } of icons.slice(0, maxIcons)) {
     if (typeof path !== 'string' || !audited.paths.has(localPath(path)) || drawings.has(path)) continue;
     if (/\.svg$/i.test(path)) drawings.add(path);
@@ -183,6 +195,13 @@ function* localeFindings(audited: Audited, read: ReadText): Findings {
   }
   for (const folder of [...folders].slice(0, maxLocales)) {
     const path = `_locales/${folder}/messages.json`;
+    if (/^[a-z]{4,}$/i.test(folder))
+      yield {
+        severity: 'advice',
+        at: `_locales/${folder}`,
+        problem: `"${folder}" is no locale, and Chrome never uses it.`,
+        fix: 'Name the folder by its code, as en, pt_BR or zh_CN.',
+      };
     if (!paths.has(path)) {
       yield {
         severity: 'refused',
@@ -204,7 +223,14 @@ function* messageFindings(path: string, read: ReadText, used: readonly string[])
     if (!isJsonObject(value)) throw new TypeError('it is no object');
     const names = new Set(Object.keys(value).map((name) => name.toLowerCase()));
     for (const [name, entry] of Object.entries(value)) {
-      if (isJsonObject(entry) && typeof entry['message'] === 'string')
+      if (/[^\w@]/.test(name))
+        yield {
+          severity: 'refused',
+          at: `${path}:${lineOf(name)}`,
+          problem: `"${name}" is no name of a message: Chrome refuses the folder.`,
+          fix: 'Use letters, digits and _ alone.',
+        };
+      else if (isJsonObject(entry) && typeof entry['message'] === 'string')
         yield* placeholderFindings(`${path}:${lineOf(name)}`, name, entry);
       else
         yield {

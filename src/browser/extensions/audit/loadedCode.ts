@@ -9,7 +9,8 @@ import type { ScriptFacts } from './scriptFacts.js';
 import { factsOf } from './scriptReader.js';
 
 /** Where a script runs. */
-export type Context = 'worker' | 'page' | 'content script' | 'injected' | 'sandbox' | 'offscreen' | 'web worker';
+export type Context =
+  'worker' | 'page' | 'content script' | 'main world' | 'injected' | 'sandbox' | 'offscreen' | 'web worker';
 
 /** A file that something loads and that is not there. */
 export interface MissingFile {
@@ -40,6 +41,8 @@ export class LoadedCode {
   readonly #isLate: () => boolean;
   #bytes = 0;
   readonly #styles = new Set<string>();
+  /** Of the documents that name a script. */
+  readonly #pageFolders = new Map<string, Set<string>>();
   readonly #queue: (() => void)[] = [];
 
   constructor(files: ExtensionFiles, manifest: ManifestJson, isLate: () => boolean) {
@@ -101,7 +104,7 @@ export class LoadedCode {
     const worker = background['service_worker'];
     if (typeof worker === 'string') this.#script(localPath(worker), 'worker', background['type'] === 'module');
     for (const script of objectsIn(manifest['content_scripts'])) {
-      const context = script['world'] === 'MAIN' ? 'injected' : 'content script';
+      const context = script['world'] === 'MAIN' ? 'main world' : 'content script';
       for (const path of stringsIn(script['js'])) this.#script(localPath(path), context, false);
     }
     for (const path of stringsIn(objectAt(manifest, 'sandbox')['pages'])) this.#document(localPath(path), 'sandbox');
@@ -152,7 +155,8 @@ export class LoadedCode {
 
   /** The file that is meant, if that can be told. */
   #target({ kind, path, from }: Reference, script: string, context: Context): string | undefined {
-    if (path === '' || isAddress(path)) return undefined;
+    // Code that starts itself as a worker means the page that it is in before.
+    if (path === '' || isAddress(path) || (kind === 'worker' && context === 'web worker')) return undefined;
     // A bare name is no path; the document rules say so.
     if ((kind === 'import' || kind === 'dynamic import') && !/^\.{0,2}\//.test(path)) return undefined;
     const base = path.startsWith('/') || from === 'folder' ? '' : this.#baseOf(from, script, context);
@@ -164,7 +168,7 @@ export class LoadedCode {
   #miss(local: string, reference: Reference, { facts, context }: { facts: ScriptFacts; context: Context }): void {
     const { kind, isGuarded, within, offset } = reference;
     const isImport = kind === 'import' || kind === 'dynamic import';
-    if (isGuarded || kind === 'resource' || (!isImport && !/\.\w+$/.test(local))) return;
+    if (isGuarded || (!isImport && !/\.\w+$/.test(local))) return;
     const isFatal = kind === 'import' || (kind === 'importScripts' && within === 0);
     const at = placeAt(facts.path, facts.text, offset);
     this.missing.push({ at, path: local, how: howLoaded[kind], context, isFatal });
@@ -174,7 +178,9 @@ export class LoadedCode {
     if (from === 'self') return posix.dirname(path);
     const worker = objectAt(this.manifest, 'background')['service_worker'];
     if (context === 'worker' && typeof worker === 'string') return posix.dirname(localPath(worker));
-    return context === 'web worker' ? posix.dirname(path) : undefined;
+    if (context === 'web worker') return posix.dirname(path);
+    const [only, ...others] = this.#pageFolders.get(path) ?? [];
+    return others.length === 0 ? only : undefined;
   }
 
   #load(path: string, kind: keyof typeof howLoaded, context: Context): void {
@@ -220,16 +226,24 @@ export class LoadedCode {
     if (local === '' || local.startsWith('_favicon')) return;
     const isDocument = /\.html?$/i.test(local);
     if (kind === 'page' && !isDocument) return;
-    if (this.has(local)) {
-      if (kind === 'script') this.#script(local, context, isModule);
-      else if (kind === 'style') this.#style(local, context);
-      else if (kind === 'page') this.#document(local, 'page');
-      return;
-    }
-    if (this.missing.length >= maxMissing) return;
+    if (this.has(local)) this.#loadLink(page, local, { kind, isModule }, context);
+    if (this.has(local) || this.missing.length >= maxMissing) return;
     const { text = '' } = this.documents.get(page) ?? {};
     const at = placeAt(page, text, offset);
     this.missing.push({ at, path: local, how: howLinked[kind], context, isFatal: false });
+  }
+
+  #loadLink(
+    page: string,
+    local: string,
+    { kind, isModule }: Pick<DocumentLink, 'kind' | 'isModule'>,
+    context: Context,
+  ): void {
+    if (kind === 'script') {
+      this.#pageFolders.set(local, (this.#pageFolders.get(local) ?? new Set()).add(posix.dirname(page)));
+      this.#script(local, context, isModule);
+    } else if (kind === 'style') this.#style(local, context);
+    else if (kind === 'page') this.#document(local, 'page');
   }
 
   #style(path: string, context: Context): void {
@@ -308,6 +322,6 @@ const howLoaded = {
   'offscreen document': 'as an offscreen document',
   image: 'as an image',
   worker: 'as a worker',
-  resource: 'as a resource',
+  resource: 'by its address',
   'remote script': 'as a script from elsewhere',
 } as const;

@@ -37,7 +37,36 @@ function* identityFindings(audited: Audited): Findings {
     yield atKey(audited, key, ['breaks', `${key} is of Manifest V2, and Chrome ignores it.`, fix]);
   }
   yield* keyFindings(audited);
+  if ('incognito' in json) yield* oneOf(audited, 'incognito', json['incognito'], ['spanning', 'split', 'not_allowed']);
+  const overrides = Object.keys(objectAt(json, 'chrome_url_overrides'));
+  if (overrides.length > 1) {
+    const problem = `It overrides ${overrides.join(' and ')}, and Chrome takes one page.`;
+    yield atKey(audited, 'chrome_url_overrides', ['refused', problem, 'Keep one of them.']);
+  }
+  yield* misspelledKeys(audited);
 }
+
+/** Keys whose names people miss by a letter or two. */
+const knownKeys = [
+  ...['action', 'background', 'chrome_url_overrides', 'commands', 'content_scripts', 'content_security_policy'],
+  ...['declarative_net_request', 'default_locale', 'description', 'devtools_page', 'externally_connectable'],
+  ...['host_permissions', 'icons', 'incognito', 'minimum_chrome_version', 'options_page', 'options_ui'],
+  ...['optional_host_permissions', 'optional_permissions', 'permissions', 'sandbox', 'side_panel', 'storage'],
+  ...['web_accessible_resources', 'manifest_version', 'version', 'name', 'omnibox', 'oauth2'],
+];
+
+function* misspelledKeys(audited: Audited): Findings {
+  for (const key of Object.keys(audited.json)) {
+    const bare = bareKey(key);
+    const meant = knownKeys.find((known) => known !== key && bareKey(known) === bare);
+    if (meant === undefined || knownKeys.includes(key) || meant in audited.json) continue;
+    const problem = `Chrome does not know the key "${key}", and ignores it.`;
+    yield atKey(audited, key, ['breaks', problem, `Write it "${meant}".`]);
+  }
+}
+
+/** Without what is easily got wrong: capitals, underscores, and the s of a plural. */
+const bareKey = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '').replace(/s$/, '');
 
 function* tooLong(audited: Audited, key: string, [text, most]: readonly [unknown, number]): Findings {
   if (typeof text !== 'string' || text.length <= most || text.startsWith('__MSG_')) return;
@@ -121,6 +150,7 @@ function* backgroundFindings(audited: Audited): Findings {
 /** What the policy of extension pages may allow scripts from. */
 const allowedSources =
   /^('self'|'none'|'wasm-unsafe-eval'|'inline-speculation-rules'|https?:\/\/(localhost|127\.0\.0\.1)(:[\d*]+)?)$/i;
+const policyKeys = ['extension_pages', 'sandbox', 'isolated_world'];
 const guardedDirectives = new Set(['script-src', 'object-src', 'worker-src']);
 
 function* policyFindings(audited: Audited): Findings {
@@ -144,6 +174,12 @@ function* policyFindings(audited: Audited): Findings {
       'refused',
       'The policy of sandboxed pages needs the directive sandbox, without allow-same-origin.',
       'Begin it with "sandbox allow-scripts; ".',
+    ]);
+  for (const other of Object.keys(policy).filter((name) => !policyKeys.includes(name)))
+    yield atKey(audited, `${at}.${other}`, [
+      'breaks',
+      `Chrome does not know "${other}" here, and the policy does not hold.`,
+      `Use ${policyKeys.join(' or ')}.`,
     ]);
   if (typeof pages !== 'string') return;
   const key = `${at}.extension_pages`;
@@ -206,7 +242,17 @@ function* patternFindings(audited: Audited): Findings {
       }
     }
   }
-  if (stringsIn(objectAt(audited.json, 'externally_connectable')['ids']).includes('*')) {
+  const ids = stringsIn(objectAt(audited.json, 'externally_connectable')['ids']);
+  for (const [index, id] of ids.entries()) {
+    if (id === '*' || /^[a-p]{32}$/.test(id)) continue;
+    const problem = `"${id}" is no id of an extension.`;
+    yield atKey(audited, `externally_connectable.ids[${index}]`, [
+      'refused',
+      problem,
+      'An id has 32 letters from a to p.',
+    ]);
+  }
+  if (ids.includes('*')) {
     const problem = '"*" lets every extension send messages to this one.';
     yield atKey(audited, 'externally_connectable.ids', ['advice', problem, 'Name the extensions that talk to it.']);
   }
@@ -258,18 +304,27 @@ function* resourceFindings(audited: Audited): Findings {
       ]);
     }
     const isOpen = patterns.some(({ pattern }) => typeof pattern !== 'string' && pattern.everyHost);
-    if (
-      isOpen &&
-      resources.some((resource) => /^\/?\*+(?:\/\*+)?$/.test(resource)) &&
-      entry['use_dynamic_url'] !== true
-    )
-      yield atKey(audited, key, [
-        'advice',
-        'Every site may load every file of the extension, and so recognise its users.',
-        'List the files and the sites that need them.',
-      ]);
+    const isForAll = stringsIn(entry['extension_ids']).includes('*');
+    const who = isOpen ? 'site' : 'extension';
+    if ((isOpen || isForAll) && entry['use_dynamic_url'] !== true)
+      yield* wideResources(audited, key, { who, resources });
     yield* namelessResources(audited, key, resources);
   }
+}
+
+/** Every file, or all pages or scripts. */
+function* wideResources(
+  audited: Audited,
+  key: string,
+  { who, resources }: { readonly who: string; readonly resources: readonly string[] },
+): Findings {
+  const wide = resources.map((resource) => resource.replace(/^\/+/, ''));
+  const all = wide.find((resource) => /^\*+(?:\/\*+)?$/.test(resource));
+  const kind = all ?? wide.find((resource) => /^\*+(?:\/\*+)?\.(?:html?|m?js)$/i.test(resource));
+  if (kind === undefined) return;
+  const files = all === undefined ? `file that fits "${kind}"` : 'file of the extension';
+  const problem = `Every ${who} may load every ${files}, and so recognise its users.`;
+  yield atKey(audited, key, ['advice', problem, `List the files and the ${who}s that need them.`]);
 }
 
 function* namelessResources({ manifest, paths }: Audited, key: string, resources: readonly string[]): Findings {

@@ -160,6 +160,7 @@ export function* permissionFindings(code: LinkedCode): Generator<Finding> {
     }
   }
   if (isWhole) yield* unusedHosts(code, usage);
+  if (isWhole) yield* neverAsked(code, usage);
   const declared = new Set([...required, ...optional]);
   const lists = ['host_permissions', 'optional_host_permissions'].flatMap((key) => stringsIn(manifest[key]));
   // Those that stand in the wrong list are told of already.
@@ -167,6 +168,17 @@ export function* permissionFindings(code: LinkedCode): Generator<Finding> {
   yield* missingPermissions(code, declared);
   yield* missingHosts(code, { hosts: hosts.length, declared });
   if (hosts.length === 0) yield* tabAddresses(code, declared);
+}
+
+/** Optional permissions are granted only where code asks for them. */
+function* neverAsked({ loaded: { manifest, files } }: LinkedCode, usage: Usage): Generator<Finding> {
+  if (usage.has('chrome.permissions.request', 'chrome.permissions.addHostAccessRequest')) return;
+  for (const key of ['optional_permissions', 'optional_host_permissions']) {
+    if (stringsIn(manifest[key]).length === 0) continue;
+    const at = `manifest.json:${files.manifest.lineOf(key)} ${key}`;
+    const problem = 'No code asks for them with chrome.permissions.request, so they are never granted.';
+    yield { severity: 'advice', at, problem, fix: `Ask for them when the user clicks, or remove "${key}".` };
+  }
 }
 
 /** Whether all code is there and could be read. */
