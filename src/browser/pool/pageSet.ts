@@ -5,14 +5,8 @@ import { Lock, noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
-import {
-  describeDiscarded,
-  type PageRecovery,
-  restoreEmulation,
-  pageRecordOf,
-  type PageRecord,
-  type SessionPageState,
-} from './recovery.js';
+import type { PageRecord, PageRecovery, SessionPageState } from './recovery.js';
+import { describeDiscarded, restoreEmulation, pageRecordOf } from './recovery.js';
 import {
   closedAtOnce,
   describeClose,
