@@ -74,7 +74,7 @@ describe('every name of a chart has an implementation, and nothing else has', ()
     const lease = new SessionLease({
       request: { sessionId: 's', owner: 'ann', isolation: 'auto' },
       listener: { ready: () => undefined, lost: () => undefined, failed: () => undefined },
-      ...{ ledger: createResourceLedger(), mode: 'launch', clock: systemClock, inspect, onReleased: () => undefined },
+      ...{ ledger: createResourceLedger(), clock: systemClock, mode: 'launch', inspect, onReleased: () => undefined },
       acquireShared: () => Promise.reject(new Error('not today')),
       acquireProcess: () => Promise.reject(new Error('not today')),
     });

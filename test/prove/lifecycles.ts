@@ -119,7 +119,7 @@ export const leaseLifecycle = (isolation: 'auto' | 'context', isResumed: boolean
   promises(situation) {
     const { snapshot, facts } = situation;
     const { placement, isKept, move, isEnded } = facts;
-    const at = (state: object | string): boolean => snapshot.matches({ leased: { placement: state } } as never);
+    const at = (state: object | string): boolean => snapshot.matches({ leased: { placement: state } });
     const isMoving = move === 'running' || move === 'stale';
     return {
       'S5: it is released when the session has ended': snapshot.matches('releasing') === isEnded,
@@ -127,10 +127,9 @@ export const leaseLifecycle = (isolation: 'auto' | 'context', isResumed: boolean
       'S8: what is being opened is waited for': isEnded || at('opening') === (placement === 'opening'),
       'S6: calls use what is open': isEnded || at('open') === (placement === 'open'),
       'S8: what was open is restored': isEnded || snapshot.hasTag('restorable') === (isKept && placement !== 'open'),
-      'S5: it moves once at a time':
-        isEnded || snapshot.matches({ leased: { process: 'moving' } } as never) === isMoving,
+      'S5: it moves once at a time': isEnded || snapshot.matches({ leased: { process: 'moving' } }) === isMoving,
       'S6: it is settled when it has moved, or cannot':
-        isEnded || snapshot.matches({ leased: { process: 'settled' } } as never) === (move === 'over'),
+        isEnded || snapshot.matches({ leased: { process: 'settled' } }) === (move === 'over'),
     };
   },
   stepPromises: leaseSteps,

@@ -5,14 +5,8 @@ import { Lock, noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
-import {
-  describeDiscarded,
-  type PageRecovery,
-  restoreEmulation,
-  pageRecordOf,
-  type PageRecord,
-  type SessionPageState,
-} from './recovery.js';
+import type { PageRecord, PageRecovery, SessionPageState } from './recovery.js';
+import { describeDiscarded, restoreEmulation, pageRecordOf } from './recovery.js';
 import {
   closedAtOnce,
   describeClose,
@@ -142,10 +136,19 @@ export class PageSet {
     return [...this.#pages.values()].sort((a, b) => a.id - b.id);
   }
 
+  /** Whether a frame with this id (CDP Page.FrameId) is in one of the pages. */
+  hasFrame(frameId: string): boolean {
+    return this.list().some((page) => page.hasFrame(frameId));
+  }
+
   /** Resolves when each tab that Chrome has told of is a page, or at the limit: a tab of a silent server is none yet. */
   async whenAdopted(signal: AbortSignal): Promise<void> {
     await untilAborted(Promise.all(this.#arrivals), AbortSignal.any([signal, timeLimit(arrivalTimeoutMs)])).catch(noop);
     signal.throwIfAborted();
+  }
+
+  get(pageId: number): SessionPage | undefined {
+    return this.#pages.get(pageId);
   }
 
   records(): PageRecord[] {
