@@ -136,19 +136,10 @@ export class PageSet {
     return [...this.#pages.values()].sort((a, b) => a.id - b.id);
   }
 
-  /** Whether a frame with this id (CDP Page.FrameId) is in one of the pages. */
-  hasFrame(frameId: string): boolean {
-    return this.list().some((page) => page.hasFrame(frameId));
-  }
-
   /** Resolves when each tab that Chrome has told of is a page, or at the limit: a tab of a silent server is none yet. */
   async whenAdopted(signal: AbortSignal): Promise<void> {
     await untilAborted(Promise.all(this.#arrivals), AbortSignal.any([signal, timeLimit(arrivalTimeoutMs)])).catch(noop);
     signal.throwIfAborted();
-  }
-
-  get(pageId: number): SessionPage | undefined {
-    return this.#pages.get(pageId);
   }
 
   records(): PageRecord[] {
