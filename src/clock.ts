@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds for durations: no change of the machine's time moves them. */
+  elapsed(): number;
   setTimeout(callback: (...args: unknown[]) => void, ms: number): unknown;
   clearTimeout(timer: unknown): void;
 }
@@ -27,6 +29,7 @@ class SystemTimer {
  */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   setTimeout: (callback, ms) => new SystemTimer(callback, ms),
   clearTimeout: (timer) => {
     if (timer instanceof SystemTimer) timer.clear();
@@ -44,6 +47,26 @@ export function timeLimit(ms: number): AbortSignal {
   // A signal with a listener is not collected before it aborts.
   limit.addEventListener('abort', () => undefined, { once: true });
   return limit;
+}
+
+const watchIntervalMs = 15_000;
+const leastJumpMs = 5_000;
+
+/**
+ * Tells by how many milliseconds the time of the machine was set, or that it slept: looks every 15 s until the returned
+ * function is called.
+ */
+export function watchTime(clock: Clock, onJump: (ms: number) => void): () => void {
+  const offsetNow = (): number => clock.now() - clock.elapsed();
+  let offset = offsetNow();
+  const look = (): void => {
+    const jump = offsetNow() - offset;
+    offset += jump;
+    if (Math.abs(jump) >= leastJumpMs) onJump(jump);
+    timer = clock.setTimeout(look, watchIntervalMs);
+  };
+  let timer = clock.setTimeout(look, watchIntervalMs);
+  return () => clock.clearTimeout(timer);
 }
 
 const sweepIntervalMs = 1_000;

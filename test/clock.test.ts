@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { ExpiringMap, systemClock, timeLimit } from '../src/clock.js';
+import { ExpiringMap, systemClock, timeLimit, watchTime } from '../src/clock.js';
 import { ManualClock } from './support/manualClock.js';
 
 setFlagsFromString('--expose-gc');
@@ -93,4 +93,20 @@ test('a value is there until its time is over, and a new one begins anew', () =>
   expect(map.get('key')).toBe('second');
   clock.advance(1);
   expect([map.get('key'), map.size]).toEqual([undefined, 0]);
+});
+
+test('that the time of the machine was set is told once, by how much; what drifts is not', () => {
+  const clock = new ManualClock();
+  const jumps: number[] = [];
+  const stop = watchTime(clock, (ms) => jumps.push(ms));
+  clock.advance(60_000);
+  clock.jump(2_000);
+  clock.advance(60_000);
+  clock.jump(3_600_000);
+  clock.advance(60_000);
+  clock.jump(-7_200_000);
+  clock.advance(60_000);
+  stop();
+  expect(jumps).toEqual([3_600_000, -7_200_000]);
+  expect(clock.pending).toBe(0);
 });

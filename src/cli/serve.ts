@@ -7,7 +7,7 @@ import type { PrepareBrowser } from '../mcp/methodContext.js';
 import { createOrchestrator, type Orchestrator } from '../server/orchestrator.js';
 import { clientSetups } from '../server/rootPage.js';
 import type { CloseReason } from '../../machines/events.js';
-import { systemClock } from '../clock.js';
+import { systemClock, watchTime } from '../clock.js';
 import { StdioTransport } from '../transport/stdio.js';
 import { checkEnvironment } from './environment.js';
 
@@ -48,11 +48,23 @@ export async function serve(
     else log.info('listening, waits for Redis', { url });
     let current = config;
     const reload = (read: () => Config): Config => (current = reloaded(current, read, orchestrator, log));
-    return { url, reload, close: () => orchestrator.close() };
+    const stopWatching = watchTime(systemClock, (ms) => warnOfJump(ms, log));
+    const close = (): Promise<void> => {
+      stopWatching();
+      return orchestrator.close();
+    };
+    return { url, reload, close };
   } catch (error) {
     await orchestrator.close();
     throw error;
   }
+}
+
+/** Timeouts and quotas go by elapsed time: only dates are affected. */
+function warnOfJump(ms: number, log: Log): void {
+  const seconds = Math.round(ms / 1_000);
+  const cause = `the clock of this machine ${ms > 0 ? 'went forward' : 'was set back'} by ${Math.abs(seconds)} s`;
+  log.warn(`${cause}: tokens expire by the new time; check its synchronisation, unless the machine slept`, { seconds });
 }
 
 /** The options that a running server can change. */

@@ -71,7 +71,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
         const lease = pool.lease(leaseRequestOf(session, deps), {
           lost: () => {
-            session.browserTime.stop(session.clock.now());
+            session.browserTime.stop();
             sendBack({ type: 'browser.lost' });
           },
           // While a lease is pending, the browser alone does not count: the session's placement is awaited too.
@@ -79,7 +79,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
           failed,
         });
         const leased = (): void => {
-          session.browserTime.start(session.clock.now());
+          session.browserTime.start();
           sendBack({ type: 'browser.leased' });
         };
         session.setBrowserLease(lease);

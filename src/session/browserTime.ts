@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Clock } from '../clock.js';
 import { parsedJson } from '../text.js';
 
 const dayMs = 864e5;
@@ -7,36 +8,43 @@ const dayOf = (now: number): number => Math.floor(now / dayMs);
 
 /** The time in which a session had a browser, today. */
 export class BrowserTime {
+  readonly #clock: Pick<Clock, 'now' | 'elapsed'>;
   #day = 0;
   #ms = 0;
+  /** By `elapsed` of the clock: the time of a machine that jumps is nobody's use. */
   #since: number | undefined;
 
-  /** Idempotent. */
-  start(now: number): void {
-    this.#since ??= now;
+  constructor(clock: Pick<Clock, 'now' | 'elapsed'>) {
+    this.#clock = clock;
   }
 
-  stop(now: number): void {
-    this.#ms = this.today(now);
+  /** Idempotent. */
+  start(): void {
+    this.#since ??= this.#clock.elapsed();
+  }
+
+  stop(): void {
+    this.#ms = this.today();
     this.#since = undefined;
   }
 
   /** Forgets what was before: nobody used it. */
-  restart(now: number): void {
-    if (this.#since !== undefined) this.#since = now;
+  restart(): void {
+    if (this.#since !== undefined) this.#since = this.#clock.elapsed();
     this.#ms = 0;
   }
 
-  today(now: number): number {
+  today(): number {
+    const [now, elapsed] = [this.#clock.now(), this.#clock.elapsed()];
     const day = dayOf(now);
     if (day !== this.#day) {
       this.#day = day;
       this.#ms = 0;
     }
-    const since = this.#since === undefined ? now : Math.max(this.#since, day * dayMs);
-    const ms = this.#ms + now - since;
-    if (this.#since !== undefined) [this.#ms, this.#since] = [ms, now];
-    return ms;
+    if (this.#since === undefined) return this.#ms;
+    const beganAt = Math.max(this.#since, elapsed - (now - day * dayMs));
+    [this.#ms, this.#since] = [this.#ms + elapsed - beganAt, elapsed];
+    return this.#ms;
   }
 }
 

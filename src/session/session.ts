@@ -54,8 +54,7 @@ export class Session implements McpSession {
   readonly actor: ActorRefFrom<SessionLogic>;
   readonly server: McpServer;
   readonly resources: ResourceStore;
-  /** How long it has had a browser. */
-  readonly browserTime = new BrowserTime();
+  readonly browserTime: BrowserTime;
   /** Resolves, never rejects, on entry to `closed`. */
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
@@ -79,6 +78,7 @@ export class Session implements McpSession {
     this.id = id;
     this.lease = deps.lease;
     this.#deps = deps;
+    this.browserTime = new BrowserTime(deps.clock);
     this.#urls = deps.workspace.urls?.with(request?.urlLists);
     this.#request = request;
     this.#createdAt = stored?.createdAt ?? new Date(deps.clock.now());
@@ -200,7 +200,7 @@ export class Session implements McpSession {
   assignClient(request: SessionRequest): void {
     this.#request = request;
     this.#createdAt = new Date(this.clock.now());
-    this.browserTime.restart(this.clock.now());
+    this.browserTime.restart();
     this.#countKept(request);
     this.actor.send({ type: 'transport.attached', client: toSessionClient(request) });
   }

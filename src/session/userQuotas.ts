@@ -153,8 +153,8 @@ export class UserQuotas {
     const key = principalKey(principal);
     void closed.then(() => {
       const now = this.#options.clock.now();
-      browserTime.stop(now);
-      this.#spent.add(key, browserTime.today(now), now);
+      browserTime.stop();
+      this.#spent.add(key, browserTime.today(), now);
       if (this.#isClosed && this.#isBounded) void this.#keepSpent();
     });
   }
@@ -218,7 +218,7 @@ export class UserQuotas {
     await this.#spent.restored(clock.now());
     const now = clock.now();
     const open = sessions().map(
-      ({ principal, browserTime }) => [principalKey(principal), browserTime.today(now)] as const,
+      ({ principal, browserTime }) => [principalKey(principal), browserTime.today()] as const,
     );
     await this.#spent
       .keep(open, now)
@@ -253,7 +253,7 @@ export class UserQuotas {
     const sessions = this.#sessionsOf(key);
     const processes = sessions.filter(usesProcess).length;
     const spent = this.#spent.today(key, now);
-    const browserMs = sessions.reduce((sum, { browserTime }) => sum + browserTime.today(now), spent);
+    const browserMs = sessions.reduce((sum, { browserTime }) => sum + browserTime.today(), spent);
     return { sessions: sessions.length, processes, browserMs };
   }
 

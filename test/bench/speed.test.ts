@@ -60,6 +60,7 @@ async function counted(): Promise<Counted> {
   const armed = new Set<unknown>();
   const clock: Clock = {
     now: () => systemClock.now(),
+    elapsed: () => systemClock.elapsed(),
     setTimeout: (callback, ms) => {
       const timer = systemClock.setTimeout(() => {
         armed.delete(timer);

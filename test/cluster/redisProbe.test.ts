@@ -36,6 +36,21 @@ test('doctor names what is wrong with the address of one Redis, and shows no pas
   await rm(folder, { recursive: true, force: true });
 });
 
+test('doctor says that a Redis without a password refuses other machines', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    // As Redis does: before it is asked, and to nobody's command.
+    socket.end('-DENIED Redis is running in protected mode.\r\n'.repeat(3));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  expect(await probeRedis(`redis://${at}`, patience)).toMatchObject({
+    summary: `${at} is in protected mode and refuses other machines`,
+    fix: expect.stringMatching(/^give it a password/),
+  });
+  await new Promise((resolve) => server.close(resolve));
+});
+
 /** Speaks enough of the protocol to say how old it is. The test closes it. */
 async function startOld(version: string): Promise<{ readonly url: string; close(): Promise<void> }> {
   const info = `# Server\r\nredis_version:${version}\r\nredis_mode:standalone\r\n`;

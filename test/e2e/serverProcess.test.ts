@@ -109,6 +109,7 @@ test('a socket that is handed over stays open while the server restarts: who com
   const file = join(await mkdtemp(join(tmpdir(), 'greenroom-reload-')), 'config.json');
   await writeFile(file, '{}');
   const holder = holdSocket('127.0.0.1', '--config', file);
+  const exited = once(holder, 'exit');
   const log = createInterface({ input: holder.stderr })[Symbol.asyncIterator]();
   const lines = createInterface({ input: holder.stdout })[Symbol.asyncIterator]();
   const nextLine = async (): Promise<string> => String((await lines.next()).value);
@@ -116,7 +117,8 @@ test('a socket that is handed over stays open while the server restarts: who com
     await writeFile(file, text);
     process.kill(await serverBelow(holder.pid ?? 0), 'SIGHUP');
     for (;;) {
-      const line = String((await log.next()).value);
+      const { done, value: line } = await log.next();
+      if (done === true) throw new Error('The server ended.');
       if (line.includes('reloaded')) return line;
     }
   };
@@ -140,7 +142,7 @@ test('a socket that is handed over stays open while the server restarts: who com
     holder.stdin.end();
     const left = await serverBelow(holder.pid ?? 0);
     if (left > 0) process.kill(left, 'SIGKILL');
-    await once(holder, 'exit');
+    await exited;
     await rm(dirname(file), { recursive: true });
   }
 });

@@ -121,7 +121,7 @@ describe('every name of a chart has an implementation, and nothing else has', ()
       app: (_request, response) => response.end(),
       upgrade: (_request, socket) => socket.destroy(),
       config: { host: '127.0.0.1', port: 0, drainTimeout: 1_000, maxSessions: 1 },
-      clock: { now: Date.now, setTimeout, clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout) },
+      clock: systemClock,
       inspect,
       drainSessions: () => Promise.resolve(),
       closeBrowsers: () => Promise.resolve(),

@@ -28,7 +28,7 @@ function fakeSession(principal: typeof anna, use: FakeUse = {}) {
   const session = {
     ...{ id: `session-of-${principal.user}`, principal, user: principal.user, state: 'active', lease: 'eager' },
     hasOwnProcess: true,
-    browserTime: new BrowserTime(),
+    browserTime: new BrowserTime(clock),
     closed,
     memory: { keptBytes },
     resources: { bytes: resourceBytes },
@@ -67,9 +67,7 @@ const run = (): string => 'done';
 test('each quota is refused by its name, with what is used and what frees it, and to nobody else', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
   await writeFile(join(folder, 'file'), Buffer.alloc(2 * mebibyte, 'x'));
-  fakeSession(anna, { process: 1, folder, downloadBytes: 3 * mebibyte, resourceBytes: mebibyte }).browserTime.start(
-    clock.now(),
-  );
+  fakeSession(anna, { process: 1, folder, downloadBytes: 3 * mebibyte, resourceBytes: mebibyte }).browserTime.start();
   clock.advance(120_000);
   const cases = [
     ['processes=1', 'process', /quota of processes is used up: 1 of 1\. One is free again when a session ends/],
@@ -114,13 +112,31 @@ test('browser time counts sessions that have ended, and begins again with the da
   const quotas = quotasWith(['browser-time=1h']);
   const session = fakeSession(anna);
   quotas.follow(session);
-  session.browserTime.start(clock.now());
+  session.browserTime.start();
   clock.advance(3_600_000);
   session.close('operator-closed');
   await nextTurn();
   await expect(quotas.admit(anna, 'use', run)).rejects.toThrow('60 min of 60 min');
   clock.advance(24 * 3_600_000);
   expect(await quotas.admit(anna, 'use', run)).toBe('done');
+});
+
+test('browser time is what has elapsed, however the time of the machine is set', async () => {
+  const quotas = quotasWith(['browser-time=1h']);
+  const session = fakeSession(anna);
+  session.browserTime.start();
+  for (const [jump, minutes] of [
+    [5 * 3_600_000, 10] as const,
+    [-3 * 3_600_000, 20] as const,
+    [-86_400_000, 20] as const,
+  ]) {
+    clock.advance(600_000);
+    clock.jump(jump);
+    const [used] = await quotas.usage();
+    expect(used?.browserMs).toBeLessThanOrEqual(minutes * 60_000);
+    expect(used?.browserMs).toBeGreaterThanOrEqual(0);
+    expect(await quotas.admit(anna, 'use', run)).toBe('done');
+  }
 });
 
 test('browser time outlives the process, with that of sessions that are still open, for its day', async () => {
@@ -134,7 +150,7 @@ test('browser time outlives the process, with that of sessions that are still op
   const [ended, open] = [fakeSession(anna), fakeSession(anna)];
   first.follow(ended);
   first.start();
-  for (const { browserTime } of [ended, open]) browserTime.start(clock.now());
+  for (const { browserTime } of [ended, open]) browserTime.start();
   clock.advance(3_600_000);
   ended.close('operator-closed');
   await nextTurn();
@@ -158,7 +174,7 @@ test('other nodes are told at once who uses how many processes', async () => {
   expect(quotas.published).toEqual([]);
   const session = fakeSession(anna, { process: 1 });
   expect(quotas.published).toMatchObject([{ user: 'anna', sessions: 1, processes: 1, browserMs: 0, memoryBytes: 0 }]);
-  session.browserTime.start(clock.now());
+  session.browserTime.start();
   clock.advance(12_345);
   expect(quotas.published).toMatchObject([{ browserMs: 10_000 }]);
   await quotas.close();
@@ -175,7 +191,7 @@ test('a page that fills memory or disk without a call ends its session at twice 
 });
 
 test('who uses what, as an operator sees it', async () => {
-  fakeSession(anna, { process: 7, downloadBytes: 5, resourceBytes: 11, keptBytes: 3 }).browserTime.start(clock.now());
+  fakeSession(anna, { process: 7, downloadBytes: 5, resourceBytes: 11, keptBytes: 3 }).browserTime.start();
   fakeSession(anna, { keptBytes: 4 });
   clock.advance(1_000);
   const used = { sessions: 2, processes: 1, browserMs: 1_000, memoryBytes: 100 * mebibyte, keptBytes: 7 };

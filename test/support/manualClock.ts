@@ -10,10 +10,20 @@ interface Timer {
 export class ManualClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
   #count = 0;
+  #jump = 0;
   #timers: Timer[] = [];
 
   now(): number {
+    return this.#now + this.#jump;
+  }
+
+  elapsed(): number {
     return this.#now;
+  }
+
+  /** Somebody sets the time of the machine. */
+  jump(ms: number): void {
+    this.#jump += ms;
   }
 
   /** Timers that are set and neither fired nor cleared. */

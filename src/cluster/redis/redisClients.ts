@@ -1,5 +1,6 @@
 import { createClient, createCluster } from '@redis/client';
 import { z } from 'zod';
+import { messageOf } from '../../errors/errors.js';
 import type { HostPort, RedisAddress, RedisLogin } from '../../redisAddress.js';
 import { luaScripts } from './luaScripts.js';
 
@@ -241,3 +242,13 @@ class ClusterClients implements RedisClients {
     }
   }
 }
+
+export const protectedModeFix =
+  'give it a password (requirepass), or set protected-mode to no where only the nodes can reach it';
+
+/**
+ * Whether Redis refused a client of another machine, because it has no password. It says so before it is asked anything; a
+ * reply to no command is a TypeError of the library.
+ */
+export const isProtectedMode = (error: unknown): boolean =>
+  /\bDENIED\b|undefined \(reading 'reject'\)/.test(messageOf(error));

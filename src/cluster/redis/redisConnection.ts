@@ -1,7 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, Refusal } from '../../errors/errors.js';
 import { parseRedisAddress } from '../../redisAddress.js';
-import { createRedisClients, type RedisClients, type RedisCommands } from './redisClients.js';
+import {
+  createRedisClients,
+  isProtectedMode,
+  protectedModeFix,
+  type RedisClients,
+  type RedisCommands,
+} from './redisClients.js';
 
 export interface RedisConnectionOptions {
   /** The `--redis-url`; see redisAddress.ts. May contain user and password. Never logged. */
@@ -110,7 +116,8 @@ export class RedisConnection {
 
   #reportLost(error: unknown): void {
     if (this.#closing.signal.aborted) return;
-    if (!this.#isLost) this.#options.onLost(messageOf(error));
+    const message = isProtectedMode(error) ? `Redis is in protected mode: ${protectedModeFix}` : messageOf(error);
+    if (!this.#isLost) this.#options.onLost(message);
     this.#isLost = true;
   }
 

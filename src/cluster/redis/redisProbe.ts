@@ -1,7 +1,14 @@
 import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
 import { parseRedisAddress, type HostPort, type RedisAddress } from '../../redisAddress.js';
-import { querySentinelForPrimary, createRedisClient, sentinelEndpoint, type RedisEndpoint } from './redisClients.js';
+import {
+  querySentinelForPrimary,
+  createRedisClient,
+  isProtectedMode,
+  protectedModeFix,
+  sentinelEndpoint,
+  type RedisEndpoint,
+} from './redisClients.js';
 
 /** Whether a server can use the Redis; a problem comes with its fix. */
 export type ProbeResult = { readonly kind: 'healthy'; readonly summary: string } | ProbeProblem;
@@ -111,6 +118,8 @@ async function readInfo(endpoint: RedisEndpoint, credentialsIn: string): Promise
     return { kind: 'info', fields: Object.fromEntries(fields) };
   } catch (error) {
     const message = messageOf(error);
+    if (isProtectedMode(error))
+      return problem(`${formatHostPort(endpoint)} is in protected mode and refuses other machines`, protectedModeFix);
     return /\b(WRONGPASS|NOAUTH|NOPERM|AUTH)\b/.test(message)
       ? problem(`${formatHostPort(endpoint)} refuses the login: ${message}`, `correct the ${credentialsIn} --redis-url`)
       : problem(`${formatHostPort(endpoint)} cannot be reached: ${message}`, 'start it, or correct --redis-url');

@@ -8,7 +8,10 @@ import { Users } from '../../../src/tenancy/users.js';
 const [folder = '', run = '0'] = process.argv.slice(2);
 const writeLine = (line: string): void => void writeSync(1, `${line}\n`);
 
-const users = new Users({ folder, clock: { now: () => Date.now(), setTimeout, clearTimeout: () => undefined } });
+const users = new Users({
+  folder,
+  clock: { now: () => Date.now(), elapsed: () => 0, setTimeout, clearTimeout: () => undefined },
+});
 await users.open();
 writeLine('open');
 
