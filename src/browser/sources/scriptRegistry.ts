@@ -47,6 +47,8 @@ const maxScriptsPerSecond = 500;
 /** Names of code that drivers run: the server's own, and puppeteer's. */
 const ownScript = /^(?:pptr:|__puppeteer|greenroom\.js$|evaluate_script$)/;
 
+const maxOfDrivers = 50;
+
 const auxDataSchema = z.object({ frameId: z.string().optional(), type: z.string().optional() });
 
 let lastKey = 0;
@@ -68,6 +70,8 @@ export class ScriptRegistry {
   /** The newest script of each session with an id. */
   readonly #byId = new Map<string, Script>();
   readonly #ended = new WeakSet<Script>();
+  /** Ids of the scripts of drivers in the present documents. */
+  readonly #ofDrivers = new WeakMap<CDPSession, Set<string>>();
   readonly #listeners = new Set<(script: Script) => void>();
   /** By session: whether the domain is on, and the scripts of the present second. */
   readonly #sessions = new WeakMap<CDPSession, { isEnabled: boolean; second: number; count: number }>();
@@ -100,6 +104,11 @@ export class ScriptRegistry {
   /** The script that has this id now. */
   find(session: CDPSession, scriptId: string): Script | undefined {
     return this.#byId.get(idOf(session, scriptId));
+  }
+
+  /** Whether a driver runs it: the server itself, or puppeteer. */
+  isOfDriver(session: CDPSession, scriptId: string): boolean {
+    return this.#ofDrivers.get(session)?.has(scriptId) === true;
   }
 
   /** False once its document or worker is gone. */
@@ -168,12 +177,23 @@ export class ScriptRegistry {
     const end = (isGone: (script: Script) => boolean): void => this.#end(session, isGone);
     return {
       'Debugger.scriptParsed': (event) => this.#add(event, source),
-      'Runtime.executionContextsCleared': () => end(() => true),
+      'Runtime.executionContextsCleared': () => {
+        this.#ofDrivers.delete(session);
+        end(() => true);
+      },
       // The unique id is the newer name, but scripts still name their context by this one.
       // oxlint-disable-next-line typescript/no-deprecated
       'Runtime.executionContextDestroyed': ({ executionContextId: id }) =>
         end(({ executionContextId }) => executionContextId === id),
     };
+  }
+
+  /** Not what a tool was given to run: a client may look for its own listeners. */
+  #addOfDriver({ url, scriptId }: Protocol.Debugger.ScriptParsedEvent, session: CDPSession): void {
+    if (url === 'evaluate_script') return;
+    const ids = this.#ofDrivers.get(session) ?? new Set();
+    // Those that stay in a document come first; then each call has one.
+    if (ids.size < maxOfDrivers) this.#ofDrivers.set(session, ids.add(scriptId));
   }
 
   #end(session: CDPSession, isGone: (script: Script) => boolean): void {
@@ -183,6 +203,7 @@ export class ScriptRegistry {
 
   #add(event: Protocol.Debugger.ScriptParsedEvent, source: TargetSession): void {
     const { session } = source;
+    if (ownScript.test(event.url)) this.#addOfDriver(event, session);
     if (ownScript.test(event.url) || this.#isKnown(event, session)) return;
     if (event.scriptLanguage === 'WebAssembly' || this.#isFlood(session)) {
       this.#rest(session);

@@ -43,7 +43,7 @@ export async function readListeners(page: SessionPage, element: PageElement): Pr
     if (!read || read.listeners.length === 0) continue;
     found.push({ name: await nameOf(cdp, objectId), listeners: grouped(read.listeners, page, cdp) });
   }
-  const ofWindow = await windowListeners(element);
+  const ofWindow = (await windowListeners(element)).filter(({ scriptId }) => !page.scripts.isOfDriver(cdp, scriptId));
   if (ofWindow.length > 0) found.push({ name: 'window', listeners: grouped(ofWindow, page, cdp) });
   return found;
 }
