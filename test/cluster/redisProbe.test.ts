@@ -40,7 +40,7 @@ test('doctor says that a Redis without a password refuses other machines', async
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     // As Redis does: before it is asked, and to nobody's command.
-    socket.end('-DENIED Redis is running in protected mode.\r\n'.repeat(3));
+    socket.write('-DENIED Redis is running in protected mode.\r\n', () => socket.destroySoon());
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
