@@ -132,6 +132,7 @@ interface ServerOptions {
   readonly maxSessions?: number;
   readonly maxBrowsers?: number;
   readonly isolation?: 'context' | 'process';
+  readonly discardPagesAfter?: number;
 }
 
 /** Ours runs before its clients come, with a session ready. */

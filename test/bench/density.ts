@@ -1,6 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect, startGreenroom, textOf } from './browserPeers.js';
 import { median, type Figure } from './report.js';
 import { startShop } from './tokenSite.js';
@@ -17,11 +18,17 @@ export interface Density {
   readonly calls: readonly number[];
   /** Bytes of the browser's processes for each session, shared memory counted in parts. */
   readonly bytes: number;
+  /** The same when nobody has used the pages for a while. */
+  readonly idleBytes: number;
+  /** Milliseconds of the call with which they come back. */
+  readonly returns: readonly number[];
   /** Answers that were of another session's page. */
   readonly wrong: number;
 }
 
 const atOnce = 4;
+/** Longer than it takes to open all sessions. */
+const discardPagesAfter = 120_000;
 const callsOfEach = 3;
 const paths = ['/orders', '/settings', '/products', '/docs', '/reports'];
 const mebi = 1024 ** 2;
@@ -32,11 +39,12 @@ export async function measureDensity(
   isolation: Isolation,
   report: (line: string) => void,
 ): Promise<Density> {
-  const options = { maxSessions: sessions * 2, maxBrowsers: sessions * 2, isolation };
+  const options = { maxSessions: sessions * 2, maxBrowsers: sessions * 2, isolation, discardPagesAfter };
   const [shop, greenroom] = [await startShop(), await startGreenroom(options)];
   const open: Client[] = [];
   const first: number[] = [];
   const calls: number[] = [];
+  const returns: number[] = [];
   let wrong = 0;
   /** Marks the page of a session, or reads the mark. */
   const ask = (client: Client, code: string): Promise<string> =>
@@ -65,10 +73,20 @@ export async function measureDensity(
       const mark = marks.get(client) ?? '';
       if (answer !== JSON.stringify(mark + mark)) wrong += 1;
     });
+    await pause(discardPagesAfter * 1.5);
+    const idleBytes = ((await browserBytes()) - before) / sessions;
+    await inParallel(sessions, async (index) => {
+      const client = open[index];
+      if (!client) return;
+      const startedAt = performance.now();
+      const answer = await ask(client, '() => localStorage.mark');
+      returns.push(performance.now() - startedAt);
+      if (!answer.endsWith(JSON.stringify(marks.get(client)))) wrong += 1;
+    });
     report(
-      `${sessions} sessions, isolation ${isolation}: first tool ${median(first).toFixed(0)} ms, a call ${median(calls).toFixed(0)} ms, ${(bytes / mebi).toFixed(0)} MiB each in the browser, ${wrong} wrong`,
+      `${sessions} sessions, isolation ${isolation}: first tool ${median(first).toFixed(0)} ms, a call ${median(calls).toFixed(0)} ms, ${(bytes / mebi).toFixed(0)} MiB each in the browser and ${(idleBytes / mebi).toFixed(0)} when idle, back in ${median(returns).toFixed(0)} ms, ${wrong} wrong`,
     );
-    return { sessions, isolation, first, calls, bytes, wrong };
+    return { sessions, isolation, first, calls, bytes, idleBytes, returns, wrong };
   } finally {
     for (const client of open) await client.close();
     await greenroom.orchestrator.close();
@@ -104,7 +122,16 @@ async function browserBytes(): Promise<number> {
   return kilobytes * 1024;
 }
 
-export function densityFigures({ sessions, isolation, first, calls, bytes, wrong }: Density): Figure[] {
+export function densityFigures({
+  sessions,
+  isolation,
+  first,
+  calls,
+  bytes,
+  idleBytes,
+  returns,
+  wrong,
+}: Density): Figure[] {
   const name = (what: string): string => `${what}, ${sessions} with pages, ${isolation}`;
   return [
     { name: name('first tool'), value: median(first), wanted: { atMost: 1_000 }, unit: 'ms' },
@@ -115,6 +142,8 @@ export function densityFigures({ sessions, isolation, first, calls, bytes, wrong
       wanted: { atMost: isolation === 'context' ? 50 : 250 },
       unit: 'MiB',
     },
+    { name: name('memory of an idle session'), value: idleBytes / bytes, wanted: { atMost: 0.5 }, unit: '' },
+    { name: name('back after a while'), value: median(returns), wanted: { atMost: 1_000 }, unit: 'ms' },
     { name: name('answers of others'), value: wrong, wanted: { atMost: 0 }, unit: '' },
   ];
 }
