@@ -317,9 +317,9 @@ export class SessionOwnership implements Directory, EventLog {
     else this.#terms.set(sessionId, others);
   }
 
-  /** Of a node that stops: leaves the session to the others, if it can be restored. */
+  /** Of a node that stops: leaves the session to the others, if it can be restored. A term that is asked for has nothing to leave. */
   #leave(held: HeldTerm | undefined): void {
-    if (this.#isHandingOff) held?.send({ type: 'handoff.begun' });
+    if (this.#isHandingOff && held?.term !== undefined) held.send({ type: 'handoff.begun' });
   }
 
   /** Asks the store for a term. Null, or a rejection: it is not granted. */
