@@ -155,7 +155,7 @@ export interface TabPosition {
 
 /** `reply` is JSON, absent for a reply of `undefined`. */
 export type SendResult =
-  /** `length`: of the whole reply, in characters, if it is longer than what is told of it. */
+  /** `length`: of the whole reply in characters, if the text here is only its beginning. */
   | { readonly reply?: string | undefined; readonly length?: number | undefined; readonly ms: number }
   | { readonly error: string };
 

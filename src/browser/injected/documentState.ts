@@ -1,5 +1,5 @@
 import type { DocumentState } from './contract.js';
-import { isElement, isText, openNodes } from './elements.js';
+import { everyChange, isElement, isText, openNodes } from './elements.js';
 
 interface Reading {
   changes: number;
@@ -35,7 +35,6 @@ const setAsElements = 'labelledby describedby controls owns activedescendant det
   .split(' ')
   .map((name) => `[aria-${name}=""]`)
   .join();
-const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
 
 /** Measures the document with its open shadow roots, reads its states, and watches it until `endReading`. */
 export function beginReading(): DocumentState {

@@ -22,6 +22,9 @@ export const isElement = (node: Node): node is AnyElement => node.nodeType === N
 
 export const isText = (node: Node): node is Text => node.nodeType === Node.TEXT_NODE;
 
+/** What a MutationObserver is told of: everything. */
+export const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
+
 /** The elements and texts of a document, then those of its open shadow roots; `onRoot` is called for each before its nodes. */
 export function* openNodes(
   document: Document,

@@ -1,7 +1,5 @@
 import { asRead, type DragReaction } from './contract.js';
-import { isElement, isText, type AnyElement } from './elements.js';
-
-const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
+import { everyChange, isElement, isText, type AnyElement } from './elements.js';
 
 /**
  * Resolves when nothing of the document, its open shadow roots and the frames in the same process changed for

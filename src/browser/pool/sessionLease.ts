@@ -100,7 +100,7 @@ export class SessionLease implements BrowserLease {
     const placement = this.current?.placement;
     const isUnused = (): boolean => this.#usedAt < time;
     if (placement === undefined || !isUnused()) return;
-    // What happens to tabs is told to extensions.
+    // Extensions receive events of tabs that close.
     if (placement.isolation === 'process' && (await hasExtensions(placement.connection.browser))) return;
     await placement.pages.discard(isUnused);
   }

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { stepsOutside } from '../../prove/traces.js';
 import { intruders, pageIntruders, shortVisits, type Door, type Intruder } from './crowd.js';
 import { keepPinging, within } from './goodClient.js';
+import { judgeEnd } from './judge.js';
 import type { Sample } from './server.js';
 import { SoakServer } from './soakServer.js';
 
@@ -103,15 +103,11 @@ async function atRest(server: SoakServer): Promise<Sample> {
 }
 
 function judgeHostile(before: Sample, after: Sample, last: Sample): string[] {
-  const problems = last.errors.map((error) => `The log told of an error: ${error}`);
-  for (const step of stepsOutside(last.steps)) problems.push(`A chart left its explored graph: ${step}`);
+  const problems = judgeEnd(last);
   if (after.sessions > 0) problems.push(`${after.sessions} sessions are left.`);
   const grown = after.heap - before.heap;
   if (grown > growth)
     problems.push(`The heap grew by ${inMebibytes(grown)}; at most ${inMebibytes(growth)} is wanted.`);
-  for (const [kind, count] of Object.entries(last.open)) {
-    if (count !== 0) problems.push(`${count} ${kind} were opened and not closed.`);
-  }
   return problems;
 }
 

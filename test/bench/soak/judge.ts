@@ -12,10 +12,19 @@ type Size = 'heap' | 'resident' | 'chromium';
 /** How much larger the last third of the rounds may be than the one before it. What is first used makes the first third grow. */
 const growth: Readonly<Record<Size, number>> = { heap: 1.05, resident: 1.1, chromium: 1.15 };
 
-/** What is wrong: nothing, if the list is empty. */
+/** What is wrong with a server that has closed everything: nothing, if the list is empty. */
+export function judgeEnd({ errors, steps, open }: Sample): string[] {
+  const unclosed = Object.entries(open).filter(([, count]) => count !== 0);
+  return [
+    ...errors.map((error) => `The log told of an error: ${error}`),
+    ...stepsOutside(steps).map((step) => `A chart left its explored graph: ${step}`),
+    ...unclosed.map(([kind, count]) => `${count} ${kind} were opened and not closed.`),
+  ];
+}
+
+/** What is wrong with the rounds, and with the server at the end. */
 export function judge(rounds: readonly Round[], last: Sample): string[] {
-  const problems = last.errors.map((error) => `The log told of an error: ${error}`);
-  for (const step of stepsOutside(last.steps)) problems.push(`A chart left its explored graph: ${step}`);
+  const problems = judgeEnd(last);
   const third = Math.floor(rounds.length / 3);
   if (third === 0) problems.push('There were too few rounds to see whether memory grows.');
   for (const [size, limit] of Object.entries(growth) as [Size, number][]) {
@@ -25,9 +34,6 @@ export function judge(rounds: readonly Round[], last: Sample): string[] {
   }
   for (const [round, { sample }] of rounds.entries()) {
     if (sample.sessions > 0) problems.push(`Round ${round + 1} left ${sample.sessions} sessions.`);
-  }
-  for (const [kind, count] of Object.entries(last.open)) {
-    if (count !== 0) problems.push(`${count} ${kind} were opened and not closed.`);
   }
   return problems;
 }

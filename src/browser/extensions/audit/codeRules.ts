@@ -41,7 +41,7 @@ export function codeFindings(code: LinkedCode): Finding[] {
   const { manifest } = code.loaded;
   const mayBlock = stringsIn(manifest['permissions']).includes('webRequestBlocking');
   const faultRule = (use: LinkedUse): Hit | undefined =>
-    // The permission is told of as one that nobody gets.
+    // The finding about the permission says that nobody gets it.
     callRule(
       use,
       (_path, kind) => (kind === 'blocking' && mayBlock) || (kind === 'long' && !isWritten(use.script.text)),
