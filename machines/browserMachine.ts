@@ -77,7 +77,7 @@ export const browserMachine = chart.createMachine({
       initial: 'connecting',
       states: {
         connecting: {
-          description: 'Being launched or connected; it has not answered yet.',
+          description: 'The browser is being launched or connected to; no answer yet.',
           entry: 'countAttempt',
           after: { connectTimeout: { target: '#browser.unsettled', actions: recordTimeout } },
           on: {
@@ -91,7 +91,7 @@ export const browserMachine = chart.createMachine({
           },
         },
         ready: {
-          description: 'It answers; sessions lease contexts, pages and extensions in it.',
+          description: 'The browser answers; sessions lease contexts, pages and extensions in it.',
           entry: 'resetAttempts',
           invoke: { src: 'heartbeat', id: 'heartbeat' },
           on: { 'connection.opened': {} },
@@ -108,7 +108,7 @@ export const browserMachine = chart.createMachine({
       always: [{ guard: 'canRetry', target: 'lost' }, { target: 'failed' }],
     },
     lost: {
-      description: 'It died or cannot be reached; it is retried with exponential backoff.',
+      description: 'The browser died or cannot be reached; it is retried with exponential backoff.',
       after: { backoff: 'open' },
       on: {
         'browser.wanted': {},
@@ -118,7 +118,7 @@ export const browserMachine = chart.createMachine({
       },
     },
     failed: {
-      description: 'It is unavailable; the failure says why. The next lease request retries.',
+      description: 'The browser is unavailable; the failure says why. The next lease request retries.',
       on: {
         'browser.wanted': 'open',
         'connection.opened': {},
@@ -127,7 +127,7 @@ export const browserMachine = chart.createMachine({
       },
     },
     closed: {
-      description: 'No session leases it: process, profile folder and socket are released.',
+      description: 'No session leases the browser: process, profile folder and socket are released.',
       type: 'final',
     },
   },

@@ -119,7 +119,7 @@ export const leaseMachine = chart.createMachine({
           initial: 'shared',
           states: {
             shared: {
-              description: 'It does; a tool may need a process of its own.',
+              description: 'The process is shared, until a tool needs one of its own.',
               always: { guard: 'isFixed', target: 'settled' },
               on: { 'move.wanted': 'moving' },
             },
@@ -128,7 +128,7 @@ export const leaseMachine = chart.createMachine({
               entry: 'startMove',
               on: { 'move.completed': 'settled', 'move.failed': 'shared' },
             },
-            settled: { description: 'It has what it is given, and does not move.' },
+            settled: { description: 'The placement is final: no tool moves it.' },
           },
         },
       },
@@ -146,7 +146,7 @@ export const leaseMachine = chart.createMachine({
       },
     },
     releasing: {
-      description: 'The session has ended: everything that it opened is closed, also what opens late.',
+      description: 'The session has ended: everything that it opened is closed, including what opens late.',
       invoke: { src: 'closeAll', input: {}, onDone: 'released', onError: 'released' },
       on: {
         'session.ended': {},

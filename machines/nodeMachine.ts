@@ -59,11 +59,11 @@ export const nodeMachine = chart.createMachine({
       initial: 'opening',
       states: {
         opening: {
-          description: 'Being connected to the store.',
+          description: 'The connection to the store is being opened.',
           invoke: { src: 'openStore', input: {}, onDone: 'subscribing', onError: 'failed' },
         },
         subscribing: {
-          description: 'Hints of other nodes must reach it before it owns anything.',
+          description: 'Hints of other nodes must reach this node before it owns a session.',
           invoke: { src: 'subscribe', input: {}, onDone: 'leasing', onError: 'retrying' },
         },
         retrying: {
@@ -71,7 +71,7 @@ export const nodeMachine = chart.createMachine({
           after: { subscribeRetry: 'subscribing' },
         },
         leasing: {
-          description: 'The lease is being acquired, with every heartbeat again.',
+          description: 'The lease is being acquired; every heartbeat tries again.',
           entry: 'startHeartbeat',
           on: {
             'lease.renewed': { target: '#node.ready', actions: recordLease },
@@ -116,12 +116,12 @@ export const nodeMachine = chart.createMachine({
       initial: 'leased',
       states: {
         leased: {
-          description: 'What is under way can be written.',
+          description: 'Writes in flight still reach the store.',
           tags: 'leased',
           on: { 'lease.renewed': { actions: recordLease }, 'lease.expired': 'unleased' },
         },
         unleased: {
-          description: 'Nothing can be written.',
+          description: 'Nothing can be written to the store.',
           on: { 'lease.renewed': { target: 'leased', actions: recordLease }, 'lease.expired': {} },
         },
       },

@@ -38,8 +38,18 @@ export interface PageRecovery {
   readonly lost: readonly PageRecord[];
 }
 
-export const pagesReopenedNotice =
-  'Its pages were opened again with the same ids; cookies, storage and what was typed into them are gone.';
+const pagesReopenedNotice = 'Its pages were opened again with the same ids; cookies, storage and form input are lost.';
+
+/** The notice for a session that a tool has moved. Blank pages are not worth a word. */
+export function describeMove(pages: readonly PageRecord[]): string {
+  return (
+    'The session moved to a browser process and profile of its own, which this tool needs; cookies and storage did not ' +
+    'move with it.' +
+    (pages.every(({ url }) => url === 'about:blank')
+      ? ''
+      : ' Its pages were opened again with the same ids, without their form input.')
+  );
+}
 
 const pagesKeptNotice =
   'The pages are as they were. Call take_snapshot again; their console and network records start anew.';

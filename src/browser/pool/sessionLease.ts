@@ -10,7 +10,7 @@ import { LeasedBrowser } from './leasedBrowser.js';
 import {
   createSessionPageState,
   describeRecovery,
-  pagesReopenedNotice,
+  describeMove,
   withContextClosed,
   type PlacementRecord,
   type PageRecord,
@@ -363,10 +363,7 @@ export class SessionLease implements BrowserLease {
     this.#binding = binding;
     this.#actor.send({ type: 'move.completed' });
     browser.moveTo(placement);
-    this.#pageState.notices.push(
-      'The session moved to a browser process and profile of its own, which this tool needs.' +
-        (oldPlacement.pages.list().length === 0 ? '' : ` ${pagesReopenedNotice}`),
-    );
+    this.#pageState.notices.push(describeMove(oldPlacement.pages.records()));
     await oldPlacement.close();
     await oldBinding?.release();
   }
