@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { ManualClock } from '../support/manualClock.js';
-import { progressEvery, type Progress } from './explore.js';
+import { progressEvery, yieldEvery, type Progress } from './explore.js';
 import { isLinearizable, type Apply, type Operation } from './linearizability.js';
 import type { FreshStore } from './ownershipPlay.js';
 
@@ -239,6 +240,7 @@ export async function runStoreOrders(
         for (const violation of found.violations) violations.set(violation, storyOf(found.state));
       }
       expanded += 1;
+      if (expanded % yieldEvery === 0) await setImmediate();
       if (expanded % progressEvery === 0) progress?.(expanded, known.size, depth);
     }
     layer = next;
