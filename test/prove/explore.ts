@@ -69,9 +69,6 @@ export type Progress = (expanded: number, found: number, depth: number) => void;
 
 export const progressEvery = 20_000;
 
-/** States after which a search that awaits lets the event loop run: what a store has scheduled is kept until then. */
-export const yieldEvery = 1_000;
-
 interface Arrival {
   readonly from: number;
   readonly move: string;

@@ -4,7 +4,7 @@ import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { ManualClock } from '../support/manualClock.js';
-import { progressEvery, yieldEvery, type Progress } from './explore.js';
+import { progressEvery, type Progress } from './explore.js';
 import { isLinearizable, type Apply, type Operation } from './linearizability.js';
 import type { FreshStore } from './ownershipPlay.js';
 
@@ -225,29 +225,33 @@ export async function runStoreOrders(
     const { size } = known;
     return known.add(digestOf(JSON.stringify([register, processes]))).size > size;
   };
+  const ableOf = ({ processes }: StoreState): number[] =>
+    programs.flatMap(({ length }, number) => ((processes[number]?.at ?? 0) < length ? [number] : []));
   let layer = [asked(start, programs)].filter(isNew);
   let [moves, depth, expanded] = [0, 0, 0];
   while (layer.length > 0 && violations.size === 0) {
     const next: StoreState[] = [];
-    for (const state of layer) {
-      const able = programs.flatMap((program, number) =>
-        (state.processes[number]?.at ?? 0) < program.length ? [number] : [],
-      );
-      moves += able.length;
-      for (const number of able) {
-        const found = await move(state, number, programs, store);
-        if (isNew(found.state)) next.push(found.state);
-        for (const violation of found.violations) violations.set(violation, storyOf(found.state));
+    for (let from = 0; from < layer.length; from += atOnce) {
+      const part = layer.slice(from, from + atOnce);
+      const found = part.flatMap((state) => ableOf(state).map((number) => move(state, number, programs, store)));
+      for (const { state, violations: wrong } of await Promise.all(found)) {
+        if (isNew(state)) next.push(state);
+        for (const violation of wrong) violations.set(violation, storyOf(state));
       }
-      expanded += 1;
-      if (expanded % yieldEvery === 0) await setImmediate();
-      if (expanded % progressEvery === 0) progress?.(expanded, known.size, depth);
+      moves += found.length;
+      expanded += part.length;
+      // What a store has scheduled is kept until the event loop runs.
+      await setImmediate();
+      if (expanded % progressEvery < part.length) progress?.(expanded, known.size, depth);
     }
     layer = next;
     depth += 1;
   }
   return { states: known.size, moves, depth: depth - 1, violations };
 }
+
+/** States that are expanded at once, each with sessions of its own: a store far away is not waited for each time. */
+const atOnce = 50;
 
 /** Shorter than what it is made of. */
 const digestOf = (text: string): string => createHash('sha1').update(text).digest('base64');
