@@ -60,7 +60,7 @@ test.each([
 });
 
 test.each([
-  ['a misspelt command', ['docter'], /unknown command 'docter' \(Did you mean doctor\?\)/],
+  ['a misspelt command', ['docter'], /^greenroom: unknown command 'docter' \(Did you mean doctor\?\)/],
   ['flags before the command', ['--port', '1', 'call', 'x'], /command comes before its flags: greenroom call --port …/],
   ['a word that serve does not take', ['--port', '1', 'x'], /too many arguments for 'serve'/],
   ['an address that is none', ['call', '--url', 'localhost:1', 'x'], /--url: "localhost:1" is not allowed. Allowed: /],
