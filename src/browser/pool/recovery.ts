@@ -7,7 +7,10 @@ import { ActionLog } from '../page/actionLog.js';
 import { AddressPolicy } from '../policy/addressPolicy.js';
 import { Credentials } from '../policy/credentials.js';
 
-/** What a session had open in a browser. Serialized as JSON, so that another node can restore it. */
+/**
+ * The pages and contexts that a session had open in a browser. Serialized as JSON, so that another node can restore
+ * them.
+ */
 export interface PlacementRecord {
   readonly mode: 'launch' | 'attach';
   readonly isolation: 'context' | 'process' | 'profile';
@@ -20,7 +23,7 @@ export interface PlacementRecord {
   readonly pages: readonly PageRecord[];
   /** Page ids are never reused. */
   readonly lastPageId: number;
-  /** What a new page emulates. */
+  /** The emulation of new pages. */
   readonly startEmulation?: EmulationSettings | undefined;
 }
 
@@ -83,7 +86,7 @@ function describeLostPages(pages: readonly PageRecord[]): string {
   return `Lost pages, whose ids are no longer valid: ${listPages(pages)}. Open them again with new_page.`;
 }
 
-/** The notice for pages that nobody used for a while. */
+/** The notice for pages that were closed because no call used them for a while. */
 export function describeDiscarded(records: readonly PageRecord[]): string {
   return (
     `Closed while nobody used them, and opened again with the same ids: ${listPages(records)}. Cookies and local storage are ` +
@@ -129,7 +132,7 @@ export async function restoreEmulation(page: SessionPage, { id, url, emulated }:
  * policy, credentials for servers, breakpoints, and the log of actions.
  */
 export interface SessionPageState {
-  /** What is kept of its pages and extensions. */
+  /** The kept bytes of its pages and extensions. */
   readonly kept: KeptBytes;
   lastPageId: number;
   nextPageId(): number;
@@ -138,11 +141,11 @@ export interface SessionPageState {
   readonly credentials: Credentials;
   readonly breakpoints: BreakpointList;
   readonly actions: ActionLog;
-  /** What a new page emulates. */
+  /** The emulation of new pages. */
   startEmulation: EmulationSettings | undefined;
 }
 
-/** What another node knows of it. */
+/** The part that is stored for other nodes. */
 type Stored = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
 
 export function createSessionPageState(
