@@ -2,7 +2,7 @@ import type { Protocol } from 'puppeteer-core';
 import { truncateText } from './remoteObject.js';
 import type { CodeLocation, ConsoleLevel, ConsoleMessageBody, KeyOfScript } from './consoleMessage.js';
 
-/** What DevTools shows as an issue, in words: what is wrong, what it is about, how to mend it. */
+/** The text of an issue as in DevTools: the problem, what it concerns, and the fix. */
 interface IssueText {
   readonly level: ConsoleLevel;
   readonly problem: string;
