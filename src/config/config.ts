@@ -268,7 +268,7 @@ function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, orig
   return `${origin[name] ?? flagOf(name)}: ${value} is not allowed. Allowed: ${allowed}.`;
 }
 
-/** Zod's own words, of a check that has none of its own, as what would be allowed. */
+/** Zod's own message, for a check without its own text, rephrased as what would be allowed. */
 function describeAllowed(issue: z.core.$ZodIssue | undefined): string {
   if (issue?.code === 'too_small' && issue.message.startsWith('Too small')) return 'a value that is not empty';
   return (issue?.message ?? '').replace(/^Invalid input: expected (\w+), received .*/, 'a $1');
