@@ -42,10 +42,7 @@ export async function untilActionable(this: Node, pointer: boolean, limitMs: num
   }
 }
 
-/**
- * Its box, and where a pointer reaches it, once it has stopped moving; after the limit also while a style moves it
- * endlessly.
- */
+/** Its box, and where a pointer reaches it, once it has stopped moving, or after the limit. */
 function restOf(node: Node, before: DOMRect | undefined, isLate: boolean): Omit<ActionPlace, 'isStandIn'> | undefined {
   if (!before || !(isAtRest(node, before) || (isLate && isAnimatedForever(node)))) return undefined;
   return { box: [before.width, before.height], at: freePoint(node, before) };

@@ -35,10 +35,7 @@ function eventNamed(name: string): ChromeEvent | undefined {
 const isEvent = (value: unknown): value is ChromeEvent =>
   typeof value === 'object' && value !== null && isFunction(Reflect.get(value, 'dispatch'));
 
-/**
- * In a document of the extension: makes Chrome fire an alarm now, without changing its period, and waits until it has
- * fired.
- */
+/** In a document of the extension: makes Chrome fire an alarm now, which keeps its period, and waits for it. */
 export async function fireAlarm(name: string, timeoutMs: number): Promise<FireResult> {
   const alarms = globalThis.chrome?.alarms;
   const alarm = await alarms?.get(name);

@@ -2,10 +2,7 @@ import type {} from './chromeApi.js';
 import type { WorkerActivity } from './contract.js';
 import { isFunction, readProperty, replaceMethod, type AnyFunction } from './values.js';
 
-/**
- * Replaces each listener of a `chrome.*` event by another function; `removeListener` and `hasListener` still take the
- * original.
- */
+/** Replaces each listener of a `chrome.*` event; `removeListener` and `hasListener` still take the original. */
 export function replaceListeners(
   event: object | undefined,
   makeReplacement: (listener: AnyFunction) => AnyFunction,

@@ -20,10 +20,7 @@ export function isOpen(this: AnyElement): boolean {
   return this.getAttribute('aria-expanded') === 'true' || listRoles.includes(this.getAttribute('role') ?? '');
 }
 
-/**
- * Called on an element with options. Resolves to the option with that label once it is drawn, or to null after
- * `limitMs`.
- */
+/** Called on an element with options. Resolves to the drawn option with that label, or to null after `limitMs`. */
 export async function untilOption(this: AnyElement, label: string, limitMs: number): Promise<Node | null> {
   const end = performance.now() + limitMs;
   for (;;) {

@@ -12,10 +12,7 @@ type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome'>;
 /** Reports the end of a call or message. */
 export type ReportEnd = (details: Details) => void;
 
-/**
- * Sends reports through a binding. Without a binding the newest 500 wait until `flush` finds one, or until they are
- * taken.
- */
+/** Sends reports through a binding. Until `flush` finds one, the newest 500 wait. */
 export class Reporter {
   readonly #bindingName: string;
   readonly #pending: string[] = [];

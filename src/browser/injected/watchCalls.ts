@@ -5,10 +5,7 @@ import { print, printAll, type Reporter } from './reporter.js';
 
 const maxDepth = 3;
 
-/**
- * Wraps every function below `chrome.*` except those of events, so that each call is reported while `isTracing` returns
- * true.
- */
+/** Wraps every function below `chrome.*` except those of events: each call is reported while `isTracing` is true. */
 export function watchCalls(
   reporter: Reporter,
   owner: object,

@@ -15,10 +15,7 @@ interface Port extends NamedPort {
   readonly onDisconnect: { addListener(listener: () => void): void };
 }
 
-/**
- * Wraps the messaging functions of a context, so that they report messages, ports and replies. `open` lists the open
- * ports.
- */
+/** Wraps the messaging functions of a context to report messages, ports and replies. `open` lists the open ports. */
 export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter, open: Set<NamedPort>): void {
   const seenPorts = new WeakSet<Port>();
   watchSending(reporter, runtime, 'runtime.sendMessage');

@@ -10,10 +10,7 @@ export interface OfferedTool extends Protocol.WebMCP.Tool {
   readonly cdp: CDPSession;
 }
 
-/**
- * The tools of a page and its frames (CDP WebMCP.toolsAdded). Throws a ToolError if the browser does not support
- * WebMCP.
- */
+/** The tools of a page and its frames (CDP WebMCP.toolsAdded). Throws a ToolError without WebMCP in the browser. */
 export async function readOfferedTools(page: SessionPage): Promise<OfferedTool[]> {
   const perProcess = await Promise.all(page.frames.sessions().map(readToolsOf));
   return perProcess.flat();

@@ -133,10 +133,7 @@ export interface DroppedData {
   readonly items?: readonly { readonly mimeType: string; readonly data: string }[];
 }
 
-/**
- * Drops files or data from outside the page on an element (CDP Input.dispatchDragEvent). Throws if nothing accepts
- * them.
- */
+/** Drops files or data from outside on an element (CDP Input.dispatchDragEvent). Throws if nothing accepts them. */
 export async function dropOn(page: SessionPage, uid: string, dropped: DroppedData): Promise<void> {
   const element = await findElement(page, uid);
   const acting = await element.waitUntilActionable('pointer');

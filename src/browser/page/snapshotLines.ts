@@ -79,10 +79,7 @@ function unwrapped(node: SnapshotNode): SnapshotNode {
   return repeats ? unwrapped(only) : node;
 }
 
-/**
- * Several rows with columns, in a table without headers, are data: a line for each row shows which cells belong
- * together.
- */
+/** In a table without headers, several rows with columns are data: a line per row shows what belongs together. */
 const hasColumns = ({ role, children }: SnapshotNode): boolean => role === 'LayoutTableRow' && children.length > 1;
 
 const isLayout = ({ role, name, states, children }: SnapshotNode): boolean =>

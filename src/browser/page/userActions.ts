@@ -88,10 +88,7 @@ async function check(page: SessionPage, element: PageElement, wanted: boolean): 
 
 const maxSteps = 500;
 
-/**
- * Presses the arrow keys of a slider or counter until it has the value. Resolves with its value, if that is another
- * one.
- */
+/** Presses the arrow keys of a slider or counter until it has the value. Resolves with its value if it differs. */
 async function step(page: SessionPage, element: PageElement, wanted: number): Promise<string | undefined> {
   await element.focus();
   const read = async (): Promise<number> => Number(await element.call(readValue));

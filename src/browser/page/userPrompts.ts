@@ -28,10 +28,7 @@ const maxAddressChars = 300;
 const maxNameChars = 60;
 const maxNews = 20;
 
-/**
- * With a user who always agrees: without an authenticator, Chrome's own window for passkeys would silently take all
- * clicks of the page.
- */
+/** Its user always agrees. Without an authenticator, Chrome's own window would silently take all clicks of the page. */
 const authenticator: Protocol.WebAuthn.VirtualAuthenticatorOptions = {
   protocol: 'ctap2',
   transport: 'internal',

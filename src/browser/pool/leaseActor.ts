@@ -27,10 +27,7 @@ interface LeaseActorOptions {
 /** The actor of one lease, from its first use on: most lazy leases are released without. Owned by the lease. */
 export class LeaseActor {
   readonly #options: LeaseActorOptions;
-  /**
-   * The actions that the chart requested in the current step. They run after the step, since they may read the state of
-   * the lease.
-   */
+  /** The actions requested in the current step of the chart. They run after it, since they may read its state. */
   readonly #due: LeaseAction[] = [];
   #actions: LeaseActions | undefined;
   #actor: ActorRefFrom<typeof leaseMachine> | undefined;

@@ -136,10 +136,7 @@ export class PageSet {
     return [...this.#pages.values()].sort((a, b) => a.id - b.id);
   }
 
-  /**
-   * Resolves when each tab that Chrome has reported is a page, or at the limit: a tab of a silent server is not a page
-   * yet.
-   */
+  /** Resolves when each tab that Chrome has reported is a page, or at the limit, since a server may be silent. */
   async whenAdopted(signal: AbortSignal): Promise<void> {
     await untilAborted(Promise.all(this.#arrivals), AbortSignal.any([signal, timeLimit(arrivalTimeoutMs)])).catch(noop);
     signal.throwIfAborted();
@@ -184,7 +181,7 @@ export class PageSet {
     const { startEmulation, notices } = this.#pageState;
     if (startEmulation === undefined) return;
     const tell = ({ id }: SessionPage, error: unknown): void =>
-      void notices.push(`Page ${id} does not emulate what was asked for with open_browser: ${messageOf(error)}`);
+      void notices.push(`Page ${id} does not have the emulation of open_browser: ${messageOf(error)}`);
     await Promise.all(
       pages.map((page) => page.emulation.apply(startEmulation).catch((error: unknown) => tell(page, error))),
     );

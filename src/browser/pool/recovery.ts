@@ -7,10 +7,7 @@ import { ActionLog } from '../page/actionLog.js';
 import { AddressPolicy } from '../policy/addressPolicy.js';
 import { Credentials } from '../policy/credentials.js';
 
-/**
- * The pages and contexts that a session had open in a browser. Serialized as JSON, so that another node can restore
- * them.
- */
+/** What a session had open in a browser. Serialized as JSON, so that another node can restore it. */
 export interface PlacementRecord {
   readonly mode: 'launch' | 'attach';
   readonly isolation: 'context' | 'process' | 'profile';
@@ -55,7 +52,7 @@ export function describeMove(pages: readonly PageRecord[]): string {
 }
 
 const pagesKeptNotice =
-  'The pages are as they were. Call take_snapshot again; their console and network records start anew.';
+  'The pages are as they were. Call take_snapshot again; their console and network records start empty.';
 
 /** The notice for the client's next response. */
 export function describeRecovery(lost: PlacementRecord, recovery: PageRecovery): string {

@@ -184,10 +184,7 @@ export function closedAtOnce(cause: unknown): ToolError {
   return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
 
-/**
- * The error of a crashed page until it has loaded again, and the notice for the client. If `isLast`, it is not loaded
- * again.
- */
+/** The error of a crashed page until it has loaded again, and the notice. If `isLast`, it is not loaded again. */
 export function describeCrash(page: SessionPage, isLast: boolean): { readonly state: string; readonly notice: string } {
   const problem = `Page ${page.id} (${page.url()}) crashed`;
   const end = `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`;

@@ -70,10 +70,7 @@ const tailBytes = 200;
 
 /** Events whose texts are data that must not be truncated. */
 const dataEvents = /^\{"method":"(?:Page\.screencastFrame|HeapProfiler\.|Tracing\.)/;
-/**
- * The event has the whole source map of a script that contains it. If the event is left out, the script has no original
- * positions.
- */
+/** May hold the whole source map of a script. Left out, only the original positions of that script are missing. */
 const scriptEvents = /^\{"method":"Debugger\.script/;
 /** Events that only record: nothing waits for an answer to them. */
 const recordedEvents =

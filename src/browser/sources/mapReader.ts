@@ -190,7 +190,7 @@ function requireWithin(map: TraceMap, end: Position): void {
   const lastLine = mappings.findLastIndex((segments) => segments.length > 0);
   const lastColumn = mappings[lastLine]?.at(-1)?.[0] ?? 0;
   const isBeyond = lastLine > end.line || (lastLine === end.line && lastColumn > end.column);
-  if (isBeyond) throw new SourceMapProblem('is of another build: it goes on after the end of the script');
+  if (isBeyond) throw new SourceMapProblem('is of another build: it continues after the end of the script');
 }
 
 function nameOf(source: string | null, resolved: string, scriptUrl: string): Pick<MappedFile, 'url' | 'name'> {
