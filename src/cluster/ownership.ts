@@ -68,10 +68,7 @@ class HeldTerm {
     await this.#recording;
   }
 
-  /**
-   * The action `dropSession` of the chart. It runs after the step, since the end of a session reads the state of its
-   * term.
-   */
+  /** The action `dropSession` of the chart. Runs after the step: the end of a session reads the state of its term. */
   drop(): void {
     this.#isDropped = true;
   }
@@ -320,10 +317,7 @@ export class SessionOwnership implements Directory, EventLog {
     else this.#terms.set(sessionId, others);
   }
 
-  /**
-   * When the node stops: leaves the session to the others, if it can be restored. A term that is only requested has
-   * nothing to leave.
-   */
+  /** When the node stops: leaves a granted term to the others, if its session can be restored. */
   #leave(held: HeldTerm | undefined): void {
     if (this.#isHandingOff && held?.term !== undefined) held.send({ type: 'handoff.begun' });
   }

@@ -176,10 +176,7 @@ function fieldOf(word: string, name: string, value: string): Partial<ClientProfi
   throw new UnknownProfileError(word);
 }
 
-/**
- * The profile of a client. The choice of its connection takes precedence over that of the operator, and that over the
- * table.
- */
+/** The profile of a client: the choice of its connection, otherwise of the operator, otherwise of the table. */
 export function profileOf(clientName: string, operator: ProfileChoice, connection: ProfileChoice): ClientProfile {
   const row = connection.row ?? operator.row ?? rowOf(clientName.toLowerCase());
   return { ...row, ...operator.fields, ...connection.fields };

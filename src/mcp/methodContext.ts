@@ -135,10 +135,7 @@ export interface MethodContext {
   passedOn?(): void;
   /** The tasks of the user; undefined for a client that takes none. */
   readonly tasks?: UserTasks | undefined;
-  /**
-   * The result of a request whose handler asked the client a question that is not answered yet; null without a
-   * question.
-   */
+  /** The result of a request whose handler has asked the client and waits for its answer; otherwise null. */
   inputRequired?(): Promise<Record<string, unknown> | null>;
   /** The error of a tool that needs `required` of its client (in the form of `clientCapabilities`), to do what `action` says. */
   missingCapability(action: string, required: object): Error;

@@ -4,10 +4,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../packageInfo.js';
 import { defineResource, type Skill } from './definitions.js';
 
-/**
- * The folder of the working guides of this package: `NAME/SKILL.md`. The one source of the skills, the prompts and the
- * plugin.
- */
+/** The working guides of this package: `NAME/SKILL.md`. The one source of the skills, the prompts and the plugin. */
 export const skillsFolder = join(packageRoot, 'src/skills');
 
 /** The call of a tool in a guide: the name, and for a step its arguments as JSON. */

@@ -45,10 +45,7 @@ const listTools: Method = (server, params) => {
   return toolsPage(statelessListings(server), params);
 };
 
-/**
- * The capabilities without a session. Lists do not depend on a connection, so they change only with the results of
- * calls.
- */
+/** Lists do not depend on a connection, so only the results of calls change them. */
 export function statelessCapabilities(server: MethodContext): Record<string, object> {
   const { prompts, ...rest } = capabilitiesOfServer(server);
   return {

@@ -49,10 +49,7 @@ export type DocumentChange<Result> = (document: UserDocument) => {
   readonly result: Result;
 };
 
-/**
- * When each token was last used, in milliseconds, by token id. Kept separately from the document, which changes less
- * often.
- */
+/** When each token was last used, in milliseconds. Separate from the document, which changes less often. */
 export interface TokenUses {
   record(uses: ReadonlyMap<string, number>): Promise<void>;
   /** Without those that were never used. */
