@@ -153,8 +153,7 @@ export const optionsSchema = z.strictObject({
     }),
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
-    description:
-      'folder of users, tokens and browsers, for one server at a time. With `--redis-url` they are stored in Redis',
+    description: 'folder of users, tokens and browsers, for one server. With `--redis-url` they are in Redis',
   }),
   redisUrl: z
     .string(redisUrlFormat)
@@ -182,7 +181,7 @@ export const optionsSchema = z.strictObject({
     .refine((value) => Number(value.split('/')[0]) <= Number(value.split('/')[1]), placeFormat)
     .optional()
     .describe(
-      'position of this node, such as 1/3, in the server list of a proxy that hashes session ids, so that requests reach the node of their session',
+      'position of this node (1/3) in the server list of a proxy that hashes session ids, which then reach their node',
     ),
   allowBrowserAddresses: stringListSchema
     .default([])
@@ -200,9 +199,7 @@ export const optionsSchema = z.strictObject({
   }),
   allowedHosts: stringListSchema
     .default(loopbackNames)
-    .describe(
-      'hosts, optionally with a port, that the Host header may name; any other gets 403. `*` for all, with `--auth`',
-    ),
+    .describe('hosts, or host:port, that the Host header may name; any other gets 403. `*` for all, with `--auth`'),
   allowedOrigins: stringListSchema
     .default(loopbackNames)
     .describe(
@@ -225,7 +222,7 @@ export const optionsSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('the Chrome or Chromium to launch; otherwise `CHROME_PATH`, otherwise an installed one'),
+    .describe('the Chrome or Chromium to launch. Default: `CHROME_PATH`, then an installed one'),
   browserHeader: browserHeaderSchema.optional().meta({
     secret: true,
     description:
@@ -313,9 +310,7 @@ export const optionsSchema = z.strictObject({
   onEarlyMessage: z
     .enum(['reject', 'queue'])
     .default('reject')
-    .describe(
-      'a message for a session that is not connected yet is refused as `not_ready`, or held until the session is connected',
-    ),
+    .describe('a message that comes before its session is connected is refused as `not_ready`, or held'),
   queueLimit: integerBetween(1, 256)
     .default(32)
     .describe('early messages that one session may hold; further ones get 429'),
