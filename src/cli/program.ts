@@ -126,7 +126,7 @@ export async function runProgram(
   withOptions(program.command('doctor'))
     .description('check what a server needs on this machine, and print a fix for each problem')
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
-  withOptions(withTarget(program.command('top'), 'the server at --host and --port'))
+  withHiddenOptions(withTarget(program.command('top'), 'the server at --host and --port'), '--admin-token')
     .description('watch the sessions of a running server; q quits')
     .action(async ({ url, ...flags }: Flags & ServerTarget) => done(await commands.top(read(flags), url)));
   program
@@ -298,11 +298,12 @@ function readCount(value: string): number {
   throw new ConfigError(`--sessions: "${value}" is not allowed. Allowed: 1 to 100.`);
 }
 
-/** Adds the options of the server, without listing them in the help of the command. */
-function withHiddenOptions(command: Command): Command {
+/** Adds the options of the server. The help of the command lists only those that select a running server, and `shown`. */
+function withHiddenOptions(command: Command, ...shown: readonly string[]): Command {
   const own = command.options.length;
   withOptions(command);
-  for (const option of command.options.slice(own)) if (!targetFlags.has(option.long ?? '')) option.hideHelp();
+  const isShown = ({ long }: Option): boolean => targetFlags.has(long ?? '') || shown.includes(long ?? '');
+  for (const option of command.options.slice(own)) if (!isShown(option)) option.hideHelp();
   return command;
 }
 

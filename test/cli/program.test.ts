@@ -96,6 +96,15 @@ test('the help of call is about the command, and with the name of a tool about t
   expect(help.split('\n').length).toBeLessThan(45);
 });
 
+test('the help of top lists the flags that select a server, and not those of a server that it does not start', async () => {
+  const spy = jest.spyOn(process.stdout, 'write').mockImplementation(() => true);
+  await run('top', '--help');
+  const help = spy.mock.calls.map(([text]) => String(text)).join('');
+  spy.mockRestore();
+  for (const flag of ['--url', '--port', '--admin-token']) expect(help).toContain(flag);
+  expect(help).not.toMatch(/--isolation|--body-limit/);
+});
+
 test('a script has a call on each line; empty lines and comments are skipped', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-script-'));
   const file = join(folder, 'calls');
