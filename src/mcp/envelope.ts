@@ -153,7 +153,7 @@ const isCapabilities = (value: unknown): boolean => isObject(value) && Object.va
 
 function invalidEnvelope({ key, problem }: { key: string; problem: string }): Refusal {
   const detail =
-    `The _meta of a request of revision ${statelessVersions[0]} is not whole: ${key} is ${problem}. Send ` +
+    `The _meta of a request of revision ${statelessVersions[0]} is not valid: ${key} is ${problem}. Send ` +
     `${metaKeys.protocolVersion} and ${metaKeys.clientCapabilities} with every request.`;
   return new Refusal('invalid_envelope', { detail, envelope: { key, problem } });
 }
