@@ -153,7 +153,8 @@ export const optionsSchema = z.strictObject({
     }),
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
-    description: 'folder of users, tokens and browsers, for one server. With `--redis-url` they are in Redis',
+    description:
+      'folder of users, tokens and browsers; one server at a time. With `--redis-url` they are kept in Redis',
   }),
   redisUrl: z
     .string(redisUrlFormat)

@@ -4,7 +4,7 @@ import type { EmulationSettings } from '../browser/page/pageEmulation.js';
 export interface BrowserOptions {
   /** Default: that of the server. */
   readonly isolation?: 'auto' | 'context' | 'process' | undefined;
-  /** Groups of tools that can be called with it, in addition to those that the client lists. */
+  /** Groups of tools that can be called with it, beside those that the client lists. */
   readonly groups?: string | undefined;
   /** What each of its pages emulates from its start. */
   readonly emulation?: EmulationSettings | undefined;
@@ -31,7 +31,7 @@ export interface Browsers {
   readonly idleTimeoutMs: number;
   /** Opens a browser; resolves when it is ready (S1). Throws a ToolError or a Refusal: nothing is left behind (S8). */
   open(options: BrowserOptions, signal: AbortSignal): Promise<UserBrowser>;
-  /** Closes a browser; resolves when its resources are released. Throws a ToolError for an unknown one. */
+  /** Closes a browser; resolves when what it held is released, or was before. Throws a ToolError for an unknown one. */
   close(id: string): Promise<void>;
   /** Oldest first. */
   list(): Promise<readonly UserBrowser[]>;
