@@ -13,14 +13,14 @@ const steps = [
   ['the code that runs in pages', '.config/bundleInjected.js'],
 ];
 
-/** Shows its progress on standard error: on a terminal as one line that moves. Exits with the compiler's errors. */
+/** Shows its progress on standard error: on a terminal as one line that is replaced. Exits with the compiler's errors. */
 export async function build() {
   const startedAt = Date.now();
   const isTerminal = process.stderr.isTTY;
   let current = steps[0][0];
   const seconds = () => Math.round((Date.now() - startedAt) / 1000);
   const show = () => process.stderr.write(`\r\u001b[KBuilding ${current} … ${seconds()} s`);
-  if (!isTerminal) process.stderr.write('Building. The first time takes up to a minute.\n');
+  if (!isTerminal) process.stderr.write('Building. The first build takes up to a minute.\n');
   const timer = isTerminal ? setInterval(show, 200) : undefined;
   let failure;
   for (const [name, ...command] of steps) {

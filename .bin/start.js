@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { build } from './build.js';
 
-// `npm start`: a port that is taken is said before anything is built.
+// `npm start`: reports a port in use before anything is built.
 const args = process.argv.slice(2);
 
 function flag(name) {
@@ -32,7 +32,7 @@ const isTaken = () =>
     server.listen(port, host.replace(/^\[|\]$/g, ''), () => server.close(() => resolve(false)));
   });
 
-/** What holds the port is known to the server of an earlier build. */
+/** An earlier build of the server can find what holds the port. */
 async function describePort() {
   const holder = new URL('../dist/src/server/portHolder.js', import.meta.url);
   if (existsSync(holder)) return (await import(holder.href)).describePortInUse(host, port);

@@ -40,12 +40,12 @@ export interface SettledRequest {
   readonly tool: string | null;
   /** `failed`: a protocol error, or a tool result with `isError`. */
   readonly outcome: 'ok' | 'failed' | 'cancelled';
-  /** Of a failed one: what its client was told, in one short line. */
+  /** For a failed one: the error that its client got, in one short line. */
   readonly error?: string;
   readonly durationMs: number;
   /** The address or path that the request names, without secrets. */
   readonly target?: string;
-  /** What was accepted although it was not as the protocol or the tool's schema says, and the profile of the client. */
+  /** The accepted deviations from the protocol or the tool's schema, and the profile of the client. */
   readonly tolerated?: readonly string[];
   readonly client?: string;
 }

@@ -5,16 +5,16 @@ import { missingAction, missingPromise } from './placeholders.js';
 export interface LeaseInput {
   /** auto: in a context of a shared browser, until a tool needs a process of its own. */
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
-  /** Whether the session was restored: its pages are to be found or opened again. */
+  /** Whether the session was restored: its pages are found or opened again. */
   readonly isResumed: boolean;
 }
 
 export interface LeaseContext extends LeaseInput {
-  /** How often the browser of the session died: a page may be what kills it. */
+  /** How often the browser of the session died: a page may be the cause. */
   readonly losses: number;
 }
 
-/** `restorable`: what the session had open is known, and comes back with the next browser. */
+/** `restorable`: what the session had open is known, and the next browser restores it. */
 export type LeaseTag = 'restorable';
 
 const chart = setup({
@@ -35,7 +35,7 @@ const chart = setup({
     startMove: missingAction('startMove'),
     /** Closes the placement in a browser that is gone, and keeps what was open in it. */
     keepRecord: missingAction('keepRecord'),
-    /** The same where the context is closed already: its pages are known, and opened again. */
+    /** Like `keepRecord`, if the context is already closed: its pages are known, and are opened again. */
     keepPages: missingAction('keepPages'),
     /** Closes the placement, and keeps nothing. */
     dropPlacement: missingAction('dropPlacement'),
@@ -57,7 +57,7 @@ const chart = setup({
  *             process   shared -> moving -> settled    a tool needs a process of its own
  *     leased -> releasing -> released
  *
- * The move goes on beside that: it fails if the browser is lost meanwhile, and the session stays where it was.
+ * The move runs in parallel: it fails if the browser is lost meanwhile, and the session stays where it was.
  */
 export const leaseMachine = chart.createMachine({
   id: 'lease',

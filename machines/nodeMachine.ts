@@ -7,7 +7,7 @@ export interface NodeContext {
   readonly leaseUntil: number;
 }
 
-/** `leased`: as far as the node knows, its lease runs; the clock has the last word. `leaving`: it takes over nothing. */
+/** `leased`: the node knows of no expiry of its lease, but the clock decides. `leaving`: it takes over nothing. */
 export type NodeTag = 'leased' | 'leaving';
 
 const chart = setup({
@@ -45,8 +45,8 @@ const recordLease = {
  *     joining (opening -> subscribing -> leasing) -> ready <-> lease-lost
  *     any of them -> draining (leased <-> unleased) -> leaving -> left
  *
- * Only with a lease it claims, takes over and writes: the others take the sessions of a node without one. A process
- * that was suspended hears late that its lease has expired: readers also compare `leaseUntil` with the clock.
+ * It claims, takes over and writes only with a lease: the others take over the sessions of a node without one. A suspended
+ * process learns too late that its lease has expired, so readers also compare `leaseUntil` with the clock.
  */
 export const nodeMachine = chart.createMachine({
   id: 'node',

@@ -14,7 +14,7 @@ export interface OwnershipContext extends OwnershipInput {
   readonly closedBecause: CloseReason | null;
 }
 
-/** What the directory is asked to record. */
+/** What the directory records. */
 export interface SessionEndRecord {
   readonly term: SessionTerm | null;
   readonly because: CloseReason;
@@ -45,7 +45,7 @@ const chart = setup({
   },
   guards: {
     isTakeover: ({ context }) => context.by === 'takeover',
-    /** Any other end is the end of the session, which no node shall restore. */
+    /** Any other end is the end of the session, which no node may restore. */
     isDrain: ({ event }) => event.type === 'session.ended' && event.because === 'server-draining',
     isFenced: ({ event }) => 'output' in event && event.output === 'fenced',
   },
@@ -68,8 +68,8 @@ const recordClose = {
  *                  owned (restoring -> restored -> stored)    the end is recorded
  *                  owned -> fenced -> released                 another node owns it, or may take it over
  *
- * Only in `owned` does the node write for the session. A write that the store fences off leads out of it at once, and every
- * way out either records the end of the session or leaves it to another node, never both.
+ * The node writes for the session only in `owned`. A write that the store fences leaves this state at once, and every exit
+ * either records the end of the session or leaves it to another node, never both.
  */
 export const ownershipMachine = chart.createMachine({
   id: 'ownership',

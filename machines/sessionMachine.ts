@@ -9,7 +9,7 @@ export interface SessionInput extends SessionClient {
   readonly lease: 'eager' | 'lazy';
   /** Messages that are queued until the session is connected; with 0 they are refused. */
   readonly queueLimit: number;
-  /** none: no embedder prepares the session and no directory is asked for it: only its browser is waited for. */
+  /** none: no embedder prepares the session and no directory has to claim it; it waits only for its browser. */
   readonly setup?: 'none' | undefined;
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.js';
 
-/** Does nothing: for a rejection or an event that needs no reaction. */
+/** Does nothing: handles a rejection or an event that needs no reaction. */
 export function noop(): void {
   return;
 }

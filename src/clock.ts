@@ -53,8 +53,8 @@ const watchIntervalMs = 15_000;
 const leastJumpMs = 5_000;
 
 /**
- * Tells by how many milliseconds the time of the machine was set, or that it slept: looks every 15 s until the returned
- * function is called.
+ * Reports by how many milliseconds the clock of the machine jumped, because it was set or the machine slept: checks
+ * every 15 s until the returned function is called.
  */
 export function watchTime(clock: Clock, onJump: (ms: number) => void): () => void {
   const offsetNow = (): number => clock.now() - clock.elapsed();

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { codeOf } from './errors/errors.js';
 
-/** The home folder of the user; a folder of theirs in the temporary one if they have none, as in some containers. */
+/** The home folder of the user; without one, as in some containers, a folder of the user in the temporary folder. */
 export function homeFolder(): string {
   try {
     return homedir();
@@ -28,8 +28,8 @@ export function isPrivateFolder(name: string): boolean {
 }
 
 /**
- * Creates a folder, by default for this user alone, and those above it; resolves with the first one that it created. Node's
- * own `recursive` never ends where the system answers ENOENT in a folder that is there, as in /proc.
+ * Creates a folder, by default for this user alone, and its missing parents; resolves with the first created one.
+ * Node's own `recursive` never ends where the system answers ENOENT in an existing folder, as in /proc.
  */
 export async function createFolder(folder: string, mode = 0o700): Promise<string | undefined> {
   const path = resolve(folder);

@@ -23,7 +23,7 @@ export const shortId = (sessionId: string): string => sessionId.slice(0, 8);
 /** Discards every line. For embedders and tests. */
 export const silentLog: Log = { error: noop, warn: noop, info: noop, debug: noop };
 
-/** A log whose texts are passed through `hide`, which takes out what must not be logged. */
+/** A log that passes its texts through `hide`, which removes what must not be logged. */
 export function hidingLog(log: Log, hide: (text: string) => string): Log {
   const shown = (fields: LogFields): LogFields =>
     Object.fromEntries(
@@ -38,10 +38,10 @@ export function hidingLog(log: Log, hide: (text: string) => string): Log {
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug'), isOn };
 }
 
-/** For a line that takes work to make. */
+/** Whether a level is written: check it before a line that is expensive to make. */
 export const isWritten = (log: Log, level: LineLevel): boolean => log[level] !== noop && log.isOn?.(level) !== false;
 
-/** Whether lines are written for people: not where no one looks. */
+/** Whether lines are written for people: by default only on a terminal. */
 export const isPretty = ({ logFormat }: Pick<Config, 'logFormat'>, isTerminal: boolean): boolean =>
   (logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
 

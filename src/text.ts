@@ -1,7 +1,7 @@
 /** Texts that come from pages, extensions and clients: made fit for an answer, and cut where a reader sees no break. */
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
-/** UTF-16 units looked at around a cut: a text of any length costs the same. */
+/** UTF-16 units examined around a cut: the cost does not depend on the length of the text. */
 const cutWindow = 64;
 
 /** At most `max` UTF-16 units of `text`, cut between two characters as a reader sees them (graphemes). */
@@ -9,19 +9,19 @@ export function cutText(text: string, max: number): string {
   return text.length <= max ? text : text.slice(0, boundaryBefore(text, max));
 }
 
-/** The same, with `…` where something is missing. */
+/** Like `cutText`, with `…` where text is missing. */
 export function shortenText(text: string, max: number): string {
   return text.length <= max ? text : `${cutText(text, max)}…`;
 }
 
-/** A part of a text between two graphemes. `end` is where to read on. */
+/** A part of a text between two graphemes. `end` is where the next part begins. */
 export interface TextPart {
   readonly text: string;
   readonly start: number;
   readonly end: number;
 }
 
-/** About `max` UTF-16 units of `text` from `offset`: at least one grapheme, so that reading on always ends. */
+/** About `max` UTF-16 units of `text` from `offset`: at least one grapheme, so that repeated reading ends. */
 export function textPart(text: string, offset: number, max: number): TextPart {
   const start = boundaryBefore(text, offset);
   const end = boundaryBefore(text, offset + max);
@@ -68,7 +68,7 @@ export function cleanText(text: string): string {
     .replace(unsafeCharacters, (unsafe) => `\\u${unsafe.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** JSON data with each string, and each key, well-formed. What is well-formed already is returned as it is. */
+/** JSON data with each string, and each key, well-formed. Data that is already well-formed is returned unchanged. */
 export function wellFormedData<T>(value: T): T {
   return repairData(value) as T;
 }
@@ -87,7 +87,9 @@ function repairData(value: unknown): unknown {
   return isSame ? value : Object.fromEntries(repaired);
 }
 
-/** The value of a JSON text; undefined for a text that is none, as of what code of a page calls, or what was cut. */
+/**
+ * The value of a JSON text; undefined if the text is not JSON, as when it was truncated or comes from code of a page.
+ */
 export function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -101,8 +101,7 @@ class BrowserSupervisor implements SupervisedBrowser {
   }
 
   /**
-   * The actor `connection` of the chart: one attempt. What it opens is closed when the chart leaves `open`, also what
-   * opens late.
+   * The actor `connection` of the chart: one attempt. What it opens, even late, is closed when the chart leaves `open`.
    */
   #openConnection(report: (event: BrowserEvent) => void): () => void {
     const cancel = new AbortController();

@@ -18,10 +18,10 @@ export interface CallOptions {
   readonly session?: { readonly name: string; readonly kept: NamedSessions } | undefined;
   /** Prints each result as one line of JSON. */
   readonly asJson?: boolean;
-  /** A file or a folder for pictures and recordings. Default: a new folder in the temporary one. */
+  /** A file or a folder for pictures and recordings. Default: a new temporary folder. */
   readonly output?: string | undefined;
   write(line: string): void;
-  /** What is no result. */
+  /** Receives lines that are not results. */
   note?(line: string): void;
 }
 
@@ -36,7 +36,7 @@ export async function call(options: CallOptions): Promise<number> {
   try {
     for (const { tool, args } of calls) {
       const request = { name: tool, arguments: { ...args } };
-      const answer = await client.callTool(request, CallToolResultSchema, { timeout: 600_000 });
+      const answer = await client.callTool(request, CallToolResultSchema, { timeout: 600_000 }).catch(explain);
       const result = CallToolResultSchema.parse(answer);
       if (asJson) write(JSON.stringify({ tool, ...result }));
       else await printResult(result, tool, saved, write);
@@ -56,6 +56,13 @@ async function openClient({ url, token, session, note }: CallOptions): Promise<C
   return client;
 }
 
+/** Removes the code that the SDK puts before the message of the server. */
+function explain(error: unknown): never {
+  const message = messageOf(error).replace(/^MCP error -?\d+: /, '');
+  const hint = message.startsWith('Unknown tool') ? ' List the tools: greenroom tools' : '';
+  throw new Error(message.replace(/\w$/, '$&.') + hint, { cause: error });
+}
+
 async function printResult(
   { content }: CallToolResult,
   tool: string,
@@ -71,7 +78,7 @@ async function printResult(
   }
 }
 
-/** Where the files of one command go. */
+/** Writes the files of one command. */
 class SavedFiles {
   readonly #output: string | undefined;
   #folder: string | undefined;

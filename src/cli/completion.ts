@@ -1,7 +1,7 @@
 import { ConfigError } from '../config/config.js';
 import { allTools } from '../tools/allTools.js';
 
-/** A command with what it is for, as completion shows it. */
+/** A command and its description, as the completion shows them. */
 export interface CompletedCommand {
   readonly name: string;
   readonly description: string;
@@ -13,7 +13,7 @@ type Script = (commands: readonly CompletedCommand[], tools: readonly string[]) 
 
 const withTools = 'call|tools';
 
-/** Every script completes commands, the flags of each, and after `call` and `tools` the names of tools. */
+/** Every script completes commands, their flags, and after `call` and `tools` the names of tools. */
 const scripts: Readonly<Record<string, Script>> = {
   bash: (commands, tools) => `_greenroom() {
   local current=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]}

@@ -20,7 +20,7 @@ export interface ConnectOptions {
 
 export interface Connected {
   readonly client: Client;
-  /** Of a session that outlives its client. */
+  /** The id of a session that outlives its client. */
   readonly sessionId: string | undefined;
 }
 
@@ -34,7 +34,7 @@ export async function connect({ url, name, tools = 'all', token, session }: Conn
   let cause: string | undefined;
   // The SDK reports the status only, so the refusal is read here from the same response.
   const fetchAndRecordCause = async (address: string | URL, init?: RequestInit): Promise<Response> => {
-    // Without a stream, the session does not wait for its client to come back: it ends when it is idle.
+    // A session without a stream does not wait for its client to come back: it ends by its idle timeout.
     if (session !== undefined && (init?.method ?? 'GET') === 'GET') return new Response(null, { status: 405 });
     try {
       const headers = new Headers(init?.headers);
@@ -59,7 +59,7 @@ export async function connect({ url, name, tools = 'all', token, session }: Conn
     await client.connect(transport);
     return { client, sessionId: 'sessionId' in transport ? transport.sessionId : undefined };
   } catch (error) {
-    // An open transport keeps reconnecting, and the process alive.
+    // An open transport would keep reconnecting, and keep the process alive.
     await transport.close();
     throw new Error(cause ?? `${url} does not answer as an MCP server: ${messageOf(error)}`, { cause: error });
   }

@@ -36,7 +36,7 @@ interface Check {
 }
 
 const minFreeMb = 500;
-/** For the answer of one Redis. */
+/** Milliseconds that one Redis may take to answer. */
 const redisTimeoutMs = 5_000;
 const minNodeVersion = [20, 19] as const;
 
@@ -108,11 +108,11 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   ];
 }
 
-/** What Chrome's own words do not say, for a Chrome that does not start. */
+/** Adds a fix to the error of a Chrome that does not start. */
 function explainLaunch(error: unknown): never {
   const [message = '', isUnknown] = messageOf(error).split(' Run `greenroom doctor`');
   if (isUnknown === undefined) throw error;
-  const fix = 'install what it misses, name another one with --executable-path, or run greenroom install-browser';
+  const fix = 'install what is missing, name another browser with --executable-path, or run greenroom install-browser';
   throw new EnvironmentProblem(message, fix, { cause: error });
 }
 
@@ -128,10 +128,10 @@ async function checkRunningChrome(chrome: RunningChrome): Promise<string> {
   const socket = connect(Number(url.port), url.hostname);
   try {
     await once(socket, 'connect');
-    return `it listens at ${url.host}, and will ask its user when the first session connects`;
+    return `listens at ${url.host}, and will ask its user when the first session connects`;
   } catch (error) {
-    const fix = 'start Chrome, and switch remote debugging on in chrome://inspect/#remote-debugging';
-    throw new EnvironmentProblem(`nothing answers at ${url.host}: Chrome is not running any more`, fix, {
+    const fix = 'start Chrome, and switch on remote debugging in chrome://inspect/#remote-debugging';
+    throw new EnvironmentProblem(`nothing answers at ${url.host}: Chrome is no longer running`, fix, {
       cause: error,
     });
   } finally {
@@ -150,7 +150,7 @@ function redisChecks(url: string | undefined): Check[] {
   return [{ name: 'redis', run }];
 }
 
-/** Connects to a browser, opens a page in it and disconnects. The finding has the duration. */
+/** Connects to a browser, opens a page in it and disconnects. Resolves with the product and the duration. */
 async function timeBrowser(open: (signal: AbortSignal) => Promise<BrowserConnection>): Promise<string> {
   const startedAt = performance.now();
   const connection = await open(timeLimit(30_000));
@@ -184,18 +184,18 @@ async function checkFolder(folder: string): Promise<string> {
 }
 
 /**
- * The storage of users, tokens and users' browsers: the data folder is written to, as the server would. What is created for
- * that is removed.
+ * The storage of users, tokens and users' browsers: writes to the data folder as the server would, and removes what it
+ * created.
  */
 async function checkUserStorage({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): Promise<string> {
-  if (redisUrl !== undefined) return 'kept in the Redis of --redis-url';
+  if (redisUrl !== undefined) return 'stored in the Redis of --redis-url';
   let created: string | undefined;
   try {
     created = await createFolder(dataDir);
     const file = join(dataDir, `.doctor-${process.pid}`);
     await writeFile(file, '');
     await rm(file);
-    return `kept in ${dataDir}`;
+    return `stored in ${dataDir}`;
   } catch (error) {
     const fix = 'choose another --data-dir, or make this user the owner of the folder';
     throw new EnvironmentProblem(`${dataDir} cannot be written to: ${messageOf(error)}`, fix, { cause: error });

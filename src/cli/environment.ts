@@ -7,7 +7,7 @@ import { ConfigError, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
 
-/** Something of this machine with which a server cannot run, and what to do about it. */
+/** A property of this machine with which a server cannot run, and the fix. */
 export class EnvironmentProblem extends Error {
   readonly fix: string;
 
@@ -18,9 +18,9 @@ export class EnvironmentProblem extends Error {
 }
 
 /**
- * What the start of a server is refused for, with a `ConfigError` of one line: a folder or an executable that is configured
- * and not there, a profile in use, an audit log that cannot be written, a window without a display, a sandbox as root. A browser of
- * `--browser-url` that cannot be reached may start later, and is only a warning.
+ * Throws a `ConfigError` of one line if a configured folder or executable does not exist, a profile is in use, an audit log
+ * cannot be written, a window has no display, or a sandbox would run as root. A browser of `--browser-url` that cannot be
+ * reached may start later, and is only a warning.
  */
 export async function checkEnvironment(config: Config, search: BrowserSearch, log: Log): Promise<void> {
   await checkFolders(config.workspace);
@@ -35,7 +35,7 @@ export async function checkEnvironment(config: Config, search: BrowserSearch, lo
   await Promise.all((config.browserUrl ?? []).map((url) => warnIfUnreachable(url, headers, log)));
   if (config.browserAutoConnect)
     await findRunningChrome(config).catch((error: unknown) =>
-      log.warn('the Chrome to attach to was not found', { error: messageOf(error) }),
+      log.warn('Chrome to attach to was not found', { error: messageOf(error) }),
     );
 }
 
@@ -47,7 +47,7 @@ async function checkFolders(folders: readonly string[]): Promise<void> {
   }
 }
 
-/** What users do must not go unrecorded because of a misspelt folder. Leaves no file where there was none. */
+/** A misspelt folder must not leave actions of users unrecorded. Leaves no file if there was none. */
 export async function checkAuditLog(file: string): Promise<string> {
   const wasThere = await stat(file).then(
     () => true,
@@ -63,7 +63,7 @@ export async function checkAuditLog(file: string): Promise<string> {
   return `${file} can be written`;
 }
 
-/** Checks what is configured only: a missing browser is reported to each session that needs one. */
+/** Checks only configured browsers: if none is installed, each session that needs one reports it. */
 async function checkBrowser(config: Config, search: BrowserSearch): Promise<void> {
   const { executablePath, channel, userDataDir } = config;
   const { chromePath } = search;
@@ -74,16 +74,16 @@ async function checkBrowser(config: Config, search: BrowserSearch): Promise<void
   if (userDataDir !== undefined) await openProfile(userDataDir);
 }
 
-/** Chrome writes nine lines and exits, at each session anew. */
+/** Without a display Chrome would write nine lines and exit, for each session again. */
 export function checkDisplay(
   { headless, chromeArg }: Pick<Config, 'headless' | 'chromeArg'>,
   { hasDisplay = true }: Pick<BrowserSearch, 'hasDisplay'>,
 ): string {
-  // With a platform that is named, such as `--ozone-platform=headless`, Chrome may need none.
-  if (headless || hasDisplay || chromeArg.some((flag) => flag.startsWith('--ozone-platform'))) return 'there is one';
+  // With a named platform, such as `--ozone-platform=headless`, Chrome may need no display.
+  if (headless || hasDisplay || chromeArg.some((flag) => flag.startsWith('--ozone-platform'))) return 'present';
   throw new EnvironmentProblem(
     '--headless=false opens a window, and there is no display (DISPLAY and WAYLAND_DISPLAY are not set)',
-    'leave it out, or start the server below xvfb-run',
+    'leave it out, or start the server under xvfb-run',
   );
 }
 

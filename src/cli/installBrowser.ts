@@ -32,8 +32,8 @@ async function installMissing({ progress, write }: InstallOutput): Promise<strin
 }
 
 /**
- * Resolves with the browser that the server will launch; installs one if none is found. Undefined if it attaches to one, or
- * none could be installed: a missing browser is reported to each session that needs one. Never throws.
+ * Resolves with the path of the browser that the server will launch; installs one if none is found. Undefined if the server
+ * attaches to a browser, or the installation failed: each session that needs a browser then reports it. Never throws.
  */
 export async function prepareBrowser(
   { browser, executablePath, channel }: LaunchConfig,
@@ -47,8 +47,8 @@ export async function prepareBrowser(
 }
 
 /**
- * Installs a browser at the first use, for a server whose client does not wait for it. Every use meanwhile waits for the
- * same installation and hears of it; after a failure, the next one tries again.
+ * Installs a browser at the first use, so that the start of the server need not wait for it. All uses wait for the same
+ * installation and see its progress; after a failure, the next use tries again.
  */
 export function installOnFirstUse(
   config: LaunchConfig,
@@ -80,22 +80,22 @@ interface Installation {
 
 type LaunchConfig = Pick<Config, 'browser' | 'executablePath' | 'channel'>;
 
-/** A browser that is named is there, or its absence is the operator's mistake. */
+/** Whether the operator names a browser: if it is missing, that is a mistake, and nothing is installed. */
 const mayInstall = ({ browser, executablePath, channel }: LaunchConfig, { chromePath }: BrowserSearch): boolean =>
   browser !== 'attach' && (executablePath ?? channel ?? chromePath) === undefined;
 
-/** Shows what a long step does, text by text. */
+/** Shows the progress of a long step. */
 export interface ProgressLine {
-  /** Whether every text replaces the one before it. */
+  /** Whether each text replaces the previous one. */
   readonly isMoving: boolean;
   show(text: string): void;
-  /** Removes the line, before something else is written. */
+  /** Removes the progress line before other output. */
   clear(): void;
 }
 
 const clearLine = '\r\u001b[K';
 
-/** On a terminal one line that moves; elsewhere a line for each text. */
+/** On a terminal one line that is replaced; elsewhere a line for each text. */
 export function createProgressLine(
   stream: Pick<WriteStream, 'isTTY' | 'columns'> & { write(text: string): unknown },
 ): ProgressLine {

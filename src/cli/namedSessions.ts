@@ -21,7 +21,7 @@ export interface NamedSessions {
 }
 
 const keptVersion = 1;
-/** Files before the first release have no version. */
+/** Files from before the first release have no version. */
 const keptSchema = z.object({
   version: z.literal(keptVersion).default(keptVersion),
   url: z.string(),
@@ -32,7 +32,7 @@ type KeptSession = z.output<typeof keptSchema>;
 
 export interface NamedSession {
   readonly client: Client;
-  /** False: it was opened by this command. */
+  /** False if this command opened the session. */
   readonly isContinued: boolean;
 }
 
@@ -48,7 +48,7 @@ export async function openNamedSession(name: string, url: string, sessions: Name
   try {
     await keep(name, record, sessions);
   } catch (error) {
-    // Nobody could continue it, nor end it.
+    // No later command could continue or end it.
     await client.close();
     await request(record, sessions, 'DELETE').catch(noop);
     const cause = messageOf(error);
@@ -59,7 +59,7 @@ export async function openNamedSession(name: string, url: string, sessions: Name
   return { client, isContinued: false };
 }
 
-/** `greenroom sessions`: a line for each name. One whose session has ended is forgotten. */
+/** `greenroom sessions`: one line per name. The names of ended sessions are removed. */
 export async function listNamedSessions(sessions: NamedSessions): Promise<string[]> {
   const lines: string[] = [];
   for (const name of await readNames(sessions)) {
@@ -73,7 +73,7 @@ export async function listNamedSessions(sessions: NamedSessions): Promise<string
   return lines.length === 0 ? ['No session is kept. Keep one with: greenroom call --session NAME TOOL'] : lines;
 }
 
-/** `greenroom sessions --end NAME`: ends it at its server, with its pages. Throws if there is none of this name. */
+/** `greenroom sessions --end NAME`: ends the session at its server, with its pages. Throws if no session has the name. */
 export async function endNamedSession(name: string, sessions: NamedSessions): Promise<string> {
   const kept = await readKept(name, sessions);
   if (kept === undefined) {
@@ -83,10 +83,10 @@ export async function endNamedSession(name: string, sessions: NamedSessions): Pr
   }
   const response = await request(kept, sessions, 'DELETE').catch((error: unknown) => messageOf(error));
   await rm(fileOf(name, sessions), { force: true });
-  return typeof response === 'string' || !response.ok ? `${name} had ended before.` : `${name} has ended.`;
+  return typeof response === 'string' || !response.ok ? `${name} had already ended.` : `${name} has ended.`;
 }
 
-/** A full disk leaves what was kept before. */
+/** If the disk is full, the previous file stays. */
 async function keep(name: string, record: KeptSession, sessions: NamedSessions): Promise<void> {
   await createFolder(sessions.folder);
   const unfinished = `${fileOf(name, sessions)}.${process.pid}`;
@@ -106,7 +106,7 @@ async function readNames({ folder }: NamedSessions): Promise<string[]> {
   return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
 }
 
-/** Undefined: there is none, or its file is damaged. Throws an error of one line if a newer version wrote it. */
+/** Undefined if there is no file, or it is damaged. Throws an error of one line if a newer version wrote it. */
 async function readKept(name: string, sessions: NamedSessions): Promise<KeptSession | undefined> {
   const file = fileOf(name, sessions);
   const stored = await readFile(file, 'utf8').then(parsedJson, () => undefined);

@@ -18,9 +18,9 @@ import { packageInfo } from '../packageInfo.js';
 import type { CompletedCommand } from './completion.js';
 import { firstToolName, readScript, readToolCalls, type ToolCall } from './toolCalls.js';
 
-/** The implementation of each command, provided by `main.ts`. Each resolves with the exit code. */
+/** The implementation of each command, supplied by `main.ts`. Each resolves with the exit code. */
 export interface Commands {
-  /** `reread`: the configuration as its sources are then. Throws a `ConfigError`. */
+  /** `reread` reads the sources of the configuration again. Throws a `ConfigError`. */
   serve(config: Config, reread: () => Config): Promise<number>;
   stdio(config: Config): Promise<number>;
   selftest(request: SelftestArguments): Promise<number>;
@@ -28,10 +28,10 @@ export interface Commands {
   tools(request: ToolsArguments): Promise<number>;
   sessions(request: SessionsArguments): Promise<number>;
   skills(request: SkillsArguments): Promise<number>;
-  /** Prints a script of completion. */
+  /** Prints the completion script of a shell. */
   completion(shell: string, commands: readonly CompletedCommand[]): Promise<number>;
   doctor(config: Config): Promise<number>;
-  /** `url`: undefined is the server at `--host` and `--port`. */
+  /** Without `url`, the server at `--host` and `--port`. */
   top(config: Config, url: string | undefined): Promise<number>;
   installBrowser(): Promise<number>;
 }
@@ -39,16 +39,16 @@ export interface Commands {
 export interface SelftestArguments {
   readonly config: Config;
   readonly url: string | undefined;
-  /** For a server that is running. */
+  /** For a running server with authentication. */
   readonly token: string | undefined;
-  /** Sessions that run it at once. */
+  /** Number of sessions that run the test at once. */
   readonly sessions: number;
 }
 
 export interface CallArguments {
   readonly config: Config;
   readonly url: string | undefined;
-  /** For a server that is running. */
+  /** For a running server with authentication. */
   readonly token: string | undefined;
   /** Whether a running server at `--host` and `--port` may be used: no other flag is set. */
   readonly mayReuse: boolean;
@@ -57,7 +57,7 @@ export interface CallArguments {
   /** The name under which the session is kept. */
   readonly session: string | undefined;
   readonly asJson: boolean;
-  /** Where pictures go. */
+  /** The file or folder for pictures. */
   readonly output: string | undefined;
 }
 
@@ -69,20 +69,20 @@ export interface ToolsArguments {
 export interface SessionsArguments {
   readonly config: Config;
   readonly token: string | undefined;
-  /** The name of one to end. */
+  /** The name of the session to end. */
   readonly end: string | undefined;
 }
 
 export interface SkillsArguments {
   readonly action: 'list' | 'install';
-  /** Where to install them. Undefined: where agents look. */
+  /** Where to install the skills. Undefined: the folders that agents read. */
   readonly folders: readonly string[] | undefined;
   readonly replaces: boolean;
 }
 
 type Flags = Record<string, unknown>;
 
-/** A server that is running. */
+/** A running server. */
 export interface ServerTarget {
   readonly url?: string | undefined;
   readonly token?: string | undefined;
@@ -107,8 +107,8 @@ export async function runProgram(
   program
     .version(packageInfo.version)
     .exitOverride()
-    .configureOutput({ outputError: (text) => writeError(oneLine(text)) })
-    .addHelpText('after', '\nWithout a command: serve. The options of a command: greenroom serve --help');
+    .configureOutput({ outputError: (text) => writeError(oneLine(text).replace(/^error: /, 'greenroom: ')) })
+    .addHelpText('after', '\nThe default command is serve. Options of a command: greenroom serve --help');
 
   withOptions(program.command('serve'))
     .description('run the server (default)')
@@ -116,17 +116,17 @@ export async function runProgram(
   withOptions(program.command('stdio'))
     .description('serve one client on standard input and output, for editors; stops when the input ends')
     .action(async (flags: Flags) => done(await commands.stdio(readFlags(flags, environment, stdioDefaults))));
-  withOptions(withToken(withTarget(program.command('selftest'), 'a server that is started for the test')))
-    .description('call every tool against the sample extension and pages')
-    .option('--sessions <number>', 'sessions that run it at once, isolated from each other', readCount, 1)
+  withOptions(withToken(withTarget(program.command('selftest'), 'a server started for the test')))
+    .description('call every tool against the sample extension and sample pages')
+    .option('--sessions <number>', 'number of isolated sessions that run the test at once', readCount, 1)
     .action(async ({ url, token, sessions, ...flags }: Flags & ServerTarget & { sessions: number }) =>
       done(await commands.selftest({ config: read(flags), url, token: readToken(token, environment), sessions })),
     );
   addShellCommands(program, { commands, environment, read, done });
   withOptions(program.command('doctor'))
-    .description('check what a server needs, and print a fix for each problem')
+    .description('check what a server needs on this machine, and print a fix for each problem')
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
-  withOptions(withTarget(program.command('top'), 'the server at --host and --port'))
+  withHiddenOptions(withTarget(program.command('top'), 'the server at --host and --port'), '--admin-token')
     .description('watch the sessions of a running server; q quits')
     .action(async ({ url, ...flags }: Flags & ServerTarget) => done(await commands.top(read(flags), url)));
   program
@@ -154,23 +154,26 @@ interface ShellContext {
   done(code: number): void;
 }
 
-/** The commands with which a shell is a client. */
+/** The commands that act as a client in the shell. */
 function addShellCommands(program: Command, { commands, environment, read, done }: ShellContext): void {
-  const fallback = 'the server at --host and --port, else one that is started for the call';
+  const fallback = 'the server at --host and --port; if none runs, one started for the call';
   withHiddenOptions(withToken(withTarget(program.command('call'), fallback)))
     .description('call tools in one session, in order, and print their results; stops at the first failure')
     .usage('[options] TOOL JSON [TOOL JSON ...]')
-    .argument('[tool...]', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
-    .option('--session <name>', 'keep the session under this name, for further commands; needs a running server')
-    .option('--file <file>', 'read the calls from a file, TOOL JSON on each line; - is standard input')
+    .argument(
+      '[tool...]',
+      `the name of each tool, followed by its arguments: new_page '{"url":"https://example.com"}' take_snapshot`,
+    )
+    .option('--session <name>', 'keep the session under this name for later commands; needs a running server')
+    .option('--file <file>', 'read the calls from a file, one TOOL JSON per line; - is standard input')
     .option('--json', 'print each result as one line of JSON')
-    .option('--output <path>', 'file or folder for pictures (default: a new folder in the temporary one)')
+    .option('--output <path>', 'file or folder for pictures (default: a new temporary folder)')
     .addHelpText(
       'after',
       `
 Exit code: 0 if every tool succeeded, 1 if one failed or no session could be opened, 2 if the command line is wrong.
-List the tools: greenroom tools. The arguments of one: greenroom call NAME --help
-A server that is started for the call takes the flags of: greenroom serve --help`,
+List the tools: greenroom tools. Arguments of a tool: greenroom call NAME --help
+For a server started for the call, the flags of greenroom serve --help can be added.`,
     )
     .action(async (words: string[], flags: Flags & ServerTarget & CallFlags) => {
       const { url, token: tokenFlag, session, file, json = false, output, ...rest } = flags;
@@ -185,31 +188,31 @@ A server that is started for the call takes the flags of: greenroom serve --help
     });
   program
     .command('tools')
-    .description('list the tools, or the arguments of one')
-    .argument('[name]', 'the tool')
-    .option('--json', 'as tools/list has it')
+    .description('list the tools, or describe one with its arguments')
+    .argument('[name]', 'the tool to describe')
+    .option('--json', 'print the entries of tools/list')
     .action(async (name: string | undefined, { json = false }: { json?: boolean }) =>
       done(await commands.tools({ name, asJson: json })),
     );
   withHiddenOptions(withToken(program.command('sessions')))
-    .description('list the sessions that call --session keeps')
-    .option('--end <name>', 'end one, with its pages')
+    .description('list the sessions that call --session has kept')
+    .option('--end <name>', 'end this session and close its pages')
     .action(async ({ token, end, ...flags }: Flags & ServerTarget & { end?: string }) => {
       rejectSessionName(end);
       done(await commands.sessions({ config: read(flags), token: readToken(token, environment), end }));
     });
   program
     .command('skills')
-    .description('working guides for agents: list them, or install them as files where agents look')
+    .description('list the skills (guides) for agents, or install them as files')
     .addArgument(new Argument('[action]', 'what to do').choices(['list', 'install']).default('list'))
     .option('--dir <folder>', 'install into this folder (default: .claude/skills and .agents/skills here)')
-    .option('--force', 'also replace files that were changed')
+    .option('--force', 'also replace files that were changed by hand')
     .action(async (action: SkillsArguments['action'], { dir, force = false }: { dir?: string; force?: boolean }) =>
       done(await commands.skills({ action, folders: dir === undefined ? undefined : [dir], replaces: force })),
     );
   program
     .command('completion')
-    .description('print the completion of a shell: eval "$(greenroom completion bash)"')
+    .description('print the completion script of a shell: eval "$(greenroom completion bash)"')
     .argument('<shell>', 'bash, zsh or fish')
     .action(async (shell: string) => done(await commands.completion(shell, completedCommands(program))));
 }
@@ -221,13 +224,13 @@ interface CallFlags {
   readonly output?: string;
 }
 
-/** `call new_page --help` is about the tool. */
+/** The tool that `call new_page --help` describes. */
 function toolOfHelp([command, ...words]: readonly string[]): string | undefined {
   const asksForHelp = words.includes('--help') || words.includes('-h');
   return command === 'call' && asksForHelp && !words[0]?.startsWith('-') ? firstToolName(words) : undefined;
 }
 
-/** It becomes the name of a file. */
+/** The name is also the name of a file. */
 const sessionName = /^[\w-][\w.-]{0,63}$/;
 
 function rejectSessionName(name: string | undefined): void {
@@ -259,7 +262,7 @@ const isSwitch = (name: string): boolean => {
 
 const switches: ReadonlySet<string> = new Set(optionNames.filter(isSwitch).map(flagOf));
 
-/** A switch takes the word after it only if that is a value: `call --headless list_pages` calls a tool. */
+/** The word after a switch is its value only if it is one: `call --headless list_pages` calls a tool. */
 function withSwitches(args: readonly string[]): readonly string[] {
   const isValue = (word = ''): boolean => /^(true|false|yes|no|1|0)$/.test(word);
   return args.map((arg, index) => (switches.has(arg) && !isValue(args[index + 1]) ? `${arg}=true` : arg));
@@ -295,15 +298,16 @@ function readCount(value: string): number {
   throw new ConfigError(`--sessions: "${value}" is not allowed. Allowed: 1 to 100.`);
 }
 
-/** The options of the server that a command may start, which its own help does not repeat. */
-function withHiddenOptions(command: Command): Command {
+/** Adds the options of the server. The help of the command lists only those that select a running server, and `shown`. */
+function withHiddenOptions(command: Command, ...shown: readonly string[]): Command {
   const own = command.options.length;
   withOptions(command);
-  for (const option of command.options.slice(own)) if (!targetFlags.has(option.long ?? '')) option.hideHelp();
+  const isShown = ({ long }: Option): boolean => targetFlags.has(long ?? '') || shown.includes(long ?? '');
+  for (const option of command.options.slice(own)) if (!isShown(option)) option.hideHelp();
   return command;
 }
 
-/** They say which running server is meant. */
+/** The flags that select a running server. */
 const targetFlags: ReadonlySet<string> = new Set(['--host', '--port', '--config']);
 
 function withOptions(command: Command): Command {
@@ -341,7 +345,7 @@ function readFile(path: string): Record<string, unknown> {
   } catch (error) {
     throw new ConfigError(`--config ${path}: ${messageOf(error)}`);
   }
-  // What is no object has no options, and would be taken for one that sets none.
+  // Without this check, a file that is not an object would count as one without options.
   if (typeof values === 'object' && values !== null && !Array.isArray(values)) return { ...values };
   throw new ConfigError(`--config ${path}: ${JSON.stringify(values).slice(0, 40)} is not allowed. Allowed: an object.`);
 }

@@ -13,24 +13,24 @@ import { checkEnvironment } from './environment.js';
 
 export interface ServeHandle {
   readonly url: string;
-  /** Takes over what can change, and says what did and what needs a restart. Never throws: a wrong value changes nothing. */
+  /** Applies the changes that need no restart, and logs both kinds. Never throws: a wrong value changes nothing. */
   reload(read: () => Config): Config;
   /** Drains and stops. Idempotent. */
   close(): Promise<void>;
 }
 
-/** What the start of a server takes from its process. */
+/** What the process supplies to the start of a server. */
 export interface ServeOptions {
   announce?(url: string): void;
-  /** A socket that listens already. */
+  /** The file descriptor of a socket that is already listening. */
   readonly socket?: number | undefined;
-  /** What takes long: called once nothing is known that the start would be refused for. If it throws, the server is closed. */
+  /** Slow preparation, called when all checks of the start have passed. If it throws, the server is closed. */
   prepare?(): Promise<void>;
 }
 
 /**
- * Opens the port, and announces its address when sessions are accepted: many nodes wait for their store. The caller closes
- * the handle. Throws a `ConfigError` for what `checkEnvironment` finds wrong.
+ * Opens the port, and announces its address when sessions are accepted: a node of many first waits for its store. The caller
+ * closes the handle. Throws a `ConfigError` if `checkEnvironment` finds a problem.
  */
 export async function serve(
   config: Config,
@@ -45,7 +45,7 @@ export async function serve(
     const { url } = await orchestrator.listen(socket);
     const announced = orchestrator.whenReady().then((isReady) => isReady && announce(url));
     if (config.redisUrl === undefined) await announced;
-    else log.info('listening, waits for Redis', { url });
+    else log.info('listening, waiting for Redis', { url });
     let current = config;
     const reload = (read: () => Config): Config => (current = reloaded(current, read, orchestrator, log));
     const stopWatching = watchTime(systemClock, (ms) => warnOfJump(ms, log));
@@ -60,7 +60,7 @@ export async function serve(
   }
 }
 
-/** Timeouts and quotas go by elapsed time: only dates are affected. */
+/** Timeouts and quotas use elapsed time: only dates are affected. */
 function warnOfJump(ms: number, log: Log): void {
   const seconds = Math.round(ms / 1_000);
   const cause = `the clock of this machine ${ms > 0 ? 'went forward' : 'was set back'} by ${Math.abs(seconds)} s`;
@@ -81,7 +81,7 @@ function reloaded(current: Config, read: () => Config, orchestrator: Orchestrato
     const changed = differing.filter((name) => changeable.includes(name));
     orchestrator.reload(wanted);
     const flags = (names: readonly string[]): string => names.map(flagOf).join(' ') || 'none';
-    tellClients(orchestrator, changed, wanted);
+    notifyClients(orchestrator, changed, wanted);
     log.info('configuration reloaded', { changed: flags(changed), needsRestart: flags(kept) });
     return { ...current, ...Object.fromEntries(changed.map((name) => [name, wanted[name]])) };
   } catch (error) {
@@ -90,8 +90,8 @@ function reloaded(current: Config, read: () => Config, orchestrator: Orchestrato
   }
 }
 
-/** What a client may notice. Secrets go by their names: the values are nobody's to see. */
-function tellClients({ registry }: Orchestrator, changed: readonly (keyof Config)[], config: Config): void {
+/** Notifies clients of changes that affect them. Secrets are only named: nobody may see their values. */
+function notifyClients({ registry }: Orchestrator, changed: readonly (keyof Config)[], config: Config): void {
   const news = changed
     .filter((name) => name !== 'logLevel')
     .map((name) => (name === 'secrets' ? flagOf(name) : `${flagOf(name)} ${String(config[name]) || 'none'}`));
@@ -100,7 +100,7 @@ function tellClients({ registry }: Orchestrator, changed: readonly (keyof Config
     session.server.log('notice', `The operator has changed the server's options: ${news.join(', ')}.`);
 }
 
-/** The start of a server in the log, for programs that read it. */
+/** Logs the start of a server, for programs that read the log. */
 function logReady(log: Log, url: string, { browser, lease }: Config): void {
   log.info('ready', { mcp: `${url}/mcp`, sse: `${url}/sse`, inspector: `${url}/inspector`, browser, lease });
 }
@@ -112,7 +112,7 @@ export interface WelcomeFacts {
     Config,
     'auth' | 'publicUrl' | 'workspace' | 'browser' | 'browserUrl' | 'browserAutoConnect' | 'userDataDir' | 'lease'
   >;
-  /** The browser that will be launched; undefined if none was found. */
+  /** Path of the browser to launch; undefined if none was found. */
   readonly executable: string | undefined;
 }
 
@@ -127,7 +127,10 @@ export function welcomeLines({ url, version, config, executable }: WelcomeFacts)
     ['Browser', describeBrowser(config, executable)],
   ];
   if (config.auth === 'token')
-    rows.push(['Tokens', `POST ${url}/api/users makes a user, …/tokens a token; with the operator's token`]);
+    rows.push([
+      'Tokens',
+      `POST ${url}/api/users registers a user, …/tokens issues a token; both need the operator's token`,
+    ]);
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;
   return [
     `Greenroom ${version} is ready at ${url}. Ctrl-C stops it. Connect a client:`,
@@ -145,7 +148,7 @@ function describeBrowser(
   executable: string | undefined,
 ): string {
   if (browserAutoConnect)
-    return 'your running Chrome; it asks you once, at the first session. See chrome://inspect/#remote-debugging there';
+    return 'your running Chrome, which asks you once, at the first session. Allow it in chrome://inspect/#remote-debugging';
   if (userDataDir !== undefined && executable !== undefined) return `${executable}, with the profile ${userDataDir}`;
   if (browser === 'attach') return `attached: ${browserUrl.map((each) => new URL(each).host).join(', ')}`;
   return executable ?? 'none was found: run `npx greenroom install-browser`, or name one with --executable-path';

@@ -7,22 +7,22 @@ import type { Skill } from '../mcp/definitions.js';
 import { allSkills } from '../mcp/skills.js';
 
 export interface SkillInstallOptions {
-  /** Folders of skills. Default: where agents look in the current folder. */
+  /** Folders to install into. Default: those that agents read, in the current folder. */
   readonly folders?: readonly string[] | undefined;
   /** Also replace files that differ. */
   readonly replaces: boolean;
   write(line: string): void;
 }
 
-/** Where agents look for skills in a project: Claude Code, and what most others have agreed on. */
+/** The folders in which agents look for skills in a project: that of Claude Code, and that of most others. */
 const projectFolders = ['.claude/skills', '.agents/skills'];
 
-/** `greenroom skills`: each guide in a line. */
+/** `greenroom skills`: one line per guide. */
 export function listSkills(): string[] {
   const width = Math.max(...allSkills.map(({ frontmatter }) => frontmatter.name.length)) + 2;
   return [
     ...allSkills.map(({ frontmatter: { name, description } }) => `${name.padEnd(width)}${description}`),
-    'Put them where agents look: greenroom skills install',
+    'Install them for agents: greenroom skills install',
   ];
 }
 
@@ -47,7 +47,7 @@ export async function installSkills({
   if (differing.length > 0 && !replaces) {
     const paths = differing.map(({ path }) => path).join(', ');
     write(
-      `Nothing was written: ${paths} ${differing.length === 1 ? 'differs' : 'differ'} from this version's. --force replaces.`,
+      `Nothing was written: ${paths} ${differing.length === 1 ? 'differs' : 'differ'} from this version. Replace with --force.`,
     );
     return 1;
   }
@@ -61,7 +61,7 @@ const fileOf = ({ frontmatter: { name }, text }: Skill, parent: string): SkillFi
   return { folder, path: join(folder, 'SKILL.md'), text };
 };
 
-/** A full disk leaves the file as it was. */
+/** If the disk is full, the previous file stays. */
 async function writeWhole({ folder, path, text }: SkillFile): Promise<void> {
   const unfinished = `${path}.${process.pid}`;
   try {

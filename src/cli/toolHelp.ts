@@ -15,16 +15,16 @@ export function listTools(): string[] {
       .filter((tool) => tool.group === group)
       .map(({ name, title = '' }) => `  ${name.padEnd(width)}${title}`.trimEnd()),
   ]);
-  return [...lines, '', 'The arguments of one: greenroom tools NAME'];
+  return [...lines, '', 'Arguments of a tool: greenroom tools NAME'];
 }
 
-/** `greenroom tools NAME --json`: as `tools/list` has it. */
+/** `greenroom tools NAME --json`: the entry of `tools/list`. */
 export function describeToolAsJson(name: string | undefined): string {
   const described = name === undefined ? listings() : findListing(name);
   return JSON.stringify(described, null, 2);
 }
 
-/** `greenroom tools NAME` and `greenroom call NAME --help`: what it does, its arguments, and a call to begin with. */
+/** `greenroom tools NAME` and `greenroom call NAME --help`: what the tool does, its arguments, and an example. */
 export function describeTool(name: string): string[] {
   const { description, inputSchema } = findListing(name);
   const fields = fieldsOf(inputSchema);
@@ -36,7 +36,7 @@ export function describeTool(name: string): string[] {
     '',
     description,
     '',
-    ...(fields.length === 0 ? ['It takes no arguments.'] : ['Arguments:']),
+    ...(fields.length === 0 ? ['No arguments.'] : ['Arguments:']),
     ...fields.map(({ label, text }) => `  ${label.padEnd(width)}${text}`.trimEnd()),
     '',
     `Example: greenroom call ${name}${exampleOf(fields)}`,
@@ -49,7 +49,7 @@ function findListing(name: string) {
   const words = name.split('_');
   const alike = allTools.filter((tool) => words.some((word) => word.length > 2 && tool.name.includes(word)));
   const hint =
-    alike.length === 0 ? 'List them with: greenroom tools' : `Alike: ${alike.map((tool) => tool.name).join(', ')}.`;
+    alike.length === 0 ? 'List them with: greenroom tools' : `Similar: ${alike.map((tool) => tool.name).join(', ')}.`;
   throw new ConfigError(`Unknown tool "${name}". ${hint}`);
 }
 
@@ -93,7 +93,7 @@ function boundsOf({ minimum, maximum }: Readonly<Record<string, unknown>>): stri
   return isBound(minimum) ? `at least ${minimum}` : '';
 }
 
-/** With a value of the right type for each required argument. */
+/** Arguments with a value of the right type for each required one. */
 function exampleOf(fields: readonly Field[]): string {
   const example = exampleObject(fields);
   return Object.keys(example).length === 0 ? '' : ` '${JSON.stringify(example)}'`;

@@ -139,7 +139,7 @@ function alignColumns(lines: readonly (readonly string[])[], width: number): str
 
 const userColumns = ['USER', 'SESSIONS', 'PROCESSES', 'BROWSER TIME', 'MEMORY', 'KEPT', 'DOWNLOADS', 'DISK'];
 
-/** What is used, and after a slash the quota. */
+/** The use, and after a slash the quota. */
 function formatUser(usage: SessionList['users'][number]): string[] {
   const { user, sessions, processes, browserMs, memoryBytes, keptBytes, downloadBytes, diskBytes, quotas, node } =
     usage;

@@ -53,7 +53,7 @@ export class OwnerTunnel extends Duplex {
     this.#sendPiece('', 'whole').then(() => done(), done);
   }
 
-  /** Tells the other end, if the store is reachable. */
+  /** Notifies the other end, if the store is reachable. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (!this.writableFinished) this.#sendPiece('', 'cut').catch(() => undefined);
     done(error);

@@ -140,8 +140,8 @@ export class ClusterNode {
   }
 
   /**
-   * Whether hints are received and the lease is held. A process that stood still has not heard that its lease expired: the
-   * clock decides.
+   * Whether hints are received and the lease is held. A process that was suspended does not know that its lease
+   * expired: the clock decides.
    */
   get isReady(): boolean {
     const state = this.#actor.getSnapshot();

@@ -31,7 +31,7 @@ const renewalBatchSize = 64;
 
 const nothingRecorded = Promise.resolve();
 
-/** One term of this node, from the request for it on: the actor of its chart, and what the chart asks for. */
+/** One term of this node, from its request on: the actor of its chart, and the actions that the chart requests. */
 class HeldTerm {
   readonly sessionId: string;
   readonly #actor: ActorRefFrom<typeof ownershipMachine>;
@@ -68,7 +68,7 @@ class HeldTerm {
     await this.#recording;
   }
 
-  /** The action `dropSession` of the chart. It follows the step: as the session ends, it asks for the state of its term. */
+  /** The action `dropSession` of the chart. Runs after the step: the end of a session reads the state of its term. */
   drop(): void {
     this.#isDropped = true;
   }
@@ -119,7 +119,7 @@ const ownershipLogic = ownershipMachine.provide({
  */
 export class SessionOwnership implements Directory, EventLog {
   readonly #options: SessionOwnershipDeps;
-  /** The terms of each session that are not over here, the newest last. At most one of them is the owner's. */
+  /** The terms of each session that have not ended here, the newest last. At most one of them is the owner's. */
   readonly #terms = new Map<string, readonly HeldTerm[]>();
   readonly #pendingReleases = new Set<Promise<void>>();
   #isHandingOff = false;
@@ -317,12 +317,12 @@ export class SessionOwnership implements Directory, EventLog {
     else this.#terms.set(sessionId, others);
   }
 
-  /** Of a node that stops: leaves the session to the others, if it can be restored. A term that is asked for has nothing to leave. */
+  /** When the node stops: leaves a granted term to the others, if its session can be restored. */
   #leave(held: HeldTerm | undefined): void {
     if (this.#isHandingOff && held?.term !== undefined) held.send({ type: 'handoff.begun' });
   }
 
-  /** Asks the store for a term. Null, or a rejection: it is not granted. */
+  /** Requests a term from the store. Null, or a rejection: it is not granted. */
   async #ask(held: HeldTerm, ask: () => Promise<number | null>): Promise<OwnershipTerm | null> {
     try {
       const epoch = await ask();

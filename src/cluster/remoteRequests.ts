@@ -24,7 +24,7 @@ export interface RemoteRequest {
    * result: the inbox has not taken the request.
    */
   send(): Promise<EnqueueResult>;
-  /** The reply was read completely: the owner need not be told when the tunnel closes. */
+  /** The reply was read completely: the owner need not be notified when the tunnel closes. */
   finish(): void;
 }
 

@@ -140,7 +140,7 @@ function rejectContradictions(config: Config, requestedBrowser: string | undefin
     ],
     [
       config.browserUrl !== undefined && config.userDataDir !== undefined,
-      '--user-data-dir is for a Chrome of this machine and contradicts --browser-url',
+      '--user-data-dir is for a Chrome on this machine and contradicts --browser-url',
     ],
     [
       config.browser === 'attach' && config.executablePath !== undefined,
@@ -161,7 +161,7 @@ function rejectContradictions(config: Config, requestedBrowser: string | undefin
   rejectIsolation(config);
 }
 
-/** An option of a browser that is attached to, without that browser. */
+/** Rejects an option of an attached browser if there is none. */
 function rejectMissingBrowser(config: Config): void {
   if (config.browser === 'attach' && config.browserUrl === undefined && !config.browserAutoConnect) {
     throw new ConfigError(
@@ -169,7 +169,7 @@ function rejectMissingBrowser(config: Config): void {
     );
   }
   if (config.browserHeader !== undefined && config.browserUrl === undefined) {
-    throw new ConfigError('--browser-header is for a browser that is attached to: add --browser-url.');
+    throw new ConfigError('--browser-header needs a browser to attach to: add --browser-url.');
   }
 }
 
@@ -181,7 +181,7 @@ function rejectIsolation(config: Config): void {
   }
   if (config.browser === 'launch' && config.userDataDir !== undefined && config.isolation !== 'profile') {
     throw new ConfigError(
-      `--user-data-dir is one profile that sessions share and contradicts --isolation ${config.isolation}: leave one of them out.`,
+      `--user-data-dir is one profile that all sessions share and contradicts --isolation ${config.isolation}: leave one of them out.`,
     );
   }
   if (config.browser === 'attach' && (config.isolation === 'process' || config.isolation === 'auto')) {
@@ -205,15 +205,15 @@ function rejectUnsafeExposure(config: Config, hostsAreDefault: boolean): void {
     throw new ConfigError('--auth token needs an operator token, to register users: set GREENROOM_ADMIN_TOKEN.');
   }
   if (config.metricsToken !== undefined && config.metricsToken === config.adminToken)
-    throw new ConfigError("--metrics-token is the operator's token too, which may do everything: choose another one.");
+    throw new ConfigError("--metrics-token equals the operator's token, which may do everything: choose another one.");
   if (auth !== 'jwt' && (config.jwtIssuer ?? config.jwtAudience) !== undefined)
-    throw new ConfigError(`--jwt-issuer and --jwt-audience are not looked at with --auth ${auth}: set --auth jwt.`);
+    throw new ConfigError(`--jwt-issuer and --jwt-audience have no effect with --auth ${auth}: set --auth jwt.`);
   if (auth === 'jwt' && (config.jwtIssuer === undefined || config.jwtAudience === undefined)) {
     throw new ConfigError('--auth jwt needs --jwt-issuer and --jwt-audience.');
   }
 }
 
-/** Names are compared as a whole: a pattern would match nothing, and the operator would believe that it does. */
+/** Names are compared as a whole: a pattern would match nothing, against the operator's expectation. */
 function rejectPatterns(option: 'allowedHosts' | 'allowedOrigins', config: Config): void {
   const flag = option === 'allowedHosts' ? '--allowed-hosts' : '--allowed-origins';
   for (const name of config[option]) {
@@ -221,7 +221,7 @@ function rejectPatterns(option: 'allowedHosts' | 'allowedOrigins', config: Confi
       throw new ConfigError(`${flag} null is not allowed: every sandboxed page and local file has the Origin null.`);
     if (name === '*' && config.auth === 'none')
       throw new ConfigError(
-        `${flag} * needs authentication: without it every web page could control the browser. Name the ones that may, or set --auth.`,
+        `${flag} * needs authentication: without it every web page could control the browser. Name the allowed ones, or set --auth.`,
       );
     if (name !== '*' && name.includes('*'))
       throw new ConfigError(
@@ -230,7 +230,7 @@ function rejectPatterns(option: 'allowedHosts' | 'allowedOrigins', config: Confi
   }
 }
 
-/** A pattern that matches nothing blocks nothing, and the operator would believe that it does. */
+/** A malformed pattern would block nothing, against the operator's expectation. */
 function rejectUrlPatterns({ allowedUrls, blockedUrls }: Config): void {
   for (const [flag, patterns] of [['--allowed-urls', allowedUrls] as const, ['--blocked-urls', blockedUrls] as const]) {
     const wrong = patterns.find((pattern) => !isUrlPattern(pattern));
@@ -252,7 +252,7 @@ function rejectUnknownVariables(environment: ConfigSources['environment']): void
   const known = new Set([...optionNames.map(variableOf), 'GREENROOM_CONFIG', tokenVariable]);
   const unknown = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
   if (unknown !== undefined)
-    throw new ConfigError(`${unknown} is not a variable of this server. Known variables: ${[...known].join(', ')}.`);
+    throw new ConfigError(`Unknown variable ${unknown}. Known variables: ${[...known].join(', ')}.`);
 }
 
 function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, origin: Record<string, string>): string {
@@ -268,7 +268,7 @@ function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, orig
   return `${origin[name] ?? flagOf(name)}: ${value} is not allowed. Allowed: ${allowed}.`;
 }
 
-/** Zod's own words, of a check that has none of its own, as what would be allowed. */
+/** Zod's own message, for a check without its own text, rephrased as what would be allowed. */
 function describeAllowed(issue: z.core.$ZodIssue | undefined): string {
   if (issue?.code === 'too_small' && issue.message.startsWith('Too small')) return 'a value that is not empty';
   return (issue?.message ?? '').replace(/^Invalid input: expected (\w+), received .*/, 'a $1');

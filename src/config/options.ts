@@ -33,7 +33,7 @@ const quotaForm = /^(processes=\d+|browser-time=\d+[smh]|(memory|downloads|disk)
 /** Quotas of a user. */
 export const quotasSchema = z.array(z.string().regex(quotaForm, quotaFormat)).max(10);
 
-/** Nothing, null and true are no numbers, though JavaScript converts them. */
+/** An empty text, null and true are not numbers, although JavaScript converts them. */
 const numberOrDigits = (allowed: string) =>
   z.union([z.number(), z.string().regex(/\d/, allowed)], allowed).transform(Number);
 
@@ -74,7 +74,7 @@ const redisUrlFormat =
 const chromeArgFormat =
   'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox, --proxy-server and --proxy-pac-url, which options of the server set';
 
-/** In a variable, flags are separated by blanks: their values may contain commas. */
+/** In an environment variable, flags are separated by spaces: their values may contain commas. */
 const chromeArgsSchema = z
   .union([z.array(z.string()), z.string()], chromeArgFormat)
   .transform((value) => (typeof value === 'string' ? value.split(/\s+/).filter((flag) => flag !== '') : value))
@@ -92,14 +92,14 @@ const chromeArgsSchema = z
 
 const browserHeaderFormat = '`Name: value`, such as `Authorization: Bearer …`';
 
-/** In a variable there is one: values contain commas. */
+/** An environment variable holds only one header: values contain commas. */
 const browserHeaderSchema = z
   .union([z.array(z.string()), z.string()], browserHeaderFormat)
   .transform((value) => (typeof value === 'string' ? [value] : value))
   .pipe(z.array(z.string().regex(/^[!#$%&'*+.^_`|~\w-]+:[\x20-\x7e]+$/, browserHeaderFormat)))
   .readonly();
 
-const placeFormat = 'a place among so many servers, such as 1/3';
+const placeFormat = 'a position in a number of servers, such as 1/3';
 const keySchema = z.string().regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces');
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const hasOnlyPath = ({ search, hash, username }: URL): boolean => search === '' && hash === '' && username === '';
@@ -120,7 +120,7 @@ export const optionsSchema = z.strictObject({
     .string()
     .min(1)
     .default('127.0.0.1')
-    .describe('address to listen on; one that is not loopback needs --auth and --allowed-hosts'),
+    .describe('address to listen on; any but loopback needs --auth and --allowed-hosts'),
   port: integerBetween(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
   auth: z
     .enum(['none', 'token', 'jwt'])
@@ -134,13 +134,12 @@ export const optionsSchema = z.strictObject({
   }),
   metricsToken: keySchema.optional().meta({
     secret: true,
-    description:
-      'a token that reads /metrics and /health and nothing else, for Prometheus; set the variable, not the flag',
+    description: 'a token that can read only /metrics and /health, for Prometheus; set the variable, not the flag',
   }),
   jwtIssuer: webUrlSchema.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
   jwtAudience: stringListSchema
     .optional()
-    .describe('audience of the access tokens, one of their `aud`: the name of this server at the issuer'),
+    .describe('audience that the `aud` of access tokens must contain: the name of this server at the issuer'),
   jwtJwksUrl: webUrlSchema
     .optional()
     .meta({ shown: "from the issuer's metadata", description: 'address of the public keys of the issuer' }),
@@ -149,9 +148,8 @@ export const optionsSchema = z.strictObject({
     .transform((value) => `${new URL(value).origin}${new URL(value).pathname}`.replace(/\/$/, ''))
     .optional()
     .meta({
-      shown: 'as the request names it',
-      description:
-        'address of this server for clients, if they connect through a proxy; with a path if the proxy serves it below one',
+      shown: 'that of the request',
+      description: 'address of this server for clients behind a proxy; with a path if the proxy serves it below one',
     }),
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
@@ -165,7 +163,7 @@ export const optionsSchema = z.strictObject({
     .meta({
       secret: true,
       description:
-        'Redis (7 or later) or Valkey that many nodes share: any node serves any session. Also Redis Sentinel or Redis Cluster. The address may contain a password: set the variable, not the flag',
+        'Redis (7 or later) or Valkey, also with Sentinel or as a cluster, that several nodes share: any node serves any session. The address may contain a password: set the variable, not the flag',
     }),
   nodeId: z
     .string()
@@ -183,24 +181,26 @@ export const optionsSchema = z.strictObject({
     .regex(/^([1-9]\d?)\/([1-9]\d?)$/, placeFormat)
     .refine((value) => Number(value.split('/')[0]) <= Number(value.split('/')[1]), placeFormat)
     .optional()
-    .describe('place of this node among the servers of a proxy that hashes session ids: its sessions come back to it'),
+    .describe(
+      'position of this node (1/3) in the server list of a proxy that hashes session ids, which then reach their node',
+    ),
   allowBrowserAddresses: stringListSchema
     .default([])
     .describe(
-      "addresses or names allowed for users' browsers although they are link-local or a cloud metadata service",
+      "addresses or names that users' browsers may have although they are link-local or a cloud metadata service",
     ),
   allowedUrls: stringListSchema
     .default([])
     .describe(
-      'URL patterns; sessions reach nothing else, by pages, workers, extensions, downloads, installs or redirects. `example.com` (with subdomains), `https://example.com/docs/*`, `10.0.0.0/8`; repeatable',
+      'URL patterns; sessions can reach nothing else, through pages, workers, extensions, downloads, installations or redirects. `example.com` (with subdomains), `https://example.com/docs/*`, `10.0.0.0/8`; repeatable',
     ),
   blockedUrls: stringListSchema.default([]).meta({
-    shown: 'with authentication link-local addresses and cloud metadata services, else none',
-    description: 'URL patterns that sessions do not reach, also if they are in --allowed-urls; repeatable',
+    shown: 'with authentication link-local addresses and cloud metadata services, otherwise none',
+    description: 'URL patterns that sessions cannot reach, even if --allowed-urls contains them; repeatable',
   }),
   allowedHosts: stringListSchema
     .default(loopbackNames)
-    .describe('hosts, also with a port, that the Host header may name; any other gets 403. `*` for all, with `--auth`'),
+    .describe('hosts, or host:port, that the Host header may name; any other gets 403. `*` for all, with `--auth`'),
   allowedOrigins: stringListSchema
     .default(loopbackNames)
     .describe(
@@ -216,14 +216,14 @@ export const optionsSchema = z.strictObject({
       'debugging endpoint of a running browser (http or ws); implies `--browser attach`; repeatable: sessions are distributed among them',
     ),
   sessionsPerBrowser: integerBetween(1, 1e6).optional().meta({
-    shown: 'no bound',
-    description: 'sessions that use one browser of `--browser-url` at once; further ones wait in the queue',
+    shown: 'no limit',
+    description: 'sessions that may use one browser of `--browser-url` at once; further ones wait in the queue',
   }),
   executablePath: z
     .string()
     .min(1)
     .optional()
-    .describe('the Chrome or Chromium to launch; without it `CHROME_PATH`, then an installed one'),
+    .describe('the Chrome or Chromium to launch. Default: `CHROME_PATH`, then an installed one'),
   browserHeader: browserHeaderSchema.optional().meta({
     secret: true,
     description:
@@ -232,7 +232,7 @@ export const optionsSchema = z.strictObject({
   browserAutoConnect: booleanSchema
     .default(false)
     .describe(
-      'attach to the running Chrome whose user switched on remote debugging in `chrome://inspect/#remote-debugging`. One connection serves all clients, so that Chrome asks once',
+      'attach to the running Chrome whose user switched on remote debugging in `chrome://inspect/#remote-debugging`. All clients share one connection, so Chrome asks once',
     ),
   channel: z
     .enum(['stable', 'beta', 'dev', 'canary'])
@@ -243,17 +243,17 @@ export const optionsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'profile folder of the launched Chrome, kept when it ends. The sessions of one user share its tabs. With `--browser-auto-connect` the profile of the running Chrome',
+      'profile folder of the launched Chrome, kept when Chrome ends. The sessions of one user share its tabs. With `--browser-auto-connect` the profile of the running Chrome',
     ),
   headless: booleanSchema.default(true).describe('launch without a window'),
   acceptInsecureCerts: booleanSchema
     .default(false)
-    .describe('launch browsers that accept every TLS certificate, such as self-signed ones of development servers'),
+    .describe('launch browsers that accept every TLS certificate, such as the self-signed one of a development server'),
   sandbox: z
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .describe(
-      "Chrome's own sandbox. auto: on, except for root, as whom Chrome cannot start it. off: for machines that do not allow it, and pages that are trusted",
+      "Chrome's own sandbox. auto: on, except as root, where Chrome cannot start with it. off: for machines that do not allow it, with trusted pages",
     ),
   proxyServer: z
     .string()
@@ -263,7 +263,7 @@ export const optionsSchema = z.strictObject({
   chromeArg: chromeArgsSchema
     .default([])
     .describe(
-      'a flag for the browsers that are launched, such as `--chrome-arg=--lang=de`; repeatable. Not those by which the server reaches and isolates them',
+      'a flag for launched browsers, such as `--chrome-arg=--lang=de`; repeatable. Flags that the server uses to reach and isolate browsers are not allowed',
     ),
   lease: z
     .enum(['eager', 'lazy'])
@@ -274,7 +274,7 @@ export const optionsSchema = z.strictObject({
   isolation: z.enum(['auto', 'context', 'process', 'profile']).optional().meta({
     shown: 'launch: `auto`; attach: `profile`',
     description:
-      'isolation of a session: a browser context; a process with its own profile; or (attach) profile: the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. Contexts share a process, and with it clipboard, devices, memory and crashes; a context takes about 20 MB with a blank page, a process 150 MB',
+      'what a session has of its own. context: a browser context; process: a browser process and profile; profile (attach): nothing, it uses the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. Contexts share a process, and with it clipboard, devices, memory and crashes; a context takes about 20 MB with a blank page, a process 150 MB',
   }),
   prewarm: integerBetween(0, 100)
     .default(1)
@@ -295,14 +295,14 @@ export const optionsSchema = z.strictObject({
   userQuota: stringListSchema.pipe(quotasSchema.readonly()).default([]).meta({
     shown: 'none',
     description:
-      'what the sessions of one user may use together: `processes=4`, `browser-time=8h` (a day, UTC), `memory=2gb` (of browsers), `downloads=512mb`, `disk=1gb`; repeatable. Past it nothing new is opened (429 that names the quota); at twice the memory or disk, or without browser time, sessions end',
+      'what the sessions of one user may use together: `processes=4`, `browser-time=8h` (a day, UTC), `memory=2gb` (of browsers), `downloads=512mb`, `disk=1gb`; repeatable. Over the quota nothing new is opened (429 with its name); at twice the memory or disk, or without browser time, sessions end',
   }),
   connectRate: integerBetween(1, 1e9)
     .default(6_000)
-    .describe('sessions that one user, and one address, may open in a minute; further ones get 429'),
+    .describe('sessions that one user, or one address, may open per minute; further ones get 429'),
   requestRate: integerBetween(1, 1e9)
     .default(600_000)
-    .describe('messages that one user may send in a minute; further ones get 429'),
+    .describe('messages that one user may send per minute; further ones get 429'),
   trustProxy: stringListSchema
     .default([])
     .describe(
@@ -311,17 +311,17 @@ export const optionsSchema = z.strictObject({
   onEarlyMessage: z
     .enum(['reject', 'queue'])
     .default('reject')
-    .describe('a message for a session that is not connected yet is refused as `not_ready`, or held until it is'),
+    .describe('a message that comes before its session is connected is refused as `not_ready`, or held'),
   queueLimit: integerBetween(1, 256)
     .default(32)
     .describe('early messages that one session may hold; further ones get 429'),
   setupTimeout: durationSchema.prefault('30s').describe('how long the set-up of a session may take'),
-  initializeTimeout: durationSchema.prefault('30s').describe('how long the first message of a client may take'),
+  initializeTimeout: durationSchema.prefault('30s').describe('how long a client may take to send its first message'),
   idleTimeout: durationSchema.prefault('30m').describe('how long a session may go without a message'),
   discardPagesAfter: durationSchema
     .prefault('10m')
     .describe(
-      'how long pages may go without a call until they are closed, to be opened again by the next one; not where something was entered. `0s`: never',
+      'after how long without a call the pages of a session are closed; the next call opens them again. Pages with entered data stay open. `0s`: never',
     ),
   resumeGrace: durationSchema.prefault('60s').describe('how long a session without a stream waits for its client'),
   drainTimeout: durationSchema.prefault('10s').describe('how long requests in flight may take when the server stops'),
@@ -329,7 +329,7 @@ export const optionsSchema = z.strictObject({
   sessionMemory: sizeSchema
     .prefault('32mb')
     .describe(
-      'bytes that the server keeps for one session: answers that are not read, over all its streams, further requests get 429, and three quarters at most for what is recorded of its pages and extensions, of which the oldest goes, and for mock rules, init scripts and the like, which are refused. A user may leave 4 times as many unread',
+      'bytes that the server keeps for one session. With that many unread answers, over all its streams, further requests get 429; one user may leave 4 times as many unread. Recordings of its pages and extensions, mock rules, init scripts and the like may take three quarters: past it the oldest recordings are dropped, further rules and scripts refused',
     ),
   tools: stringListSchema
     .default(['extension', 'core', 'sources', 'debugger', 'styles'])
@@ -337,21 +337,21 @@ export const optionsSchema = z.strictObject({
   structured: booleanSchema
     .default(false)
     .describe(
-      'answers also as `structuredContent`, and output schemas, for programs; per connection with `/mcp?structured=1`',
+      'also send answers as `structuredContent`, and output schemas, for programs; per connection with `/mcp?structured=1`',
     ),
   clientProfile: z.string().default('').meta({
     shown: 'by the name of the client',
     description:
-      'what clients are sent and may send: the name of a profile, or fields such as `picturePixels=2000`; per connection with `/mcp?profile=…`',
+      'which messages a client gets and may send: the name of a client profile, or fields such as `picturePixels=2000`; per connection with `/mcp?profile=…`',
   }),
   workspace: stringListSchema.optional().meta({
-    shown: 'current and temp folder; with authentication none',
+    shown: 'the current and the temporary folder; with authentication none',
     description:
-      "the only folders that tools may read or write, in the sessions of every user, besides each session's own folder; repeatable. The files of the server in them are excluded: `--data-dir`, profiles and the folders of other sessions",
+      "the only folders, besides the session's own, that tools of every user may read and write; repeatable. Files of the server in them are excluded: `--data-dir`, profiles and the folders of other sessions",
   }),
   inspectStately: integerBetween(0, 65535)
     .optional()
-    .describe("port of 127.0.0.1 for Stately's inspector, whose page is remote. Default: off"),
+    .describe("port on 127.0.0.1 for Stately's inspector, whose page is remote. Default: off"),
   alertFailureRate: fractionSchema
     .default(0.2)
     .describe('share of session creations within the window that must fail for the alert to fire'),
@@ -377,23 +377,23 @@ export const optionsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'file of secrets, `NAME=value` lines or JSON: `fill`, `fill_form`, `type_text`, `set_credentials` and `extraHttpHeaders` of `emulate` take the name for the value, and no answer shows the value',
+      'file of secrets, `NAME=value` lines or JSON: `fill`, `fill_form`, `type_text`, `set_credentials` and `extraHttpHeaders` of `emulate` accept the name instead of the value, and no answer shows the value',
     ),
   auditLog: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'file with a JSON line for each thing that a user did, without contents. Rotated at 64 MB, with 5 older files; readable by the server alone',
+      'file with a JSON line for each action of a user, without contents. Rotated at 64 MB, with 5 older files; only the user of the server process can read it',
     ),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least severe level that is written'),
   logFormat: z
     .enum(['pretty', 'json'])
     .optional()
-    .meta({ shown: '`pretty` on a terminal, else `json`', description: 'format of the log' }),
+    .meta({ shown: '`pretty` on a terminal, otherwise `json`', description: 'format of the log' }),
 });
 
-/** The defaults of `greenroom stdio` that differ: an editor starts the process long before the first call, and ends it. */
+/** Defaults that differ for `greenroom stdio`: an editor starts the process long before the first call, and ends it. */
 export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h', discardPagesAfter: '0s' } as const satisfies Options;
 
 export type Options = z.input<typeof optionsSchema>;

@@ -48,14 +48,14 @@ export const errorCatalogue = {
     code: -32020,
     retryable: false,
     when: '2026-07-28: `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` or an `Mcp-Param-…` header is missing, or differs from the body; `data.mismatch`',
-    message: 'A header that repeats a part of the body is missing or differs from it. Send it as the body has it.',
+    message: 'A header that repeats a part of the body is missing or differs from it. Send the value of the body.',
   },
   missing_capability: {
     status: 400,
     code: -32021,
     retryable: false,
-    when: '2026-07-28: the request needs a client that can do more than it declared; `data.requiredCapabilities`',
-    message: 'This request needs a client that can do more than it declared in clientCapabilities.',
+    when: '2026-07-28: the request needs a capability that the client did not declare; `data.requiredCapabilities`',
+    message: 'This request needs a capability that the client did not declare in clientCapabilities.',
   },
   unsupported_revision: {
     status: 400,
@@ -69,15 +69,15 @@ export const errorCatalogue = {
     status: 400,
     code: -32602,
     retryable: false,
-    when: '2026-07-28: the `_meta` of a request is not whole; `data.envelope` names the key',
+    when: '2026-07-28: the `_meta` of a request is not valid; `data.envelope` names the key',
     message:
-      'The _meta of this request is not whole. Send io.modelcontextprotocol/protocolVersion and clientCapabilities.',
+      'The _meta of this request is not valid. Send io.modelcontextprotocol/protocolVersion and clientCapabilities.',
   },
   invalid_input: {
     status: 400,
     code: -32602,
     retryable: false,
-    when: '2026-07-28: `inputResponses` is no object of objects, or `requestState` was changed, belongs to another user or request, has expired or was used before',
+    when: '2026-07-28: `inputResponses` is not an object of objects, or `requestState` was changed, belongs to another user or request, has expired or was used before',
     message: 'These answers cannot be used. Send the request without requestState to be asked again.',
   },
   unknown_task: {
@@ -292,7 +292,7 @@ export const errorCatalogue = {
     status: 410,
     code: -32015,
     retryable: false,
-    when: 'events after Last-Event-ID are no longer kept: they are lost, and the client is never left to miss them silently',
+    when: 'events after Last-Event-ID are no longer kept: they are lost, and the client learns it',
     message: 'Events after this Last-Event-ID are no longer kept. Send GET without it to continue with new events.',
   },
   too_large: {

@@ -18,7 +18,7 @@ interface InspectorDeps {
   find(id: string): Session | undefined;
   /** The document of `GET /health`. */
   health(): Promise<object>;
-  /** What each user uses, as `GET /api/usage` tells it. */
+  /** The use of each user, as in `GET /api/usage`. */
   usage(): Promise<readonly object[]>;
   readonly remoteNodes?: RemoteNodes | undefined;
 }

@@ -8,7 +8,7 @@ import type { ActorRow, SessionDetail, SessionRow } from './wire.js';
 type MovedActor = ActorObservation & { kind: 'transition' | 'step' };
 
 interface JournalLimits {
-  /** Entries kept of one session; fewer with very many sessions. */
+  /** Entries kept per session; fewer with very many sessions. */
   readonly entriesPerSession: number;
   readonly totalEntries: number;
   /** Closed sessions that are kept. */

@@ -184,7 +184,7 @@ function closeFieldsOf(context: unknown): { closedBecause: string; failure: stri
   return { closedBecause: String(closedBecause), failure: typeof message === 'string' ? message : null };
 }
 
-/** The beginning of a reason, without what it quotes: names, addresses and texts are the client's or a page's. */
+/** The beginning of a reason, without quoted names, addresses and texts, which come from the client or a page. */
 function withoutData(reason: string): string {
   const masked = reason.replaceAll(/"[^"]*"?/g, '"…"').replaceAll(/\b[a-z][\w+.-]*:\/\/\S+/gi, '…');
   return cutText(/^[^:\n]*/.exec(masked)?.[0] ?? '', maxReasonLength);

@@ -41,7 +41,7 @@ export type JournalEntry = { readonly seq: number; readonly at: number } & (
       readonly method: string;
       readonly tool: string | null;
       readonly outcome: string;
-      /** Of a failed one: the beginning of what its client was told, without what that quotes. */
+      /** For a failed one: the beginning of the error text that its client got, without quoted contents. */
       readonly error?: string;
       readonly durationMs: number;
     }

@@ -27,7 +27,9 @@ export interface Call {
   readonly revision: string | null;
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
-  /** Aborted when nobody waits for the answer, and another call wants the page: the answer is its reason. */
+  /**
+   * Aborted when the client no longer waits for the answer, and another call needs the page: the answer is its reason.
+   */
   readonly displaced?: AbortSignal;
   /** Called when another call waits for the page that this one holds. */
   onWanted?(): void;
@@ -185,7 +187,7 @@ function noticesOf(session: McpSession): readonly string[] {
 }
 
 interface ResultOptions {
-  /** What happened beside the call; comes before the answer. */
+  /** Events beside the call; they come before the answer. */
   readonly notices: readonly string[];
   /** The protocol revision of the client. */
   readonly revision: string | null;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { noop } from '../async.js';
 
-/** Something that clients may have kept has changed. */
+/** A change of something that clients may have cached. */
 export interface Change {
   readonly method:
     | 'notifications/tools/list_changed'
@@ -14,7 +14,7 @@ export interface Change {
   readonly taskId?: string;
   /** Of an updated resource. */
   readonly uri?: string;
-  /** The user whom it concerns (issuer and subject); absent: everybody. */
+  /** The user whom it concerns (issuer and subject); absent: all users. */
   readonly owner?: string;
 }
 
@@ -25,8 +25,7 @@ export interface Relay {
 }
 
 /**
- * Passes changes to the streams of `subscriptions/listen`, at whatever node they are. One for the server; a listener must not
- * throw.
+ * Passes changes to the streams of `subscriptions/listen` at all nodes. One for the server; a listener must not throw.
  */
 export class Changes {
   readonly #listeners = new Set<(change: Change) => void>();

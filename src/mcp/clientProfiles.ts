@@ -1,6 +1,6 @@
 import { shortenText } from '../text.js';
 
-/** What a client is sent, and what is accepted from it. */
+/** Which messages a client gets, and which it may send. */
 export interface ClientProfile {
   /** The name of the row: `?profile=NAME`, and the label of metrics. */
   readonly name: string;
@@ -127,7 +127,7 @@ export const clientProfiles: readonly KnownClient[] = [
 /** The names of the rows: a closed set, for labels. */
 export const profileNames = clientProfiles.map(({ name }) => name);
 
-/** What an operator or a connection chose: a row, and fields that differ from it. */
+/** The choice of an operator or a connection: a profile, and fields that differ from it. */
 export interface ProfileChoice {
   readonly row?: ClientProfile;
   readonly fields: Partial<ClientProfile>;
@@ -176,7 +176,7 @@ function fieldOf(word: string, name: string, value: string): Partial<ClientProfi
   throw new UnknownProfileError(word);
 }
 
-/** The profile of a client. What its connection chose comes before what the operator chose, and that before the table. */
+/** The profile of a client: the choice of its connection, otherwise of the operator, otherwise of the table. */
 export function profileOf(clientName: string, operator: ProfileChoice, connection: ProfileChoice): ClientProfile {
   const row = connection.row ?? operator.row ?? rowOf(clientName.toLowerCase());
   return { ...row, ...operator.fields, ...connection.fields };

@@ -12,7 +12,7 @@ export interface ClientRequest {
   readonly relatedTo: RequestId;
   /** Cancels the request, with the signal's reason. */
   readonly signal: AbortSignal;
-  /** The name of the question, where it is asked in the result of the call. */
+  /** The name of the question, if it is asked in the result of the call. */
   readonly key?: string | undefined;
   /** Cancels the request before the signal does. */
   readonly timeoutMs?: number | undefined;

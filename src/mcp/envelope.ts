@@ -15,7 +15,7 @@ export const metaKeys = {
   subscriptionId: 'io.modelcontextprotocol/subscriptionId',
 } as const;
 
-/** What each request of revision 2026-07-28 says of its client, instead of a handshake. */
+/** The facts about its client in each request of revision 2026-07-28, instead of a handshake. */
 export interface Envelope {
   readonly protocolVersion: string;
   readonly client: ClientInfo | null;
@@ -48,9 +48,9 @@ export const claimsEnvelope = (message: unknown): boolean =>
   Object.hasOwn(metaOf(message) ?? {}, metaKeys.protocolVersion);
 
 /**
- * Whether an unchecked message belongs to a revision without sessions. The envelope decides; a header without one does too,
- * so that half of an envelope is refused as such and not taken for a request of an earlier revision. `initialize` belongs to
- * the earlier revisions unless its envelope is whole.
+ * Whether an unchecked message belongs to a revision without sessions. The envelope decides; a header without an
+ * envelope does too, so that such a request is refused as incomplete and not served as one of an earlier revision.
+ * `initialize` belongs to the earlier revisions unless its envelope is complete.
  */
 export function isStateless(body: unknown, headers: RepeatedHeaders): boolean {
   if (Array.isArray(body)) return body.some(claimsEnvelope);
@@ -59,7 +59,7 @@ export function isStateless(body: unknown, headers: RepeatedHeaders): boolean {
   return claimsEnvelope(body) || isStatelessHeader(headers);
 }
 
-/** In a session, a revision that does not exist yet is one that the session does not speak. */
+/** Whether the header names a revision without sessions. In a request with a session, only a known one counts. */
 export function isStatelessHeader({ protocolVersion, hasSession }: NamedRevision): boolean {
   const isKnown = statelessVersions.some((version) => version === protocolVersion);
   return isKnown || (!hasSession && isStatelessVersion(protocolVersion ?? null));
@@ -72,7 +72,7 @@ function hasWholeEnvelope(message: unknown): boolean {
 }
 
 /**
- * The envelope of a message that is stateless. Throws `header_mismatch`, `invalid_envelope` or `unsupported_revision`, in the
+ * The envelope of a stateless message. Throws `header_mismatch`, `invalid_envelope` or `unsupported_revision`, in the
  * order in which the specification's own suite expects them.
  */
 export function readEnvelope(message: { readonly method: string }, headers: RepeatedHeaders): Envelope {
@@ -123,7 +123,7 @@ function declaresTasks(capabilities: unknown): boolean {
   return isObject(extensions) && isObject(extensions[tasksExtension]);
 }
 
-/** A header that is missing, or differs from the body. */
+/** The refusal for a header that is missing, or differs from the body. */
 export function mismatch(header: string, body: string): Refusal {
   const detail = `The headers and the body of this request differ: ${cutText(body, 300)}. Send ${header} as the body has it.`;
   return new Refusal('header_mismatch', { detail, mismatch: { header, body: cutText(body, 300) } });
@@ -153,7 +153,7 @@ const isCapabilities = (value: unknown): boolean => isObject(value) && Object.va
 
 function invalidEnvelope({ key, problem }: { key: string; problem: string }): Refusal {
   const detail =
-    `The _meta of a request of revision ${statelessVersions[0]} is not whole: ${key} is ${problem}. Send ` +
+    `The _meta of a request of revision ${statelessVersions[0]} is not valid: ${key} is ${problem}. Send ` +
     `${metaKeys.protocolVersion} and ${metaKeys.clientCapabilities} with every request.`;
   return new Refusal('invalid_envelope', { detail, envelope: { key, problem } });
 }

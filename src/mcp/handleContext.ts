@@ -5,12 +5,12 @@ import type { SessionFeatures } from './features.js';
 import type { HandleRequest, McpSession, MethodContext } from './methodContext.js';
 import type { RequestId } from './protocol.js';
 
-/** Messages about one request: they go where it came from. */
+/** Notifications about one request: they are sent to the client of the request. */
 export const aboutRequest: readonly string[] = ['notifications/progress', 'notifications/message'];
 
 /**
- * The server of a session, for one request that came by the session's handle: it works on what the session holds, for the
- * client that sent it.
+ * The server of a session as seen by one request that came by the session's handle: it works on the resources of the
+ * session, for the client that sent it.
  */
 export class HandleContext implements MethodContext {
   readonly #server: MethodContext;

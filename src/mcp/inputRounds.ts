@@ -4,7 +4,7 @@ import type { Params } from './methodContext.js';
 import { isObject } from './protocol.js';
 import { bindingOf, type Answers, type RequestStates } from './requestState.js';
 
-/** Ends a handler whose question the client has not answered yet: the client gets the question as the result. */
+/** Ends a handler whose question the client has not answered yet: the result of the call is the question. */
 export class InputRequired extends Error {
   constructor() {
     super('The client has to answer first.');

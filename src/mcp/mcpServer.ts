@@ -136,8 +136,8 @@ export class McpServer implements MethodContext {
   }
 
   /**
-   * The client closed the connection of a request. If it cannot come back for the response, the request is stopped as if the
-   * client had cancelled it; otherwise it goes on until another one wants what it holds.
+   * The client closed the connection of a request. If it cannot reconnect for the response, the request is stopped as
+   * if the client had cancelled it; otherwise it continues until another one needs its resources.
    */
   connectionLost(id: RequestId, canResume: boolean): void {
     const inFlight = this.#inFlight?.get(id);

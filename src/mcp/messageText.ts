@@ -1,10 +1,10 @@
 import { Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import { jsonMark, isJsonId, isObject, shownId, valueAt, type JSONRPCMessage } from './protocol.js';
 
-/** The JSON of a message for the wire: one text, or short texts around bytes that many messages share. */
+/** The JSON of a message: one text, or short texts around bytes that many messages share. */
 export type MessageText = string | SharedText;
 
-/** A JSON text whose middle is the same in many messages: those bytes exist once, and no writer makes them again. */
+/** A JSON text whose middle is the same in many messages: its bytes exist once and are not encoded again. */
 export class SharedText {
   readonly #head: string;
   readonly #result: SharedResult;
@@ -24,7 +24,7 @@ export class SharedText {
     return Buffer.byteLength(this.#head) + this.#result.bytes.length + Buffer.byteLength(this.#tail);
   }
 
-  /** The whole as one string, for those who keep or send strings. */
+  /** The whole text as one string, for callers that keep or send strings. */
   toString(): string {
     return `${this.#head}${this.#result.text}${this.#tail}`;
   }
@@ -40,7 +40,7 @@ interface SharedResult {
   readonly bytes: Buffer;
 }
 
-/** A result of one session alone is seldom written again: nothing is kept of it before the second time. */
+/** A result of one session is seldom written again: it is kept only from its second use on. */
 const results = new WeakMap<object, SharedResult | 'not written yet' | 'written once'>();
 
 /** Says that a result is answered to many requests and never changes: its JSON is kept from the second time on. */
@@ -82,7 +82,7 @@ function onOneLine(json: string): string {
   return json.replace(unusualLineEnds, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** What is echoed of a message, by path. */
+/** The echoed parts of a message, by path. */
 const echoedPaths = [['id'], ['params', 'requestId'], ['params', '_meta', 'progressToken']] as const;
 const echoedNames = new Set<unknown>(echoedPaths.map((path) => path.at(-1)));
 

@@ -15,7 +15,7 @@ import type { Secrets } from './secrets.js';
 import type { SessionMemory } from './responseMemory.js';
 import type { ToleranceKind } from './tolerantArguments.js';
 
-/** What a client calls itself. */
+/** The name and version that a client declares. */
 export interface ClientInfo {
   readonly name: string;
   readonly version: string;
@@ -38,7 +38,7 @@ export interface SessionResources extends Resources {
 /** The browsers of one user, by their handles: the ids of the sessions that hold them. */
 export interface BrowserHandles extends Browsers {
   /**
-   * Passes a request to the session of a handle, which serves it as its own. Throws a ToolError with a way out if there is
+   * Passes a request to the session of a handle, which serves it as its own. Throws a ToolError with a fix if there is
    * no such session, or it is closed or not ready.
    */
   forward(browserId: string, request: HandleRequest): Promise<Record<string, unknown>>;
@@ -129,13 +129,13 @@ export interface MethodContext {
   /** Sends a request to the client; see `ClientRequests`. */
   request(request: ClientRequest): Promise<Record<string, unknown>>;
   isInFlight(id: RequestId): boolean;
-  /** Says what the request is doing, where somebody may ask for it. */
+  /** Reports the progress of the request, if it can be read. */
   report?(text: string): void;
   /** Called when a session serves the request: logs and metrics then name that session. */
   passedOn?(): void;
   /** The tasks of the user; undefined for a client that takes none. */
   readonly tasks?: UserTasks | undefined;
-  /** The result of a request whose handler asked the client something that is not answered yet; null without one. */
+  /** The result of a request whose handler has asked the client and waits for its answer; otherwise null. */
   inputRequired?(): Promise<Record<string, unknown> | null>;
   /** The error of a tool that needs `required` of its client (in the form of `clientCapabilities`), to do what `action` says. */
   missingCapability(action: string, required: object): Error;
@@ -149,9 +149,9 @@ export interface RequestInfo {
   readonly signal: AbortSignal;
   /** Called when the answer of the request is written, or when it has none. */
   releaseMemory: () => void;
-  /** Notes what was accepted although it is not as the protocol or a schema says. */
+  /** Notes accepted deviations from the protocol or a schema. */
   tolerated(kinds: Iterable<ToleranceKind>): void;
-  /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */
+  /** Aborted when the client has lost the connection of the request, and another one needs its resources. */
   readonly displaced: AbortSignal;
   /** Called when another request waits for what this one holds. */
   wanted(): void;

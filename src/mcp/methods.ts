@@ -77,7 +77,7 @@ export const methods: Readonly<Record<string, Method>> = {
   ...promptMethods,
 };
 
-/** Logging libraries write their levels in capitals, and shorten one of them. */
+/** Logging libraries write their levels in capitals, and abbreviate one of them. */
 function readLevel(given: unknown): LogLevel | undefined {
   const wanted = typeof given === 'string' ? given.toLowerCase() : undefined;
   return wanted === 'warn' ? 'warning' : logLevels.find((level) => level === wanted);
@@ -98,7 +98,7 @@ export function toolsPage(listings: Listings, params: Params): Record<string, un
   return result;
 }
 
-/** A tool of the client. Those that open and close browsers are there for every client, listed or not. */
+/** A tool of the client. The tools that open and close browsers are available to every client, listed or not. */
 function findTool({ features: { toolSet }, callerFeatures }: MethodContext, name: string): Tool | undefined {
   const listed = [toolSet, callerFeatures?.toolSet].map((set) => set?.tools.get(name) ?? set?.aliases.get(name));
   return listed.find((found) => found !== undefined) ?? browserTools.find((tool) => tool.name === name);
@@ -163,7 +163,7 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Says which group has the tool, or which names are near. */
+/** Names the group of the tool, or similar tools. */
 function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
   const shown = shortenText(name, 100);
   const elsewhere = all.get(name);

@@ -44,7 +44,7 @@ const introductions: Readonly<Record<string, string>> = {
   action: 'The suspected action',
 };
 
-/** A prompt that gives a skill, with the arguments in it and in front of it. */
+/** A prompt with the text of a skill, and the arguments in it and before it. */
 function guidePrompt<Shape extends z.ZodRawShape>({ skill, ...about }: GuideOptions<Shape>): Prompt {
   const { body, title, tools } = skillNamed(skill);
   return definePrompt({

@@ -28,15 +28,15 @@ const idRule = `a string of at most ${maxEchoedLength} characters or a whole num
 /** Supported revisions, newest first. A client that requests another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
-/** What the first clients ask for: the same messages as in the first revision that was published. */
+/** The revision that the first clients request: it has the same messages as the first published revision. */
 export const previewVersion = '2024-10-07';
 
 /** The revisions without sessions, newest first: each request brings its version and capabilities. */
 export const statelessVersions = ['2026-07-28'] as const;
 
-/** The extension by which a call is answered later (Tasks, 2026-07-28). */
+/** The extension for calls that are answered later (Tasks, 2026-07-28). */
 export const tasksExtension = 'io.modelcontextprotocol/tasks';
-/** The extension by which working guides are listed and read (Skills over MCP). */
+/** The extension for listing and reading working guides (Skills over MCP). */
 export const skillsExtension = 'io.modelcontextprotocol/skills';
 
 /** Whether a revision is one without sessions, known here or not. */
@@ -71,7 +71,7 @@ export function invalidParams(message: string): RpcError {
 
 /**
  * Checks the shape of one JSON-RPC 2.0 message, not its parameters. Written by hand, since it runs for every message.
- * Throws `invalid_message` with what is wrong.
+ * Throws `invalid_message` with the fault.
  */
 export function parseMessage(value: unknown): JSONRPCMessage {
   if (Array.isArray(value)) throw invalid('Batches are not part of this transport: send one message at a time.');
@@ -142,7 +142,7 @@ export function messageKind(message: JSONRPCMessage): MessageKind {
   return message.method === 'initialize' ? 'initialize' : 'request';
 }
 
-/** Whether an unchecked message asks for the handshake, which opens a session. A notification asks for nothing. */
+/** Whether an unchecked message is a handshake request, which opens a session. A notification is not. */
 export function asksForSession(value: unknown): boolean {
   return isObject(value) && value['method'] === 'initialize' && 'id' in value;
 }
@@ -165,14 +165,14 @@ export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 /**
- * A number to be echoed that no number of JavaScript holds is kept as a text: this mark and its JSON. Clients count with 64
- * bits, or begin at a random number of so many.
+ * The prefix of a number that JavaScript cannot represent and that has to be echoed: the number is kept as a text of
+ * this mark and its JSON. Some clients count with 64 bits, or begin at a random 64-bit number.
  */
 export const jsonMark = '\0';
 
 export const isJsonId = (id: unknown): id is string => typeof id === 'string' && id.startsWith(jsonMark);
 
-/** An id as its client writes it. */
+/** An id as its client wrote it. */
 export const shownId = (id: unknown): string => (isJsonId(id) ? id.slice(jsonMark.length) : String(id));
 
 /** A number that is not a safe integer would be echoed as another number: `parseMessageText` keeps its digits. */

@@ -75,7 +75,7 @@ interface Settled {
   readonly startedAt: number;
 }
 
-/** What logs, metrics and the inspector are told of a request that is settled. */
+/** A description of a settled request for logs, metrics and the inspector. */
 export function describeSettled(
   request: JSONRPCRequest,
   { inFlight, answer, server, startedAt }: Settled,

@@ -1,6 +1,6 @@
 import { Refusal } from '../errors/errors.js';
 
-/** Sessions of one user that may owe their full share at once. */
+/** Sessions of one user that may have their full share of unread answers at once. */
 const sessionsPerUser = 4;
 /** Users that may owe their full share at once. */
 const users = 4;
@@ -66,7 +66,7 @@ export class SessionMemory {
     return this.#bytes + this.#browserBytes();
   }
 
-  /** Counts also what is kept of the session's browser, which has a bound of its own below the limit. */
+  /** Also counts the kept bytes of the session's browser, which have a bound of their own below the limit. */
   countKept(bytes: () => number): void {
     this.#browserBytes = bytes;
   }

@@ -30,7 +30,7 @@ export class Secrets {
     this.replace(values);
   }
 
-  /** Takes other names and values from now on. What was hidden before stays hidden: its values may still be in pages. */
+  /** Replaces names and values from now on. Earlier values stay hidden, since they may still be in pages. */
   replace(values: ReadonlyMap<string, string>): void {
     const added = [...values].flatMap(([name, value]) =>
       spellingsOf(value).map((spelling) => [spelling, `<secret>${name}</secret>`] as const),

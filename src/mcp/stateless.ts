@@ -31,7 +31,7 @@ import type { Secrets } from './secrets.js';
 import { statelessTable } from './statelessMethods.js';
 import { readAnswers, seedOf, tasksNotDeclared, type Task, type Tasks } from './tasks.js';
 
-/** What a request without a session has as a session has it. */
+/** The parts that a request without a session shares with a session. */
 type SharedParts = Pick<
   McpSession,
   | 'toolSet'
@@ -78,8 +78,8 @@ const noLease: BrowserLease = {
 };
 
 /**
- * What a request of revision 2026-07-28 has instead of a session: the tools and features of its address, the user, and the
- * browsers that the user can name. It holds nothing and is dropped with the request.
+ * What a request of revision 2026-07-28 has instead of a session: the tools and features of its address, the user, and
+ * the browsers that the user can name. It owns nothing and is dropped with the request.
  */
 class StatelessSession implements McpSession {
   readonly #options: StatelessSessionOptions;
@@ -170,7 +170,7 @@ export class StatelessRequest implements MethodContext {
   #profile: ClientProfile | undefined;
   #isSettled = false;
   #isPassedOn = false;
-  /** What the request has become. */
+  /** The task that the request has become. */
   #task: Task | undefined;
 
   constructor(message: JSONRPCRequest, envelope: Envelope, options: StatelessSessionOptions) {
@@ -191,8 +191,8 @@ export class StatelessRequest implements MethodContext {
   }
 
   /**
-   * Runs the request; null if it was cancelled. A call that takes long is answered with a task, if the client takes one, and
-   * goes on. Nothing is written for it afterwards (S7). Never rejects.
+   * Runs the request; null if it was cancelled. A long call is answered with a task, if the client supports tasks, and
+   * continues. Nothing is written for it afterwards (S7). Never rejects.
    */
   async run(): Promise<JSONRPCMessage | null> {
     const tool = this.#tool;

@@ -25,7 +25,7 @@ const changeable: CacheHint = { ttlMs: 0, cacheScope: 'private' };
 const openBrowserFirst =
   'Call open_browser first and pass the browser_id in its answer to every tool that works on a browser; close_browser when done.';
 
-/** The tools by the address alone: a list does not vary with what a client calls itself. */
+/** The tools, by the address alone: a list does not depend on the name of the client. */
 function statelessListings({ session, features }: MethodContext): ReturnType<typeof listingsFor> {
   const { operator, connection } = session.profileChoices;
   return listingsFor(features.toolSet, { ...profileOf('', operator, connection), browserId: 'required' });
@@ -45,7 +45,7 @@ const listTools: Method = (server, params) => {
   return toolsPage(statelessListings(server), params);
 };
 
-/** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
+/** Lists do not depend on a connection, so only the results of calls change them. */
 export function statelessCapabilities(server: MethodContext): Record<string, object> {
   const { prompts, ...rest } = capabilitiesOfServer(server);
   return {
@@ -128,7 +128,7 @@ function sharedCompletion(result: Result, { features }: MethodContext, complete:
   return known;
 }
 
-/** What the handler asked of the client comes before what it answered or threw. */
+/** Requests of the handler to the client take precedence over its result or error. */
 async function outcomeOf(run: Method, ...[server, params, request]: Parameters<Method>): Promise<Result> {
   try {
     const result = await run(server, params, request);

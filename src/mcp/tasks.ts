@@ -22,7 +22,9 @@ const maxKeptBytes = 64 * 1024 ** 2;
 /** How long a result is kept after the deadline of its call. */
 const keptMs = 600_000;
 const pollIntervalMs = 1_000;
-/** The node of a running task says so often that it is there; without it for the longer time, it is gone. */
+/**
+ * The node of a running task renews it this often; after the longer time without a renewal, the node counts as gone.
+ */
 const renewMs = 10_000;
 const leaseMs = 30_000;
 
@@ -63,7 +65,7 @@ export type TaskDetail = z.infer<typeof detailSchema>;
 
 const recordSchema = z.object({ owner: z.string(), aliveUntil: z.number(), task: detailSchema });
 
-/** What another node asks of the one that runs a task. */
+/** A request of another node to the node that runs a task. */
 const requestSchema = z.object({
   id: z.string(),
   owner: z.string(),
@@ -136,7 +138,7 @@ export class Task {
     };
   }
 
-  /** Says what the call is doing. A step is written down with the next change or renewal. */
+  /** Reports the progress of the call. A step is stored with the next change or renewal. */
   report(text: string): void {
     if (this.isEnded) return;
     this.#text = cutText(text, 300);
@@ -248,7 +250,7 @@ export class Tasks {
     return task;
   }
 
-  /** Resolves when every node can find it. Rejects with a Refusal: then it is not there at all. */
+  /** Resolves when every node can find the task. Rejects with a Refusal: the task then does not exist. */
   async created(task: Task): Promise<void> {
     if (await this.#write(task)) return;
     this.#forget(task);
@@ -360,7 +362,7 @@ export function readAnswers(given: unknown): Record<string, Record<string, unkno
   throw new Refusal('invalid_input', { detail: '"inputResponses" is an object with an object for each question.' });
 }
 
-/** The first answer to a call that became a task: what will come is not in it. */
+/** The first answer to a call that became a task, without the later result. */
 export function seedOf(task: Task): Record<string, unknown> {
   const { inputRequests: _asked, result: _result, error: _error, ...seed } = task.detail();
   return { resultType: 'task', ...seed };

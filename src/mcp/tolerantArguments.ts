@@ -4,7 +4,7 @@ import { hasTooManyValues } from './messageText.js';
 import { isObject, isShallow, valueAt } from './protocol.js';
 import { shortenText } from '../text.js';
 
-/** What was accepted although it is not as the schema says. A closed set: labels of a metric. */
+/** The kinds of accepted deviations from a schema. A closed set: labels of a metric. */
 export const toleranceKinds = ['text', 'omitted', 'extra_key', 'null', 'peer'] as const;
 export type ToleranceKind = (typeof toleranceKinds)[number];
 
@@ -23,9 +23,9 @@ interface Misreading {
   readonly error: z.ZodError;
 }
 
-/** Wrong values of one call that are looked at: far more than a model ever sends. */
+/** Wrong values of one call that are examined: far more than a model ever sends. */
 const maxRepairs = 100;
-/** Values of a call whose wrong ones are looked at: each look checks all of them. */
+/** Values of a call up to which wrong ones are examined: each examination checks all of them. */
 const maxValues = 2_000;
 
 function hasFewValues(args: Args): boolean {
@@ -188,7 +188,7 @@ function parsedText(text: string): unknown[] {
   }
 }
 
-/** A text stays one where the schema takes anything: said, since an object was probably meant. */
+/** A text remains a text if the schema accepts anything; a remark says so, since an object was probably meant. */
 function remarksOn({ input }: Tool, args: unknown): string[] {
   if (!isObject(args)) return [];
   const shape: Record<string, z.ZodType> = input.shape;
@@ -237,7 +237,7 @@ export function nearestName(name: string, names: readonly string[], maxEdits: nu
   return nearest?.name;
 }
 
-/** At most three names that a wrong one may mean: by their letters, then by the words that they share. */
+/** At most three names that a wrong one may stand for: by their letters, then by common words. */
 export function nearestNames(name: string, names: readonly string[]): string[] {
   const named = names.filter((candidate) => isPrefixed(name, candidate)).toSorted((a, b) => b.length - a.length);
   const nearest = named[0] ?? nearestName(name, names, Math.max(2, Math.floor(name.length / 4)));

@@ -41,9 +41,9 @@ export async function runSelftest({ write, ...options }: SelftestOptions): Promi
 }
 
 /**
- * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and random words of
- * its own. Writes the failures, a line for each session, the crosstalk, and finally the sum, in which each mark of one
- * session in an answer to another counts as a failure.
+ * The selftest in several sessions at once, numbered from 1, each with a page server, a copy of the extension and
+ * random words of its own. Writes the failures, a line for each session, the crosstalk, and finally the total, in which
+ * each mark of one session in an answer to another counts as a failure.
  */
 export async function runParallelSelftests({ write, sessions, ...options }: ParallelSelftestOptions): Promise<Counts> {
   const detector = new CrosstalkDetector();

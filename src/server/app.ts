@@ -154,7 +154,7 @@ const rejectHead =
     throw new Refusal('method_not_allowed');
   };
 
-/** Who asks is judged first: a client without a token is told that it needs one. */
+/** The caller is checked first: a client without a token learns that it needs one. */
 const requireUpgrade =
   ({ admit }: Pick<AppDeps, 'admit'>): RouteHandler =>
   async (request) => {

@@ -20,7 +20,7 @@ import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } fro
 import type { Tool } from '../tools/defineTool.js';
 import { allTools } from '../tools/allTools.js';
 
-/** What an embedder defines; each default is that of this package's own server. */
+/** The choices of an embedder; each default is that of this package's own server. */
 export interface Embedding {
   /**
    * Default: every tool of this package, with its prompts, skills and instructions. The tools of an embedder are all listed unless
@@ -47,7 +47,7 @@ export interface OrchestratorOptions extends Embedding {
   readonly config?: Config;
   /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
-  /** Called before a tool uses a browser. Default: a browser is there, or its absence is the tool's failure. */
+  /** Called before a tool uses a browser. Default: nothing; without a browser the tool fails. */
   readonly prepareBrowser?: PrepareBrowser;
   /** The values of `CHROME_PATH` and `PATH`, to find a browser, and whether the environment names a proxy. */
   readonly search?: {

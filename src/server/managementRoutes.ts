@@ -21,7 +21,7 @@ export interface ManagementRoutesDeps {
    */
   probeBrowser(url: string, signal: AbortSignal): Promise<string>;
   isOperator: IsOperator;
-  /** A line for each change: who may do what is news. */
+  /** Gets one line for each change of users and their rights. */
   readonly log: Log;
   /** Bytes. */
   readonly bodyLimit: number;

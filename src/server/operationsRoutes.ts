@@ -100,7 +100,7 @@ function closeSession(deps: OperationsRoutesDeps): RouteHandler {
   };
 }
 
-/** The id of an open session by what the inspector is told of it; any other text as it is. */
+/** The id of an open session by the short id that the inspector shows; any other text unchanged. */
 async function wholeSessionId({ registry, otherNodeListings }: OperationsRoutesDeps, id: string): Promise<string> {
   if (id.length !== shortSessionId(id).length) return id;
   const own = registry.list().find((session) => shortSessionId(session.id) === id);
@@ -154,5 +154,5 @@ async function findRemoteSession(
   return sessions.find(({ id }) => shortSessionId(id) === requestedId)?.id;
 }
 
-/** All of an id that the inspector is told. */
+/** The part of an id that the inspector gets. */
 const shortSessionId = (id: string): string => id.slice(0, 8);

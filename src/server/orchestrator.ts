@@ -42,15 +42,15 @@ export interface Orchestrator {
   /** Resolves with true once sessions are accepted, with false if the server closes before. Many nodes wait for their store. */
   whenReady(): Promise<boolean>;
   /**
-   * Opens a session over the caller's transport, such as the server's end of the SDK's `InMemoryTransport`, for the local
-   * user. Throws a `Refusal`, or a `TypeError` on what is no transport: nothing was created.
+   * Opens a session over the caller's transport, such as the server's end of the SDK's `InMemoryTransport`, for the
+   * local user. Throws a `Refusal`, or a `TypeError` if it is not a transport: nothing was created then.
    */
   connect(transport: ConnectionTransport | McpTransport): Session;
   /** The document of `GET /health`. */
   health(): Promise<Health>;
   /**
-   * Takes over what can change while it runs: `--secrets` (the file is read again), `--max-sessions`,
-   * `--max-sessions-per-user` and `--user-quota`. Throws a `ConfigError` on a file that cannot be read: nothing has changed then.
+   * Applies changes at runtime: `--secrets` (the file is read again), `--max-sessions`, `--max-sessions-per-user` and
+   * `--user-quota`. Throws a `ConfigError` for a file that cannot be read: nothing has changed then.
    */
   reload(config: Pick<Config, 'secrets' | 'maxSessions' | 'maxSessionsPerUser' | 'userQuota'>): void;
   /** Notifies every client that subscribed to a resource of its change. */

@@ -51,7 +51,7 @@ export async function findRunningServer({
   }
 }
 
-/** Throws an error of one line if the port is taken: at once, before a start does what takes long. */
+/** Throws an error of one line if the port is taken, before the slow steps of a start. */
 export async function rejectTakenPort(host: string, port: number): Promise<void> {
   const server = createServer().listen(port, host.replace(/^\[|\]$/g, ''));
   try {
@@ -64,13 +64,13 @@ export async function rejectTakenPort(host: string, port: number): Promise<void>
   await new Promise((resolve) => server.close(resolve));
 }
 
-/** One line for a port that is taken: what holds it, and what to do. */
+/** One line for a port in use: what holds it, and what to do. */
 export async function describePortInUse(host: string, port: number): Promise<string> {
   const { cause, fix } = await findPortUse(host, port);
   return `${cause}: ${fix}.`;
 }
 
-/** What holds a port that is taken, as far as this user may know, and what to do. */
+/** What holds a port in use, as far as this user may know, and what to do. */
 export async function findPortUse(
   host: string,
   port: number,

@@ -80,7 +80,7 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect, browsersOf };
 }
 
-/** A session opens further browsers with what it was opened with. */
+/** A session opens further browsers with its own settings. */
 function ownerOf(session: SessionOwner): HandleOwner {
   const { id: sessionId, principal, toolSet, groups, profile, browserUrl, server } = session;
   const { client, clientCapabilities, protocolVersion } = server;

@@ -100,7 +100,7 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
   };
 }
 
-/** What the client chose when it opened the session. */
+/** The choices of the client when it opened the session. */
 const choicesOf = ({ groups, profile, browserUrl, isolation }: SessionSnapshot) => ({
   ...(groups !== undefined && { groups }),
   ...(profile !== undefined && { profile }),

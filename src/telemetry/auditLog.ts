@@ -70,7 +70,7 @@ export class AuditLog {
     });
   };
 
-  /** A request without a session says itself whose it is. */
+  /** A request without a session names its user itself. */
   #addRequest({ at, request, user: { issuer, user }, client, transport }: Observation & { kind: 'request' }): void {
     if (quietMethods.has(request.method)) return;
     this.#add({

@@ -76,7 +76,7 @@ function logTransition(
 
 /**
  * The server logs its own start and stop; the start of the alert chart, of a browser, and the life of a session that no
- * client has asked for yet are not news.
+ * client has requested yet are not logged.
  */
 function isNews({ machine, from, context }: ObservationOf<'transition'>): boolean {
   if (machine === 'session') return readContext(context).user !== undefined;
@@ -110,7 +110,7 @@ function logRefusal(log: Log, { reason, status, message, transport, requestId }:
   });
 }
 
-/** A failed request is news, and says why; every other one is for those who look closely. */
+/** A failed request is logged with its reason at info; every other one at debug. */
 function logRequest(log: Log, observation: ObservationOf<'event' | 'request'>, describeSession: DescribeSession): void {
   const request = settledRequest(observation);
   if (request === undefined) return;

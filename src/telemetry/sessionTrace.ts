@@ -17,7 +17,7 @@ interface ActiveTrace {
 interface SetupTrace {
   /** Setup steps that are not done; a warm session starts them before a client connects. */
   pendingSteps: readonly Step[];
-  /** Whether the directory is asked. */
+  /** Whether the session is claimed in the directory. */
   readonly isClaimed: boolean;
   /** Null until a client connects. */
   active: ActiveTrace | null;
@@ -94,7 +94,7 @@ interface StepsContext {
   readonly setup?: string;
 }
 
-/** What is waited for before the announcement. */
+/** The steps before the announcement. */
 function stepsOf({ lease, setup }: StepsContext): Pick<SetupTrace, 'pendingSteps' | 'isClaimed'> {
   const isClaimed = setup !== 'none';
   const steps: readonly Step[] = isClaimed ? ['registerTools'] : [];

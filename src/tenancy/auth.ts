@@ -45,7 +45,7 @@ export function toPrincipal(caller: Caller): Principal {
 /** Whether a request may manage the server: it has the operator's token, or authentication is off. */
 export type IsOperator = (headers: IncomingHttpHeaders) => boolean;
 
-/** Whether a request may read the figures of the server: it has the operator's token or that of the figures. */
+/** Whether a request may read the metrics of the server: it has the operator's token or the metrics token. */
 export function createFiguresCheck(config: Pick<Config, 'auth' | 'adminToken' | 'metricsToken'>): IsOperator {
   const isOperator = createOperatorCheck(config);
   const hasToken = createOperatorCheck({ auth: config.auth, adminToken: config.metricsToken });

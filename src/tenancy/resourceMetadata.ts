@@ -6,8 +6,9 @@ export const resourcePaths = ['/sse', '/mcp', '/ws'] as const;
 const wellKnownPath = '/.well-known/oauth-protected-resource';
 
 /**
- * The paths at which the metadata of each resource is served; '' is the server as a whole. A server below a path is asked for
- * them at the root of its host (RFC 9728, 3.1), and below its path, which is all that many a proxy passes on.
+ * The paths at which the metadata of each resource is served; '' is the server as a whole. Clients of a server below a
+ * path request them at the root of its host (RFC 9728, 3.1), and below its path, since many proxies forward nothing
+ * else.
  */
 export function metadataPaths(publicUrl: string | undefined) {
   const prefixes = new Set(['', pathOf(publicUrl)]);
@@ -27,7 +28,7 @@ export function resourceUrl(path: string, publicUrl: string | undefined, { host 
   return `${origin}${resourcePath ?? ''}`;
 }
 
-/** The URL of a resource's metadata: below the path of the server, since a proxy may pass on nothing else. */
+/** The URL of a resource's metadata: below the path of the server, since a proxy may forward nothing else. */
 export function metadataUrl(path: string, publicUrl: string | undefined, headers: IncomingHttpHeaders): string {
   const server = resourceUrl('', publicUrl, headers);
   return `${server}${wellKnownPath}${resourceUrl(path, publicUrl, headers).slice(server.length)}`;

@@ -57,8 +57,8 @@ export type ChooseBrowser = (principal: Principal, requested: string | null) => 
 
 /**
  * `?browser=ID` is a registered browser of the user, `?browser=launch` one of the server's. Without the parameter an
- * authenticated user gets their first registered browser, if any. Throws `invalid_parameter` for the id of no browser of
- * the user.
+ * authenticated user gets their first registered browser, if any. Throws `invalid_parameter` for an id that is not a
+ * browser of the user.
  */
 export function createBrowserChooser({ auth }: Pick<AuthConfig, 'auth'>, users: Users): ChooseBrowser {
   return async ({ user }, requested) => {

@@ -49,7 +49,7 @@ export type DocumentChange<Result> = (document: UserDocument) => {
   readonly result: Result;
 };
 
-/** When tokens were used last, in milliseconds, by their ids. Beside the document, which changes for less. */
+/** When each token was last used, in milliseconds. Separate from the document, which changes less often. */
 export interface TokenUses {
   record(uses: ReadonlyMap<string, number>): Promise<void>;
   /** Without those that were never used. */

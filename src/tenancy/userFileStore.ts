@@ -184,7 +184,7 @@ async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
 const usesVersion = 1;
 const usesSchema = z.record(z.string(), z.number());
 
-/** Servers before the first release wrote the uses alone. What is damaged is forgotten: it opens no door. */
+/** Servers before the first release wrote only the uses. Damaged data is dropped: it grants no access. */
 async function loadUses(file: string): Promise<ReadonlyMap<string, number>> {
   const text = await readFile(file, 'utf8').catch(() => '{}');
   const stored = z.object({ version: z.number(), uses: z.unknown().optional() }).safeParse(parsedJson(text));

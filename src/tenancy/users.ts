@@ -218,7 +218,7 @@ export class Users {
     void this.#recordUses();
   }
 
-  /** What cannot be written is kept for the next time. Never rejects. */
+  /** Uses that cannot be written are kept for the next time. Never rejects. */
   async #recordUses(): Promise<void> {
     const uses = new Map(this.#uses);
     try {

@@ -8,14 +8,14 @@ import { oneLine } from './pagination.js';
 /** WCAG 2.2 at the levels A and AA. */
 const usualTags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 const maxSummaryChars = 320;
-/** The first ways to mend something are the usual ones. */
+/** The first fixes for a problem are the usual ones. */
 const shownWays = 2;
 
 const auditAccessibilityTool = definePageTool({
   name: 'audit_accessibility',
   title: 'Accessibility audit',
   group: 'audit',
-  description: 'Check a page by the rules of axe-core, contrast too: what fails, which elements, how to mend it',
+  description: 'Check a page with the rules of axe-core, contrast too: what fails, which elements, how to fix it',
   input: z.strictObject({
     uid: z.string().optional().describe('Only what is below this element'),
     tags: z

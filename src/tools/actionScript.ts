@@ -13,7 +13,7 @@ type Statements = (action: RecordedAction, page: string, framework: Framework) =
 const text = (value: unknown): string => (value === undefined ? 'undefined' : JSON.stringify(value));
 const given = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-/** The locator of an element in a framework. Both look through open shadow roots, but only as they are told. */
+/** The locator of an element in a framework, in the form with which it looks through open shadow roots. */
 function locatorOf({ targets }: RecordedAction, uid: unknown, page: string, framework: Framework): string {
   const target = targets[given(uid)];
   if (target === undefined) return `${page}.locator('body')`;
@@ -186,7 +186,7 @@ const heads: Readonly<Record<Framework, readonly string[]>> = {
   ],
 };
 
-/** The actions of a session as a module that does them again. */
+/** The actions of a session as a module that repeats them. */
 export function scriptOf(actions: readonly RecordedAction[], framework: Framework): string {
   const lines = [...heads[framework]];
   const known = new Set<number>();

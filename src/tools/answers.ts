@@ -33,7 +33,7 @@ export const actionOutput = z.object({
   download: z.string().optional(),
   /** The page is gone. */
   closed: z.boolean().optional(),
-  /** What else the text says, a line each. */
+  /** The further facts in the text, one per line. */
   effects: z.array(z.string()).optional(),
   snapshot: z.string().optional(),
 });
@@ -41,7 +41,7 @@ export const actionOutput = z.object({
 export type ActionOutput = z.infer<typeof actionOutput>;
 
 export const uid = z.string().describe('Element, from a snapshot');
-export const includeSnapshot = z.boolean().optional().describe('Also tell what changed');
+export const includeSnapshot = z.boolean().optional().describe('Also show what changed');
 
 const maxLoadMs = 120_000;
 
@@ -115,11 +115,11 @@ function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOut
   };
 }
 
-/** For all but mail Chrome asks in the tab, and nothing answers the question for it. */
+/** For all schemes but mail, Chrome asks in the tab, and nothing answers its question. */
 function describeExternal(address: string): string {
   const effect = `It hands ${shortUrl(address)} to another program (mail, telephone, an app), and none is started here.`;
   if (/^mailto:/i.test(address)) return `${effect} The page stays.`;
-  return `${effect} The page stays, but Chrome asks about it in this tab, which takes no clicks until it shows another site: go on in a new page (new_page).`;
+  return `${effect} The page stays, but Chrome asks about it in this tab, which takes no clicks until it shows another site: continue in a new page (new_page).`;
 }
 
 /** The effects of an action, a line each. */
@@ -177,7 +177,7 @@ function describeStatus({ status, statusText }: DocumentResponse): string {
   return `${status} ${statusText || (STATUS_CODES[status] ?? '')}`.trim();
 }
 
-/** Who asks for credentials, and what to do. */
+/** Which server asks for credentials, and the tool that supplies them. */
 function challengeLines(responses: readonly DocumentResponse[]): string[] {
   const lines = responses.flatMap(({ headers, url }) => {
     const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1];
@@ -192,7 +192,7 @@ export function shortUrl(address: string): string {
   return url.length > maxUrlLength ? `${cutText(url, maxUrlLength)}… (${url.length} characters)` : url;
 }
 
-/** A page's snapshot as one text; with `changes`, against the last one that was shown, where that says all of it. */
+/** A page's snapshot as one text; with `changes`, only the changes since the last shown one, if that is possible. */
 export async function readSnapshot(
   page: SessionPage,
   { changes = false, ...options }: Partial<SnapshotOptions> & { readonly changes?: boolean },
@@ -255,7 +255,7 @@ function describeChanges(before: readonly string[], after: readonly string[]): s
   return [sum, ...changes].join('\n');
 }
 
-/** What is gone, each with all that was in it as one line. */
+/** The removed elements, each with its contents as one line. */
 function goneLines(
   before: readonly string[],
   present: { has(uid: string): boolean },
@@ -285,7 +285,7 @@ export function describePart({ read, nodes, characters, next }: PartialRead, too
   );
 }
 
-/** The same as data. */
+/** The part of a text as data. */
 export const partOutput = z.object({
   read: z.int(),
   nodes: z.int(),
@@ -297,7 +297,9 @@ export function structuredPart({ next, ...part }: PartialRead): z.infer<typeof p
   return { ...part, ...(next !== undefined && { next }) };
 }
 
-/** Cuts a text of more than `maxBytes` at the end of a line, and says so, with `hint` as the way to the rest. */
+/**
+ * Truncates a text of more than `maxBytes` at the end of a line, and says so, with `hint` as the way to read the rest.
+ */
 export function truncateAnswer(text: string, hint: string, maxBytes = maxTextBytes): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= maxBytes) return text;

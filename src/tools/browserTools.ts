@@ -7,7 +7,7 @@ import { startSettings } from './emulationTools.js';
 
 /** The argument that names a browser. */
 export const browserIdArgument = 'browser_id';
-/** The header that repeats it is `Mcp-Param-Browser`, so that a proxy can route by it (basic/transports, custom headers). */
+/** `Mcp-Param-Browser` repeats the argument, so that a proxy can route by it (basic/transports, custom headers). */
 export const browserIdHeader = 'Browser';
 
 const browserRow = z.object({
@@ -68,7 +68,7 @@ const openBrowserTool = defineTool({
   },
 });
 
-/** Throws a ToolError that names what is wrong. */
+/** Throws a ToolError that names the wrong setting. */
 function readSettings(given: object): EmulationSettings {
   const { data, error } = startSettings.safeParse(given);
   if (data !== undefined) return data;
@@ -123,6 +123,6 @@ const listBrowsersTool = defineTool({
 /** Browsers by handle: for clients without a session, and for those that open one for each call. */
 export const browserTools: readonly Tool[] = [openBrowserTool, closeBrowserTool, listBrowsersTool];
 
-/** Whether a tool works on what one session holds, and so can be told which one. */
+/** Whether a tool works on the browser or the data of one session, and so takes the argument that names it. */
 export const takesBrowserId = (tool: Tool): boolean =>
   !(browserIdArgument in tool.input.shape) && (tool.needs !== 'nothing' || tool.ofSession === true);

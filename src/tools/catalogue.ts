@@ -19,7 +19,7 @@ export interface ToolSet {
   readonly tools: ReadonlyMap<string, Tool>;
   /** By former names. */
   readonly aliases: ReadonlyMap<string, Tool>;
-  /** What a model is given. */
+  /** The listed tools, as a model gets them. */
   readonly listings: readonly ToolListing[];
   /** Every tool of the process, by name and former names, also those of other groups. */
   readonly all: ReadonlyMap<string, Tool>;
@@ -104,7 +104,9 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
 
 export const emptyToolSet: ToolSet = { tools: new Map(), aliases: new Map(), listings: [], all: new Map() };
 
-/** The tools of `base` and then `tools`. Throws if two have the same name, or a tool is none that a client can be given. */
+/**
+ * The tools of `base` followed by `tools`. Throws if two have the same name, or a tool cannot be listed for clients.
+ */
 export function extendToolSet(base: ToolSet, tools: readonly Tool[]): ToolSet {
   const [byName, aliases, all] = [new Map(base.tools), new Map(base.aliases), new Map(base.all)];
   for (const tool of tools) {
@@ -123,8 +125,8 @@ export function extendToolSet(base: ToolSet, tools: readonly Tool[]): ToolSet {
 const statelessSets = new WeakMap<ToolSet, ToolSet>();
 
 /**
- * A tool set for clients without a session: with the tools that open and close browsers, first, if another one works on a
- * browser. Made once for each tool set.
+ * A tool set for clients without a session: first the tools that open and close browsers, if another tool works on a
+ * browser. Created once for each tool set.
  */
 export function withBrowserTools(toolSet: ToolSet): ToolSet {
   const known = statelessSets.get(toolSet);
@@ -140,7 +142,7 @@ export function withBrowserTools(toolSet: ToolSet): ToolSet {
 /** Clients put a prefix before a name, and providers of models take 64 characters in all. */
 const usableName = /^[a-zA-Z][a-zA-Z0-9_-]{0,63}$/;
 
-/** Throws an Error that names the tool and what is wrong with it. */
+/** Throws an Error that names the tool and its fault. */
 function requireUsable({ name, input, output }: Tool): void {
   if (!usableName.test(name)) {
     throw new Error(
@@ -158,7 +160,7 @@ function requireUsable({ name, input, output }: Tool): void {
   }
 }
 
-/** Made by zod 4: `_zod` is where it keeps what a schema is. */
+/** Whether zod 4 created the schema: it keeps its data in `_zod`. */
 function isZodObject(schema: unknown): boolean {
   if (typeof schema !== 'object' || schema === null || !('_zod' in schema) || !('safeParse' in schema)) return false;
   return (schema as z.ZodType).def.type === 'object';
@@ -230,7 +232,7 @@ function withBrowserId(tool: Tool, schema: JsonSchema, browserId: BrowserIdListi
   };
 }
 
-/** What structured answers of every tool may have beside its own fields. */
+/** Fields that the structured answer of any tool may have in addition to its own. */
 const structuredFields = {
   notices: z.array(z.string()).optional(),
   pictures: z.array(z.object({ mimeType: z.string(), bytes: z.int() })).optional(),

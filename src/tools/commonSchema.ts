@@ -1,6 +1,6 @@
 type Schema = Readonly<Record<string, unknown>>;
 
-/** What every provider of models takes of JSON Schema: one keyword beside these makes some of them refuse a whole list. */
+/** The JSON Schema keywords that every model provider accepts: any other one makes some of them refuse a whole list. */
 const commonKeywords =
   'type title description default properties required minimum maximum minLength maxLength minItems maxItems pattern'.split(
     ' ',
@@ -80,7 +80,7 @@ const isSchema = (value: unknown): value is Schema =>
 const only = (schema: Schema, keywords: readonly string[]): Schema =>
   Object.fromEntries(Object.entries(schema).filter(([keyword]) => keywords.includes(keyword)));
 
-/** The alternatives of a schema but null: who may pass null may leave the argument out. */
+/** The alternatives of a schema without null: a caller that may pass null may omit the argument. */
 function choicesOf(schema: Schema): readonly unknown[] | undefined {
   const { anyOf, oneOf: exclusive, type } = schema;
   const types: readonly unknown[] | undefined = Array.isArray(type) ? type : undefined;
@@ -98,7 +98,7 @@ function oneOf(choices: readonly Schema[]): Schema {
   return others.length === 0 ? first : { anyOf: different };
 }
 
-/** Schemas that hold together, of which objects are merged. */
+/** Merges schemas that apply together; objects are merged by property. */
 function merged(parts: readonly Schema[]): Schema {
   const objects = parts.filter(({ type }) => type === 'object');
   if (objects.length < parts.length) return parts[0] ?? anyValue;

@@ -33,7 +33,7 @@ const lineRange = z.string().describe('Such as 3-9');
 const coverageRow = z.object({
   file: z.string(),
   kind: z.enum(['script', 'style']),
-  /** Of an original file: what was made from it. */
+  /** For an original file: the script or style sheet that was built from it. */
   from: z.string().optional(),
   usedLines: z.int(),
   lines: z.int(),

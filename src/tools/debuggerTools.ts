@@ -147,7 +147,7 @@ const plainPlace = ({ url, line, column }: CodePlace): CodePlace => ({ url, line
 
 type BreakpointRow = z.infer<typeof breakpointRow>;
 
-/** What a new breakpoint is, and where. */
+/** Describes a new breakpoint and its location. */
 function describeSet(row: BreakpointRow, { trigger, log }: Breakpoint, sessionDebugger: SessionDebugger): string {
   const name = `${log === undefined ? 'Breakpoint' : 'Logpoint'} ${row.id}`;
   if (trigger.on !== 'line') return `${name} is set: ${row.at}. Act so that it happens.`;
@@ -216,8 +216,7 @@ const removeBreakpointTool = defineTool({
   title: 'Remove breakpoint',
   group: 'debugger',
   needs: 'browser',
-  description:
-    'Remove a breakpoint or logpoint, or all of them. Code that is paused stays so: step_debugger resumes it',
+  description: 'Remove a breakpoint or logpoint, or all of them. Paused code stays paused: step_debugger resumes it',
   input: z.strictObject({ id: z.int().optional().describe('From list_breakpoints. Default: all') }),
   output: z.object({ removed: z.array(z.int()) }),
   annotations: { readOnlyHint: false },
@@ -371,7 +370,8 @@ const stepDebuggerTool = defineTool({
   title: 'Step debugger',
   group: 'debugger',
   needs: 'browser',
-  description: 'Step in paused code, or resume it. Answers where it stops next, with variables, or that it runs on',
+  description:
+    'Step in paused code, or resume it. Answers where it pauses next, with variables, or that it keeps running',
   input: z.strictObject({
     action: z.enum(['over', 'into', 'out', 'resume']).describe('resume: run on to the next breakpoint'),
     pauseId,

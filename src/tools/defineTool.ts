@@ -55,7 +55,7 @@ export interface ResourceLink {
 export interface NewResource {
   readonly name: string;
   readonly mimeType: string;
-  /** In parts, each is written before the next one is made: the event loop is not held by all of them. */
+  /** Parts are written one by one, each before the next is created, so that they do not block the event loop. */
   readonly data: string | Uint8Array | Iterable<string> | AsyncIterable<Uint8Array>;
 }
 
@@ -147,8 +147,8 @@ interface ToolBase<Input extends z.ZodObject> {
 /** When a call is answered with a task, for a client that takes tasks (revision 2026-07-28). */
 export interface TaskSupport {
   /**
-   * Once it has run so long, in milliseconds; default 5,000. 0: before it runs, and what it asks of the client is asked by the
-   * task. Otherwise what it asks before that time is the result of the call.
+   * Milliseconds after which the call becomes a task; default 5,000. 0: before it runs, so that the task sends its
+   * requests to the client. Otherwise earlier requests to the client are the result of the call.
    */
   readonly afterMs?: number;
   /** A client of that revision that takes no tasks is refused. */

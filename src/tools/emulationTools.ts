@@ -66,7 +66,7 @@ const emulateTool = definePageTool({
   name: 'emulate',
   title: 'Emulate',
   group: 'emulation',
-  description: 'Emulate a device, location, network or preferences on a page. What is not named stays as it is',
+  description: 'Emulate a device, location, network or preferences on a page. Omitted settings stay as they are',
   input: startSettings.extend({
     reset: z.boolean().optional().describe('First end all emulation'),
     geolocation: z

@@ -20,7 +20,7 @@ const savePdfTool = definePageTool({
   name: 'save_pdf',
   title: 'Save as PDF',
   group: 'evidence',
-  description: 'Print a page to a PDF, a resource of the session. Its looks on screen: take_screenshot',
+  description: 'Print a page to a PDF, a resource of the session. As it looks on screen: take_screenshot',
   input: z.strictObject({
     paper: z.enum(['A3', 'A4', 'A5', 'Letter', 'Legal']).default('A4').describe('Size'),
     landscape: z.boolean().default(false).describe('Wider than high'),

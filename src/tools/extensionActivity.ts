@@ -153,7 +153,7 @@ export const sendMessageTool = defineTool({
   },
 });
 
-/** What is wrong with the answer to a message that was sent by the server, so that only its receivers reported it. */
+/** What went wrong with the answer to a message of the server, which only its receivers reported. */
 function problemOf(
   entries: readonly RingBufferEntry<ExtensionMessage>[],
   extensionId: string,

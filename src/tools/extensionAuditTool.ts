@@ -49,7 +49,7 @@ export const inspectManifestTool = defineTool({
 
 interface Subject {
   readonly extension: { readonly name: string; readonly path: string };
-  /** What Chrome said when it loaded it. */
+  /** The warnings of Chrome when it loaded the extension. */
   readonly warnings: readonly Finding[];
 }
 

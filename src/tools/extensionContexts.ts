@@ -191,7 +191,7 @@ export const stopServiceWorkerTool = defineTool({
   title: 'Stop service worker',
   group: 'extension',
   needs: 'extension',
-  description: "Stop an extension's service worker as idling does, to test what gets lost: its variables",
+  description: "Stop an extension's service worker as idling does, to test what is lost: its variables",
   input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ extensionId, before: workerState, state: workerState, lost: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -211,7 +211,7 @@ export const stopServiceWorkerTool = defineTool({
         ? `"${name}" has no service worker.`
         : `The service worker of "${name}" ${before === 'stopped' ? 'was stopped already' : 'is stopped'}. The next event, or activate_extension_service_worker, starts it.`;
     const variables =
-      lost.length === 0 ? '' : `\nVariables that were lost, unless the script sets them anew: ${lost.join(', ')}`;
+      lost.length === 0 ? '' : `\nVariables that were lost, unless the script sets them again: ${lost.join(', ')}`;
     return { text: `${text}${variables}`, structured: { extensionId: id, before, state, lost } };
   },
 });
@@ -233,7 +233,7 @@ export const serviceWorkerStatusTool = defineTool({
     script: z.string().optional(),
     phase: z.string().optional(),
     startedAt: z.string().optional(),
-    /** The first `chrome.*` event that it heard since its start. */
+    /** The first `chrome.*` event that it received since its start. */
     wokenBy: z.string().optional(),
     events: z.array(z.object({ name: z.string(), count: z.int(), last: z.string() })),
     keptAwakeBy: z.array(z.string()),

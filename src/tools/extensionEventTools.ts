@@ -29,7 +29,7 @@ export async function effectsOf(observer: EffectObserver, signal: AbortSignal): 
   return observer.read();
 }
 
-/** What an extension did meanwhile, a line each. */
+/** The effects of an extension meanwhile, one line each. */
 export function effectLines({ errors, logs, pages }: Effects): string[] {
   return [
     ...errors.map(({ message, context, url, line, column }) => {

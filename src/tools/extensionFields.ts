@@ -9,10 +9,10 @@ import type { BrowserToolContext } from './defineTool.js';
 import { oneLine } from './pagination.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
-/** In an answer. */
+/** The id in an answer. */
 export const extensionId = z.string().regex(/^[a-p]{32}$/, 'an extension id has 32 letters from a to p');
 
-/** As an argument. */
+/** The id as an argument. */
 export const extensionIdInput = extensionId.describe('From list_extensions');
 
 export const workerState = z.enum(['running', 'starting', 'stopping', 'stopped', 'none']);
@@ -20,7 +20,7 @@ export const workerState = z.enum(['running', 'starting', 'stopping', 'stopped',
 /** `2 contexts`, `1 context`. */
 export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
 
-/** The real path of an extension's folder that a tool names. Throws a ToolError if there is none that it may read. */
+/** The real path of the extension folder that a tool names. Throws a ToolError if the session may not read it. */
 export async function extensionFolder(named: string, workspace: Workspace): Promise<string> {
   const path = await requireInsideWorkspace(named, workspace);
   const found = await stat(path).catch(() => undefined);
@@ -37,7 +37,7 @@ interface PageChanges {
   readonly opened: readonly SessionPage[];
 }
 
-/** Runs `work`, and returns the extension pages of the session that it closed, and the pages that opened meanwhile. */
+/** Runs `work`, and returns the extension pages of the session that closed meanwhile, and the pages that opened. */
 export async function closedPagesDuring<T>(
   { browser, signal }: BrowserToolContext,
   work: () => Promise<T>,
@@ -63,7 +63,7 @@ export function describePages(browser: SessionBrowser, { closed, opened }: PageC
   return [...lines, ...describeSelectionAfter(browser, { closed, opened })];
 }
 
-/** The same without the pages that closed. */
+/** Like `describePages`, without the closed pages. */
 export function describeSelectionAfter({ selected }: SessionBrowser, { closed, opened }: PageChanges): string[] {
   const lines = opened.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`);
   if (closed.length === 0) return lines;
@@ -74,7 +74,7 @@ export function describeSelectionAfter({ selected }: SessionBrowser, { closed, o
   return [...lines, now];
 }
 
-/** What a reload changed, and what still runs the old code. */
+/** The changes by a reload, and the pages that still run the old code. */
 export function describeReload(
   { extension, warnings, closed, stale, stalePages }: ReloadResult,
   previous: string,

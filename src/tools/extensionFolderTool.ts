@@ -14,7 +14,7 @@ const reloadRow = z.object({
   at: z.string(),
   changed: z.array(z.string()),
   version: z.string(),
-  /** What Chrome said instead of loading it. */
+  /** The error of Chrome, if it did not load the extension. */
   refusal: z.string().optional(),
   warnings: z.array(z.string()),
   closedPages: z.array(z.string()),

@@ -195,7 +195,7 @@ const detailsOutput = z.object({
   permissions: z.array(z.string()),
   /** As the manifest names them; the optional ones end with a question mark. */
   apis: z.array(z.string()),
-  /** False: it is made of the folder's path. */
+  /** False: the id is derived from the folder's path. */
   idFromKey: z.boolean(),
   hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
   commands: z.array(z.string()),

@@ -110,14 +110,14 @@ const takeScreenshotTool = definePageTool({
   name: 'take_screenshot',
   title: 'Screenshot',
   group: 'look',
-  description: 'Picture of a page or an element, to judge its looks. To read or act: take_snapshot',
+  description: 'Picture of a page or an element, to see how it looks. To read or act: take_snapshot',
   input: z.strictObject({
     format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Image format'),
     quality: z.number().int().min(0).max(100).optional().describe('Of jpeg and webp, 0 to 100'),
     uid: z.string().optional().describe('Only this element, from a snapshot'),
-    fullPage: z.boolean().optional().describe('Also what is out of view'),
+    fullPage: z.boolean().optional().describe('Also the parts out of view'),
     uids: z.boolean().optional().describe('With uids drawn on it'),
-    from: z.int().min(0).optional().describe('y to begin at, in what is long'),
+    from: z.int().min(0).optional().describe('y to begin at, in a long page'),
   }),
   output: z.object({
     /** Of the first picture. */
@@ -151,7 +151,7 @@ const takeScreenshotTool = definePageTool({
   },
 });
 
-/** Where the pictures of a long area go on, in CSS pixels; undefined if they show all of it. */
+/** Where the pictures of a long area continue, in CSS pixels; undefined if they show all of it. */
 function nextPart({ pictures, area }: Screenshot): number | undefined {
   const end = pictures.at(-1)?.to ?? 0;
   return pictures.length > 1 && end < Math.round(area.height) ? end : undefined;
@@ -174,7 +174,7 @@ const scriptOutput = z.object({
   result: z.string(),
   dialog: z.string().optional(),
   paused: z.string().optional(),
-  /** What the script did to the page, a line each. */
+  /** The effects of the script on the page, one per line. */
   effects: z.array(z.string()).optional(),
 });
 
@@ -195,7 +195,7 @@ function describeScreenshot(shot: Screenshot): string {
   const rest =
     next === undefined
       ? `That is all of ${whole}.`
-      : `It goes on to y ${Math.round(area.height)}: pass from ${next} for the next pictures.`;
+      : `It continues to y ${Math.round(area.height)}: pass from ${next} for the next pictures.`;
   const pixels = isScaled ? [] : ['For pointer with inScreenshot, use the y values given here.'];
   const lines = pictures.map((picture) => `${sizeOf(picture)}: y ${picture.from} to ${picture.to}`);
   return [...lines, ...pixels, rest].join('\n');

@@ -323,7 +323,7 @@ interface SnapshotScripts {
 /** By session and URI of the snapshot. */
 const takenIn = new WeakMap<SessionBrowser, Map<string, SnapshotScripts>>();
 
-/** Names functions with their places, in the original file where a source map tells. */
+/** Adds positions to functions, in the original file if a source map has them. */
 async function withPlaces(
   answer: HeapAnswer,
   { browser, uri, signal }: { readonly browser: SessionBrowser; readonly uri: string; readonly signal: AbortSignal },

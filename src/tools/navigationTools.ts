@@ -7,7 +7,7 @@ import { actionOutput, answerOutcome, loadTimeout, navigationTimeoutMs } from '.
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
 import { waitForTool } from './waitForTool.js';
 
-/** The full address to load. Credentials in it are kept for its server. */
+/** The full address to load. Credentials in it are stored for its server. */
 export async function addressOf({ addresses, credentials }: SessionBrowser, text: string): Promise<string> {
   return credentials.takeFrom(await addresses.resolve(text));
 }
@@ -109,7 +109,7 @@ const setCredentialsTool = defineTool({
   group: 'pages',
   needs: 'browser',
   description:
-    'Give user name and password for a server that asks for them by HTTP (401, Basic). Sent to that origin only, and never shown again',
+    'Set user name and password for a server that asks for them over HTTP (401, Basic). Sent to that origin only, and never shown again',
   input: z.strictObject({
     origin: z.string().describe('Such as https://host:8080'),
     username: z.string().describe('Name; "" with an empty password: forget'),

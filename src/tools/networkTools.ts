@@ -110,7 +110,7 @@ export function requestLine(id: number, request: NetworkRequest): string {
   ].join(' ');
 }
 
-/** Who asks for credentials. */
+/** The server that asks for credentials. */
 function challengeNote({ status, responseHeaders, url }: NetworkRequest): string[] {
   const challenge = responseHeaders['www-authenticate'];
   return status === 401 && challenge !== undefined ? [describeChallenge(challenge, url)] : [];
@@ -187,7 +187,7 @@ const getNetworkRequestTool = definePageTool({
     requestBody: bodyPart.optional(),
     responseBody: bodyPart.optional(),
     bodyNote: z.string().optional(),
-    /** Rules of extensions that match a request which one of them blocked. */
+    /** Rules of extensions that match a blocked request; one of them blocked it. */
     blockedBy: z.array(z.string()).optional(),
     /** Rules of extensions that redirect or change it, or let it pass. */
     changedBy: z.array(z.string()).optional(),
@@ -226,7 +226,7 @@ const getNetworkRequestTool = definePageTool({
   },
 });
 
-/** The rules of extensions that act on a request. A shared browser has none, and older ones do not tell. */
+/** The rules of extensions that act on a request. A shared browser has none, and older ones do not report them. */
 async function rulesFor(
   request: NetworkRequest,
   { browser, signal }: Pick<BrowserToolContext, 'browser' | 'signal'>,

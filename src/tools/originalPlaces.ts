@@ -18,7 +18,7 @@ export const originalOutput = z.object({
 const waitMs = 3_000;
 /** Places that one answer looks up. */
 const maxPlaces = 2_000;
-/** Lines of one text that are looked at for frames of a stack. */
+/** Lines of one text that are searched for stack frames. */
 const maxTextLines = 200;
 
 type Location = Pick<CodeLocation, 'url' | 'line' | 'column' | 'script'>;

@@ -55,7 +55,7 @@ const selectPageTool = defineTool({
   title: 'Select page',
   group: 'pages',
   needs: 'browser',
-  description: 'Choose the page that tools use when they get no pageId',
+  description: 'Select the page that tools use when called without pageId',
   input: z.strictObject({ pageId, bringToFront: z.boolean().optional().describe('Also bring its tab to the front') }),
   output: pageList,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -75,7 +75,7 @@ const newPageTool = defineTool({
   input: z.strictObject({
     url: z.string().describe('Address to load'),
     background: z.boolean().optional().describe('Do not select it'),
-    context: z.string().min(1).optional().describe('Name: cookies of its own, for a second login'),
+    context: z.string().min(1).optional().describe('A name: pages with it have separate cookies, for a second login'),
     timeout: loadTimeout,
   }),
   output: actionOutput.extend({ pageId: z.number().int() }),
@@ -116,7 +116,7 @@ const resizePageTool = definePageTool({
   name: 'resize_page',
   title: 'Resize page',
   group: 'pages',
-  description: 'Set the width and height of what a page shows. A whole device: emulate',
+  description: 'Set the width and height of the viewport of a page. A whole device: emulate',
   input: z.strictObject({
     width: z.number().int().min(1).max(10_000).describe('CSS pixels'),
     height: z.number().int().min(1).max(10_000).describe('CSS pixels'),
@@ -176,7 +176,7 @@ const listDownloadsTool = defineTool({
   },
 });
 
-/** Those that go on afterwards are listed as such. */
+/** Downloads that continue afterwards are listed as such. */
 async function waitForDownloads(downloads: Downloads, ms: number, signal: AbortSignal): Promise<void> {
   await downloads.ended(AbortSignal.any([signal, timeLimit(ms)])).catch(noop);
   signal.throwIfAborted();

@@ -4,7 +4,7 @@ import { cutText, shortenText } from '../text.js';
 
 /** Arguments of every tool that lists recorded entries. */
 export const listingInput = {
-  since: z.string().optional().describe('Only what is newer than this cursor'),
+  since: z.string().optional().describe('Only entries newer than this cursor'),
   limit: z.int().min(1).default(50).describe('Rows per page, at most 500'),
   page: z.int().min(1).default(1).describe('1 is the newest'),
 };
@@ -52,7 +52,7 @@ export function pageOf<T>(
   };
 }
 
-/** Of a longer text the rest is not looked at. */
+/** A longer text is examined only up to this length. */
 const maxLineChars = 64 * 1024;
 
 /** A text as one line of at most `maxChars` characters. */

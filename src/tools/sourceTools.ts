@@ -189,7 +189,7 @@ const getSourceTool = definePageTool({
 /** The id of the extension that an address names. */
 const extensionIn = (file: string): string | undefined => /^chrome-extension:\/\/([a-p]{32})\//.exec(file)?.[1];
 
-/** Throws a ToolError that names what is similar. */
+/** Throws a ToolError that names similar sources. */
 function findSource(file: string, { scripts, originals, problems }: Sources): SourceScript | OriginalFile {
   const isNamed = ({ url, name }: { url: string; name: string }): boolean => namesSource(file, url, name);
   const all: readonly (SourceScript | OriginalFile)[] = [...originals, ...scripts];
@@ -268,7 +268,7 @@ function columnsFrom(line: string, from: number, column: number): TextLines {
 
 const matchRow = z.object({ file: z.string(), line: z.int(), column: z.int(), text: z.string() });
 
-/** Time for the scripts of one search; those that are left are counted. */
+/** Time for the scripts of one search; the remaining ones are counted. */
 const searchMs = 12_000;
 
 const searchSourcesTool = definePageTool({

@@ -9,7 +9,7 @@ import { loadTimeout, navigationTimeoutMs } from './answers.js';
 import { definePageTool } from './defineTool.js';
 import { requestLine } from './networkTools.js';
 
-/** What to wait for: resolves with what was found, as text; `missing` says what was not there at the deadline. */
+/** What to wait for: resolves with the found text; `missing` says what was missing at the deadline. */
 interface Wait {
   readonly until: (signal: AbortSignal) => Promise<{ readonly text: string; readonly found: string }>;
   readonly missing: () => string;
@@ -19,7 +19,7 @@ export const waitForTool = definePageTool({
   name: 'wait_for',
   title: 'Wait',
   group: 'pages',
-  description: 'Wait for one of these. Actions wait for their own effects: use this for what comes later',
+  description: 'Wait for one of these. Actions wait for their own effects: use this for later ones',
   input: z.strictObject({
     text: z.array(z.string().min(1)).min(1).optional().describe('Any of these texts is shown'),
     textGone: z.string().min(1).optional().describe('This text is not shown'),

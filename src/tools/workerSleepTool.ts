@@ -33,7 +33,7 @@ export const checkWorkerSleepTool = defineTool({
   group: 'extension',
   needs: 'extension',
   description:
-    'Does steps with the worker awake, and asleep before each: what differs in answers, storage, errors, variables',
+    'Run steps with the worker awake, and asleep before each: what differs in answers, storage, errors, variables',
   input: z.strictObject({
     extensionId: extensionIdInput,
     steps: z
@@ -44,7 +44,7 @@ export const checkWorkerSleepTool = defineTool({
   output: z.object({
     steps: z.array(z.string()),
     differences: z.array(differenceRow),
-    /** Variables that the audit of the code says are lost, with their places. */
+    /** Variables that the code audit reports as lost, with their positions. */
     suspected: z.array(z.object({ at: z.string(), problem: z.string(), fix: z.string() })),
   }),
   annotations: { readOnlyHint: false },

@@ -76,7 +76,7 @@ export async function requireInnerLinks(folder: string, workspace: Workspace): P
   }
 }
 
-/** The folder. Throws a ToolError for one of downloads: a page can replace them, and so an extension its own manifest. */
+/** Returns the folder. Throws a ToolError for a folder of downloads, whose files a page can replace. */
 export async function requireNoDownload(folder: string, { own }: Workspace): Promise<string> {
   if (own === undefined || !contains(join(await realPath(own), 'downloads'), folder)) return folder;
   throw new ToolError(

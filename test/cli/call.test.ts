@@ -72,6 +72,11 @@ describe('greenroom call', () => {
     expect(one.split(' ')[1]).toBe(two.split(' ')[1]);
   });
 
+  test('an unknown tool is one line, without the code of the protocol and with the command that lists the tools', async () => {
+    const calling = call({ url: served.url, calls: [{ tool: 'nothing', args: {} }], write });
+    await expect(calling).rejects.toThrow(/^Unknown tool: nothing\. List the tools: greenroom tools$/);
+  });
+
   test('with a name, a session is kept from one command to the next, listed and ended', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'greenroom-named-'));
     const kept = { folder };

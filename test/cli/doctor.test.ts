@@ -46,7 +46,7 @@ describe('doctor', () => {
       'leftovers',
     ]);
     expect(lines.join('\n')).toMatch(/launch: Chrome\/[\d.]+ answered in \d+ ms/);
-    expect(lines).toContain(`ok       users: kept in ${join(temporaryFolder, '../doctor-users-of-this-test')}`);
+    expect(lines).toContain(`ok       users: stored in ${join(temporaryFolder, '../doctor-users-of-this-test')}`);
     expect(await readdir(temporaryFolder)).toEqual([]);
   });
 
@@ -94,7 +94,7 @@ describe('doctor', () => {
     const { port } = listener.address() as AddressInfo;
     await writeFile(join(profile, 'DevToolsActivePort'), `${port}\n/devtools/browser/x`);
     await run({ browserAutoConnect: true, userDataDir: profile });
-    expect(lines.join('\n')).toMatch(/ok +running Chrome: it listens at 127\.0\.0\.1:\d+, and will ask its user/);
+    expect(lines.join('\n')).toMatch(/ok +running Chrome: listens at 127\.0\.0\.1:\d+, and will ask its user/);
     listener.close();
     await once(listener, 'close');
     await run({ browserAutoConnect: true, userDataDir: profile });

@@ -60,7 +60,7 @@ test.each([
 });
 
 test.each([
-  ['a misspelt command', ['docter'], /unknown command 'docter' \(Did you mean doctor\?\)/],
+  ['a misspelt command', ['docter'], /^greenroom: unknown command 'docter' \(Did you mean doctor\?\)/],
   ['flags before the command', ['--port', '1', 'call', 'x'], /command comes before its flags: greenroom call --port …/],
   ['a word that serve does not take', ['--port', '1', 'x'], /too many arguments for 'serve'/],
   ['an address that is none', ['call', '--url', 'localhost:1', 'x'], /--url: "localhost:1" is not allowed. Allowed: /],
@@ -94,6 +94,15 @@ test('the help of call is about the command, and with the name of a tool about t
     expect(help).toContain(flag);
   expect(help).not.toMatch(/--alert-webhook|--body-limit/);
   expect(help.split('\n').length).toBeLessThan(45);
+});
+
+test('the help of top lists the flags that select a server, and not those of a server that it does not start', async () => {
+  const spy = jest.spyOn(process.stdout, 'write').mockImplementation(() => true);
+  await run('top', '--help');
+  const help = spy.mock.calls.map(([text]) => String(text)).join('');
+  spy.mockRestore();
+  for (const flag of ['--url', '--port', '--admin-token']) expect(help).toContain(flag);
+  expect(help).not.toMatch(/--isolation|--body-limit/);
 });
 
 test('a script has a call on each line; empty lines and comments are skipped', async () => {

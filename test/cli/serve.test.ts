@@ -21,7 +21,7 @@ test.each([
     {},
     /^--audit-log \/nowhere\/log cannot be written \(.*\): name a file .*\.$/,
   ],
-  ['a display', { headless: false }, { hasDisplay: false }, /^--headless=false opens a window.*below xvfb-run\.$/],
+  ['a display', { headless: false }, { hasDisplay: false }, /^--headless=false opens a window.*under xvfb-run\.$/],
   ['a tool group', { tools: ['core', 'foo'] }, {}, /--tools: Unknown tool group "foo". Groups: core, all/],
 ])('%s that is not there is refused in one line before anything is installed', async (_, options, search, line) => {
   const install = () => Promise.reject(new Error('installed'));

@@ -24,7 +24,7 @@ test.each(allTools.map(({ name }) => name))(
 );
 
 test('an unknown tool is refused with those that are like it', () => {
-  expect(() => describeTool('take_shot')).toThrow(/Unknown tool "take_shot"\. Alike: .*take_screenshot/);
+  expect(() => describeTool('take_shot')).toThrow(/Unknown tool "take_shot"\. Similar: .*take_screenshot/);
   expect(JSON.parse(describeToolAsJson('new_page'))).toMatchObject({
     name: 'new_page',
     inputSchema: { type: 'object' },

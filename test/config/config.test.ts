@@ -112,8 +112,16 @@ test.each([
 test.each([
   ['port', '99999', '--port: "99999" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['port', 'x', '--port: "x" is not allowed. Allowed: a whole number from 0 to 65535.'],
-  ['proxyPlace', '4/3', '--proxy-place: "4/3" is not allowed. Allowed: a place among so many servers, such as 1/3.'],
-  ['proxyPlace', '0/3', '--proxy-place: "0/3" is not allowed. Allowed: a place among so many servers, such as 1/3.'],
+  [
+    'proxyPlace',
+    '4/3',
+    '--proxy-place: "4/3" is not allowed. Allowed: a position in a number of servers, such as 1/3.',
+  ],
+  [
+    'proxyPlace',
+    '0/3',
+    '--proxy-place: "0/3" is not allowed. Allowed: a position in a number of servers, such as 1/3.',
+  ],
   ['port', '1.5', '--port: "1.5" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['idleTimeout', '30', '--idle-timeout: "30" is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
   ['idleTimeout', 1.5, '--idle-timeout: 1.5 is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
@@ -192,7 +200,7 @@ test('[C-CONFIG] an unknown key is named, with those that exist', () => {
   const inFile = complaint(() => read({ file: file({ prot: 1 }) }));
   expect(inFile).toContain('greenroom.json: unknown key "prot"');
   expect(inFile).toContain('port');
-  expect(complaint(() => read({ environment: { GREENROOM_PROT: '1' } }))).toContain('GREENROOM_PROT is not a variable');
+  expect(complaint(() => read({ environment: { GREENROOM_PROT: '1' } }))).toContain('Unknown variable GREENROOM_PROT');
   expect(complaint(() => defineConfig({ prot: 1 }))).toContain('Unknown option "prot"');
 });
 
@@ -209,8 +217,8 @@ test.each([
 test.each([
   [{ host: '0.0.0.0', auth: 'token', adminToken: 'x'.repeat(16) }, '--host 0.0.0.0 needs --allowed-hosts'],
   [{ auth: 'token' }, 'set GREENROOM_ADMIN_TOKEN'],
-  [{ jwtIssuer: 'https://issuer.example', jwtAudience: 'a' }, 'not looked at with --auth none: set --auth jwt'],
-  [{ auth: 'token', adminToken: 'x'.repeat(16), metricsToken: 'x'.repeat(16) }, "is the operator's token too"],
+  [{ jwtIssuer: 'https://issuer.example', jwtAudience: 'a' }, 'have no effect with --auth none: set --auth jwt'],
+  [{ auth: 'token', adminToken: 'x'.repeat(16), metricsToken: 'x'.repeat(16) }, "equals the operator's token"],
   [{ auth: 'jwt', jwtIssuer: 'https://issuer.example' }, '--auth jwt needs --jwt-issuer and --jwt-audience'],
   [{ auth: 'jwt', jwtAudience: 'a' }, '--auth jwt needs --jwt-issuer and --jwt-audience'],
 ])('[C-CONFIG][C-AUTH] %j is not enough to start with', (values, expected) => {
@@ -337,11 +345,11 @@ test('flags for Chrome are taken one by one, and none by which the server reache
 test.each<[Record<string, unknown>, string]>([
   [{ browser: 'launch', browserAutoConnect: true }, '--browser launch contradicts --browser-auto-connect: leave one'],
   [{ browserUrl: 'http://a:1', browserAutoConnect: true }, '--browser-auto-connect finds the browser itself'],
-  [{ browserUrl: 'http://a:1', userDataDir: '/p' }, '--user-data-dir is for a Chrome of this machine'],
+  [{ browserUrl: 'http://a:1', userDataDir: '/p' }, '--user-data-dir is for a Chrome on this machine'],
   [{ channel: 'beta', executablePath: '/p' }, '--channel finds the Chrome and contradicts --executable-path'],
   [{ channel: 'beta', browserUrl: 'http://a:1' }, '--channel finds the Chrome and contradicts --browser-url'],
-  [{ userDataDir: '/p', isolation: 'context' }, '--user-data-dir is one profile that sessions share'],
-  [{ browserHeader: 'A: b' }, '--browser-header is for a browser that is attached to: add --browser-url'],
+  [{ userDataDir: '/p', isolation: 'context' }, '--user-data-dir is one profile that all sessions share'],
+  [{ browserHeader: 'A: b' }, '--browser-header needs a browser to attach to: add --browser-url'],
   [
     { browserHeader: 'no header', browserUrl: 'http://a:1' },
     '--browser-header: the value is not allowed. Allowed: `Name',

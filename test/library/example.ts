@@ -8,7 +8,7 @@ export async function serveNotes(port: number) {
 
   const writeNote = defineTextTool({
     name: 'write_note',
-    description: 'Write a note down; asks before it replaces one',
+    description: 'Write a note; asks before it replaces one',
     input: z.strictObject({ name: z.string(), text: z.string() }),
     timeoutMs: 300_000, // People take their time.
     async handler({ name, text }, { client }) {
@@ -43,14 +43,14 @@ export async function serveNotes(port: number) {
         messages: ({ about }) => `Read every note about ${about}, and write one that replaces them.`,
       }),
     ],
-    // Runs before the client is told its session id: what it needs must be there by then.
+    // Runs before the session id is announced, so the client finds these tools at its first request.
     onSession(session) {
       const whoAmI = () => `You are ${session.facts.user}, with ${notes.size} notes.`;
       session.add({
         tools: [
           defineTextTool({
             name: 'who_am_i',
-            description: 'Tell who asks',
+            description: 'Name the user of this session',
             input: z.strictObject({}),
             handler: whoAmI,
           }),

@@ -145,7 +145,7 @@ test('skills are installed as files; one that was changed by hand stops it befor
     await writeFile(file, 'mine');
     await rm(join(folder, 'debug-extension'), { recursive: true });
     expect(await install(false)).toBe(1);
-    expect(lines.at(-1)).toBe(`Nothing was written: ${file} differs from this version's. --force replaces.`);
+    expect(lines.at(-1)).toBe(`Nothing was written: ${file} differs from this version. Replace with --force.`);
     expect(await readFile(file, 'utf8')).toBe('mine');
     expect(await readdir(folder)).not.toContain('debug-extension');
     expect(await install(true)).toBe(0);

@@ -241,7 +241,7 @@ test('a source map that is missing, broken, of another build or late leaves the 
       'gone.js: its source map was answered 404',
       'html.js: its source map is no JSON',
       'lies.js: its source map names line 65 of a.ts, which has 1',
-      'beyond.js: its source map is of another build: it goes on after the end of the script',
+      'beyond.js: its source map is of another build: it continues after the end of the script',
       'silent.js: its source map has not arrived yet',
     ]),
   );

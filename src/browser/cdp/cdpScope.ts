@@ -4,7 +4,7 @@ import { openBrowserCdpSession } from './cdpSessions.js';
 
 const scopeRoots = new WeakSet<CDPSession>();
 
-/** Whether a session is that of a scope, which attaches to targets that other sessions follow already. */
+/** Whether a session belongs to a scope, which attaches to targets that other sessions already follow. */
 export const isScopeRoot = (session: CDPSession): boolean => scopeRoots.has(session);
 
 /** The pages that the server opened for itself, by browser. */
@@ -13,7 +13,7 @@ const ownPages = new WeakMap<Browser, Set<string>>();
 /** Whether the server opened a page for itself: a session has no part in it. */
 export const isOwnPage = (browser: Browser, targetId: string): boolean => ownPages.get(browser)?.has(targetId) === true;
 
-/** To be called before the page shows anything. */
+/** Must be called before the page shows anything. */
 export function markOwnPage(browser: Browser, targetId: string): void {
   const known = ownPages.get(browser) ?? new Set();
   ownPages.set(browser, known.add(targetId));

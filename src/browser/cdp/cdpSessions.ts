@@ -44,8 +44,8 @@ export const childFilters = {
 
 /**
  * Attaches to the out-of-process frames and workers of a session, present and future (CDP Target.setAutoAttach). The
- * settings of the last call apply to the whole session, so all who use one session use the same. A new target is paused until a
- * follower resumes it: on a page, its collectors do.
+ * settings of the last call apply to the whole session, so all users of a session need the same settings. A new target
+ * is paused until a follower resumes it: on a page, its collectors do.
  */
 export function attachToChildren(
   session: CDPSession,
@@ -62,7 +62,8 @@ export function attachToChildren(
 /**
  * Follows a page's session and those of its out-of-process frames and workers (CDP Target.setAutoAttach, flat). A new
  * target is paused until every follower of the page has sent its commands, so that no event of its start is missed. One
- * session may have several followers, which attach with the same settings. A later one gets those that are `present`.
+ * session may have several followers, which attach with the same settings. A later follower gets the sessions that are
+ * `present`.
  */
 export function followSessions(
   root: CDPSession,
@@ -138,7 +139,7 @@ export function sendUntyped(session: CDPSession, method: string, params: object 
   return session.send(method as 'Page.enable', params);
 }
 
-/** A stream of the browser in parts (CDP IO.read); the browser forgets it at the end. */
+/** Reads a stream of the browser in parts (CDP IO.read) and closes it at the end. */
 export async function* readStream(session: CDPSession, handle: string): AsyncGenerator<Buffer> {
   try {
     for (let isLast = false; !isLast;) {
@@ -153,7 +154,7 @@ export async function* readStream(session: CDPSession, handle: string): AsyncGen
 
 const streamChunkBytes = 1024 ** 2;
 
-/** What is wrong with a script, and in which line; undefined if nothing (CDP Runtime.compileScript). */
+/** The syntax error of a script with its line; undefined if there is none (CDP Runtime.compileScript). */
 export async function syntaxError(
   session: CDPSession,
   expression: string,

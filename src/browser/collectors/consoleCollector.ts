@@ -56,7 +56,7 @@ export class ConsoleCollector {
   readonly #followed: FollowedSessions;
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
-  /** Ids of messages, by what they say. */
+  /** Ids of messages, by their text. */
   readonly #issues = new Map<string, number>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
   /** Sessions whose values are released when no argument is being read. */

@@ -6,7 +6,7 @@ import type { ResponseBody } from './responseBody.js';
 export interface RecordedRequest {
   readonly request: NetworkRequest;
   readonly postData: PostData | undefined;
-  /** Undefined: not available, or not asked for. */
+  /** Undefined: not available, or not requested. */
   readonly body: ResponseBody | undefined;
   readonly messages: readonly HarMessage[];
 }

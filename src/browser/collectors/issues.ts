@@ -2,7 +2,7 @@ import type { Protocol } from 'puppeteer-core';
 import { truncateText } from './remoteObject.js';
 import type { CodeLocation, ConsoleLevel, ConsoleMessageBody, KeyOfScript } from './consoleMessage.js';
 
-/** What DevTools shows as an issue, in words: what is wrong, what it is about, how to mend it. */
+/** The text of an issue as in DevTools: the problem, what it concerns, and the fix. */
 interface IssueText {
   readonly level: ConsoleLevel;
   readonly problem: string;
@@ -130,7 +130,7 @@ function corsFix(error: Protocol.Network.CorsError, origin: string): string {
   if (/Method/.test(error)) return 'name the method in Access-Control-Allow-Methods of the preflight answer';
   if (/Header/.test(error)) return 'name the header in Access-Control-Allow-Headers of the preflight answer';
   if (error === 'PreflightInvalidStatus') return 'answer OPTIONS (preflight) with 204 and without a redirect';
-  if (error === 'DisallowedByMode') return 'the mode same-origin was asked for: use cors';
+  if (error === 'DisallowedByMode') return 'the request has the mode same-origin: use cors';
   if (/LocalNetwork/.test(error)) return 'requests to the local network need HTTPS and a permission';
   return 'change the answer of that server, or ask it from your own';
 }

@@ -134,9 +134,7 @@ export class NetworkCollector {
     return this.#ring.get(id);
   }
 
-  /**
-   * The body of a response, or what has arrived of it. Throws a ToolError that says why it is not available.
-   */
+  /** The body of a response, or the part that has arrived. Throws a ToolError that says why it is not available. */
   async responseBody(id: number): Promise<ResponseBody> {
     const cached = this.#bodies.get(id);
     if (cached !== undefined) return cached;

@@ -5,7 +5,7 @@ import type { Credentials } from '../policy/credentials.js';
 import { inSlices } from '../patterns/slices.js';
 import { urlMatcher, fetchPattern } from '../patterns/urlPattern.js';
 
-/** What a rule does: answer (`status`, `headers`, `body`), abort, or, with a delay alone, slow down. */
+/** The effect of a rule: an answer (`status`, `headers`, `body`), an abort, or with only a delay, a slower request. */
 export interface MockRule {
   /** A glob in which only `*` is special, or `/regex/`. */
   readonly url: string;

@@ -17,7 +17,7 @@ export interface RequestTiming {
   readonly download?: number;
 }
 
-/** What a request sent: text, or base64 of what is no text. */
+/** The body that a request sent: text, or base64 of bytes that are not text. */
 export interface PostData {
   readonly content: string;
   readonly isText: boolean;
@@ -150,7 +150,7 @@ function postDataOf({ postDataEntries = [] }: Protocol.Network.Request): PostDat
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const controlCharacter = /[\0-\x08\x0e-\x1f]/;
 
-/** Bytes as text, if they are one. */
+/** Bytes as text, if they are valid text. */
 export function describePostData(bytes: Buffer): PostData {
   try {
     const content = strictUtf8.decode(bytes);
@@ -246,8 +246,8 @@ export function endRequest(
 }
 
 /**
- * Ends a request that Network.loadingFailed reports. An answer without a body, or with one that the page does not read,
- * is reported so too.
+ * Ends a request that Network.loadingFailed reports, as it also does for an answer without a body, or with one that the
+ * page does not read.
  */
 export function failRequest(request: NetworkRequest, event: Protocol.Network.LoadingFailedEvent): NetworkRequest {
   const { canceled = false, blockedReason, corsErrorStatus, errorText, timestamp } = event;
@@ -259,7 +259,7 @@ export function failRequest(request: NetworkRequest, event: Protocol.Network.Loa
   return endRequest(request, timestamp, { failure: requestFailureOf(event) });
 }
 
-/** Whether the answer can have no body. */
+/** Whether the answer cannot have a body. */
 export function isBodiless({ method, status = 0, responseHeaders }: NetworkRequest): boolean {
   return method === 'HEAD' || [204, 205, 304].includes(status) || responseHeaders['content-length'] === '0';
 }

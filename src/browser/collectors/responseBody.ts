@@ -6,7 +6,7 @@ export interface ResponseBody {
   /** UTF-8 if it is text. */
   readonly content: Buffer;
   readonly isText: boolean;
-  /** More of it may come, or was lost. */
+  /** More of the body may come, or was lost. */
   readonly isPartial?: boolean;
 }
 
@@ -37,7 +37,7 @@ export async function readBody(request: NetworkRequest, session: CDPSession): Pr
 
 const textTypes = /^text\/|[/+](json|xml|javascript|ecmascript|x-ndjson|x-www-form-urlencoded)$/;
 
-/** A body as text if its type says so, in the character set that it names. */
+/** Decodes a body as text if its type says so, in the character set of the type. */
 export function decodeBody({ mimeType, responseHeaders }: NetworkRequest, bytes: Buffer): ResponseBody {
   const charset = /charset="?([^\s;"]+)/i.exec(responseHeaders['content-type'] ?? '')?.[1];
   if (charset === undefined && !textTypes.test(mimeType)) return { content: bytes, isText: false };
@@ -49,7 +49,7 @@ export function decodeBody({ mimeType, responseHeaders }: NetworkRequest, bytes:
   }
 }
 
-/** Why there is no body, for people. */
+/** Explains to people why there is no body. */
 export function missingBody(request: NetworkRequest): string {
   if (isBodiless(request)) return `None: ${request.method} answered ${request.status} has no body.`;
   if (request.state === 'failed') return 'None: the request failed.';

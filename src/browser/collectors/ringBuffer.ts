@@ -3,7 +3,7 @@ import { ToolError } from '../../errors/errors.js';
 export interface RingBufferOptions<T> {
   readonly maxEntries: number;
   readonly maxBytes: number;
-  /** Bytes that a value counts for; asked again after each change. */
+  /** Bytes that a value counts for; called again after each change. */
   sizeOf(value: T): number;
   /** Bounds the ring together with all that its session keeps. */
   readonly kept?: KeptPart | undefined;
@@ -14,16 +14,16 @@ interface Kept {
   readonly bytes: number;
 }
 
-/** Something recorded, of which parts can be dropped. */
+/** A recording of which parts can be dropped. */
 interface Recording extends Kept {
   /** Drops the oldest part. */
   shrink(): void;
 }
 
-/** Parts of `--session-memory`: for what a client asks to keep, and for this with all recordings. */
+/** Shares of `--session-memory`: for what a client asks to keep, and for this together with all recordings. */
 const heldShare = 1 / 2;
 const keptShare = 3 / 4;
-/** Recordings are compared with the bound when they have grown by this part of it. */
+/** Recordings are compared with the bound when they have grown by this share of it. */
 const uncheckedShare = 1 / 64;
 
 /**
@@ -44,7 +44,7 @@ export class KeptBytes {
     return this.#sum((part) => [...part.recordings, ...part.held]);
   }
 
-  /** A part of it, for what ends together. */
+  /** Opens a part of the memory, for contents that end together. */
   open(): KeptPart {
     const part = new KeptPart(this, () => this.#parts.delete(part));
     this.#parts.add(part);
@@ -135,7 +135,7 @@ interface Slot<T> {
   revision: number;
 }
 
-/** What a cursor looks like: the newest id and the newest revision at the time of reading. */
+/** The format of a cursor: the newest id and the newest revision at the time of reading. */
 const cursorPattern = /^(\d{1,15})-(\d{1,15})$/;
 
 /**
@@ -210,7 +210,9 @@ export class RingBuffer<T> implements Recording {
     return true;
   }
 
-  /** What is new or changed since a cursor, or everything kept. Throws a ToolError on a cursor of another form. */
+  /**
+   * The entries that are new or changed since a cursor, or all kept entries. Throws a ToolError for a malformed cursor.
+   */
   read(since?: string): RingBufferReading<T> {
     const { id, revision } = since === undefined ? { id: 0, revision: 0 } : parseCursor(since);
     const entries: RingBufferEntry<T>[] = [];

@@ -11,7 +11,7 @@ const choiceRoles = ['checkbox', 'radio', 'switch'];
 const fields = 'input:not([type=hidden]),select,textarea,button';
 const maxLevels = 4;
 const covered = 'is covered by ';
-/** A view transition covers the page with pictures of it. */
+/** During a view transition, pictures of the page cover it. */
 const transitionMs = 4_000;
 
 /**
@@ -42,7 +42,7 @@ export async function untilActionable(this: Node, pointer: boolean, limitMs: num
   }
 }
 
-/** Its box, and where a pointer reaches it, once it stays where it is; at last also while a style moves it for ever. */
+/** Its box, and where a pointer reaches it, once it has stopped moving, or after the limit. */
 function restOf(node: Node, before: DOMRect | undefined, isLate: boolean): Omit<ActionPlace, 'isStandIn'> | undefined {
   if (!before || !(isAtRest(node, before) || (isLate && isAnimatedForever(node)))) return undefined;
   return { box: [before.width, before.height], at: freePoint(node, before) };
@@ -63,7 +63,7 @@ export function standIn(this: Node): Node {
   return actingNode(this);
 }
 
-/** Called on a node. Whether its centre is in the visible part of its document. */
+/** Called on a node. Whether the centre of its element is in the visible part of its document. */
 export function isInView(this: Node): boolean {
   const box = boxOf(this);
   if (!box) return false;
@@ -191,7 +191,7 @@ function isDrawnByOthers(element: AnyElement): boolean {
   return element.getAttribute('role') === 'combobox' || !element.checkVisibility({ opacityProperty: true });
 }
 
-/** What is drawn over a field, if the field is the only one in their common parent. */
+/** The element that is drawn over a field, if the field is the only one in their common parent. */
 function overIt(element: AnyElement): AnyElement | undefined {
   const box = boxOf(element);
   const hit = box && topAt(element, box.left + box.width / 2, box.top + box.height / 2);
@@ -211,7 +211,7 @@ function controlOf(element: Element): Element | undefined {
   return control;
 }
 
-/** What is drawn in place of a hidden choice: beside it, or around it. */
+/** The element that is drawn in place of a hidden checkbox or radio button: beside it, or around it. */
 function besideIt(element: AnyElement): AnyElement | undefined {
   const control = controlOf(element);
   for (let at: Element = element; control && at !== control;) {

@@ -1,6 +1,6 @@
 import { tagOf } from './elements.js';
 
-/** What is used of axe-core, which is loaded into the same world before. */
+/** The part of axe-core that is used; axe-core is loaded into the same world first. */
 interface Axe {
   run(context: Node, options: object): Promise<{ violations: AxeRule[]; incomplete: AxeRule[]; passes: AxeRule[] }>;
 }

@@ -6,7 +6,7 @@
 /** An object of the page, passed by its CDP object id. */
 export type RemoteObject = object;
 
-/** Soft hyphens, zero-width characters and direction marks: nobody sees them. */
+/** Soft hyphens, zero-width characters and direction marks, which are invisible. */
 const unseen = /[\u00AD\u034F\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]/g;
 
 /** A text as a reader sees it: one form of each character, one kind of space. */
@@ -24,7 +24,9 @@ export interface DocumentSize {
 
 /** A document as a reading of it begins. */
 export interface DocumentState extends DocumentSize {
-  /** What a capture of it does not show: focus, validity, open lists. Null where elements may keep states to themselves. */
+  /**
+   * State that a capture of it does not show: focus, validity, open lists. Null if elements may have internal states.
+   */
   readonly states: string | null;
 }
 
@@ -54,14 +56,14 @@ export type FillResult =
   | { readonly problem: string }
   | {
       readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen' | 'stepped';
-      /** It may show options that fit what is typed. */
+      /** It may show options that match the typed text. */
       readonly offers?: boolean | undefined;
     };
 
 /** A place in a box, as fractions of its width and height. */
 export type BoxPoint = readonly [x: number, y: number];
 
-/** What keeps a user from acting on an element, or where its box is free. */
+/** The obstacle that keeps a user from acting on an element, or the point where its box is free. */
 export type ActionCheck =
   | { readonly problem: string }
   | {
@@ -79,7 +81,7 @@ export interface DragReaction {
   readonly changes: number;
   /** The page took the pointer, or kept the browser from acting on it. */
   readonly isHandled: boolean;
-  /** What was dragged over last takes the data of an HTML drag. */
+  /** Whether the element under the pointer accepts the data of an HTML drag. */
   readonly isAccepted: boolean;
   /** The data of an HTML drag was dropped: the target took it. */
   readonly isDropped: boolean;
@@ -101,7 +103,7 @@ export interface ScrollResult {
   readonly total: number;
 }
 
-/** Selectors by which a script finds an element: one for the document, and one in each shadow root on the way. */
+/** Selectors by which a script finds an element: one for the document, and one for each shadow root on the path. */
 export interface ElementLocator {
   readonly selectors: readonly string[];
   /** How its value is set. */
@@ -117,7 +119,7 @@ export interface PictureMark {
   readonly height: number;
 }
 
-/** A field for files. */
+/** A file input. */
 export interface FileField {
   readonly multiple: boolean;
   /** It takes a folder. */
@@ -202,7 +204,7 @@ export interface StorageChangeReport {
  */
 export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
 
-/** What `chrome.permissions.getAll` answers. */
+/** The result of `chrome.permissions.getAll`. */
 export interface GrantedPermissions {
   readonly apis: readonly string[];
   readonly hosts: readonly string[];
@@ -214,7 +216,7 @@ export interface RuleMatch {
   readonly rulesetId: string;
 }
 
-/** The rules that `declarativeNetRequest` has beside the files, and which of those in the files it uses. */
+/** The dynamic and session rules of `declarativeNetRequest`, and which static ones are enabled. */
 export interface RuleState {
   /** The ids of the rulesets that are on. */
   readonly enabled: readonly string[];
@@ -272,7 +274,7 @@ export interface ActivityReport {
 /** What happened in a worker since it started. Times are in milliseconds since 1970. */
 export interface WorkerActivity {
   readonly startedAt: number;
-  /** The first event that one of its listeners heard. */
+  /** The first event that one of its listeners received. */
   readonly first?: { readonly name: string; readonly at: number } | undefined;
   readonly events: readonly { readonly name: string; readonly count: number; readonly last: number }[];
   /** Names of the ports that are open. */
@@ -306,7 +308,7 @@ export interface LayoutFacts {
   /** Why it cannot be seen, if it cannot. */
   readonly hidden: string | null;
   readonly stacking: StackingFacts;
-  /** What a click at its place hits, if not the element. */
+  /** The element that a click at its position hits, if it is another one. */
   readonly click: string | null;
 }
 

@@ -64,7 +64,7 @@ export function beginReading(): DocumentState {
   return { nodes, characters, states: isTold ? states.join() : null };
 }
 
-/** Ends the reading. Whether nothing in the document was changed since it began. */
+/** Ends the reading. Whether the document is unchanged since the reading began. */
 export function endReading(): boolean {
   const { reading } = window;
   if (reading === undefined) return false;

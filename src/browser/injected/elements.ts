@@ -22,7 +22,7 @@ export const isElement = (node: Node): node is AnyElement => node.nodeType === N
 
 export const isText = (node: Node): node is Text => node.nodeType === Node.TEXT_NODE;
 
-/** What a MutationObserver is told of: everything. */
+/** Options of a MutationObserver that reports every change. */
 export const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
 
 /** The elements and texts of a document, then those of its open shadow roots; `onRoot` is called for each before its nodes. */
@@ -62,7 +62,7 @@ export function tagOf(element: Element): string {
 
 export const isSlot = (node: Node): node is HTMLSlotElement => isElement(node) && node.localName === 'slot';
 
-/** The label of an option: what names it, or the text in it, through its slots. */
+/** The label of an option: its accessible name, or its text, including slotted text. */
 export function shownTextOf(element: AnyElement): string {
   const text = element.getAttribute('aria-label') ?? (element.innerText?.trim() || slottedText(element));
   return asRead(text).trim();

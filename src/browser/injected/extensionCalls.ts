@@ -38,7 +38,7 @@ export async function readRuleState(): Promise<RuleState | null> {
   return { enabled, disabled, dynamic: await rules.getDynamicRules(), session: await rules.getSessionRules() };
 }
 
-/** In a document of the extension: its rules that match each request. None for what Chrome refuses. */
+/** In a document of the extension: its rules that match each request. No rules if Chrome refuses the request. */
 export async function testRequestRules(requests: readonly object[]): Promise<readonly (readonly RuleMatch[])[]> {
   const rules = globalThis.chrome?.declarativeNetRequest;
   const matchesOf = async (request: object): Promise<readonly RuleMatch[]> => {

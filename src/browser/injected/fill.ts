@@ -29,20 +29,20 @@ export function prepareFill(this: Node, value: string): FillResult {
   return selectText(element);
 }
 
-/** Called on a field. Its present value; undefined for an editor that draws its text elsewhere. */
+/** Called on a field. Its current value; undefined for an editor that draws its text elsewhere. */
 export function readValue(this: AnyElement): string | undefined {
   if (this.editContext || (this.localName === 'textarea' && isTiny(this))) return undefined;
   if (isStepped(this)) return this.getAttribute('aria-valuenow') ?? '';
   return this.value ?? this.innerText ?? '';
 }
 
-/** Called on a choice. Whether it is chosen. */
+/** Called on a checkbox, radio button or option. Whether it is checked or selected. */
 export function isChecked(this: AnyElement): boolean {
   const isNative = this.localName === 'input' && checkedTypes.includes(this.type ?? '');
   return isNative ? this.checked === true : this.getAttribute('aria-checked') === 'true';
 }
 
-/** Called on a node. What a file field takes; null for another node. */
+/** Called on a node. What a file input accepts; null for another node. */
 export function fileField(this: AnyElement): FileField | null {
   if (this.localName !== 'input' || this.type !== 'file') return null;
   return { multiple: this.hasAttribute('multiple'), folder: this.hasAttribute('webkitdirectory') };
@@ -50,7 +50,7 @@ export function fileField(this: AnyElement): FileField | null {
 
 const fail = (problem: string): FillResult => ({ problem });
 
-/** A slider or counter that is no field itself: its keys change what it says that it holds. */
+/** A slider or counter that is not a field itself: its keys change the value that its attributes report. */
 const isStepped = (element: AnyElement): boolean =>
   element.localName !== 'input' && !takesText(element) && /^(?:slider|spinbutton)$/.test(roleOf(element));
 
@@ -99,7 +99,7 @@ function isTiny(element: AnyElement): boolean {
   return width < minFieldSide || height < minFieldSide;
 }
 
-/** What a search is offered leads elsewhere. */
+/** The suggestions of a search field lead elsewhere. */
 const isSearch = (element: AnyElement): boolean =>
   element.type === 'search' || element.closest('search,[role=search]') !== null;
 

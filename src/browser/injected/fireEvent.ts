@@ -35,7 +35,7 @@ function eventNamed(name: string): ChromeEvent | undefined {
 const isEvent = (value: unknown): value is ChromeEvent =>
   typeof value === 'object' && value !== null && isFunction(Reflect.get(value, 'dispatch'));
 
-/** In a document of the extension: makes Chrome fire an alarm now, which keeps its period, and waits until it has. */
+/** In a document of the extension: makes Chrome fire an alarm now, which keeps its period, and waits for it. */
 export async function fireAlarm(name: string, timeoutMs: number): Promise<FireResult> {
   const alarms = globalThis.chrome?.alarms;
   const alarm = await alarms?.get(name);
@@ -51,7 +51,7 @@ export async function fireAlarm(name: string, timeoutMs: number): Promise<FireRe
   return fired;
 }
 
-/** In a document of the extension: what its events can be about. */
+/** In a document of the extension: its commands, alarms and notifications, for which events can be fired. */
 export async function readFirableEvents(): Promise<FirableEvents> {
   const { commands, alarms, notifications } = globalThis.chrome ?? {};
   return {

@@ -1,7 +1,7 @@
 import { isFunction, type AnyFunction } from './values.js';
 import { print, printAll, type ReportEnd } from './reporter.js';
 
-/** Calls a function as its caller did, and reports how the call ends: by its return, its promise or its callback. */
+/** Calls a function as its caller did, and reports its outcome: by return value, promise or callback. */
 export function followCall(original: AnyFunction, self: object, args: readonly unknown[], end: ReportEnd): unknown {
   const callback = args.at(-1);
   const hasCallback = isFunction(callback);

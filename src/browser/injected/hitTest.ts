@@ -26,8 +26,8 @@ export function boxOf(node: Node): DOMRect | undefined {
 }
 
 /**
- * Where in its box a pointer reaches a node: at its centre if possible, and not on another control within it. Undefined
- * when it is covered all over.
+ * The point in the box of a node where a pointer reaches the node: its centre if possible, and not on another control
+ * within it. Undefined if the node is completely covered.
  */
 export function freePoint(node: Node, box: DOMRect): BoxPoint | undefined {
   const element = elementOf(node);
@@ -43,10 +43,10 @@ export function freePoint(node: Node, box: DOMRect): BoxPoint | undefined {
   return onInner;
 }
 
-/** Smaller ones are hidden from sight, for screen readers alone. */
+/** Smaller elements are visually hidden, for screen readers only. */
 export const minArea = 16;
 
-/** Whether a pointer can act on an element as it is drawn. */
+/** Whether a pointer can act on an element as drawn. */
 export function isReached(element: AnyElement): boolean {
   const box = boxOf(element);
   if (!box || box.width * box.height < minArea || !element.checkVisibility({ visibilityProperty: true })) return false;
@@ -63,12 +63,12 @@ export function isSeen(this: Node): boolean {
   return isInView ? isReached(element) : element.checkVisibility({ visibilityProperty: true });
 }
 
-/** The element that a pointer hits at a point, as far as the tree of `node` shows it. */
+/** The element that a pointer hits at a point, resolved in the tree of `node`. */
 export function topAt(node: Node, x: number, y: number): Element | undefined {
   return treeOf(node).elementsFromPoint(x, y)[0];
 }
 
-/** What is hit at a point, if it belongs to the element. */
+/** The element that is hit at a point, if it belongs to the given element. */
 function reachedAt(element: AnyElement, x: number, y: number): Element | undefined {
   const hosts = hostsOf(element);
   for (const hit of treeOf(element).elementsFromPoint(x, y)) {

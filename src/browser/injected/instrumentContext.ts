@@ -55,17 +55,17 @@ export function instrumentContext(bindingName: string, isTracing: boolean, refus
   return false;
 }
 
-/** Sends the reports that were made before the binding existed. */
+/** Sends the reports made before the binding existed. */
 export function flushReports(): void {
   findRecorder()?.flush();
 }
 
-/** The reports that no binding has taken: those of a worker, to which nobody is attached. */
+/** Takes the reports that no binding has received: those of a worker to which no session is attached. */
 export function takeReports(): readonly string[] {
   return findRecorder()?.take() ?? [];
 }
 
-/** What this worker did since its start. Without what it heard where it is not instrumented. */
+/** The activity of this worker since its start. Without received events if the worker is not instrumented. */
 export function readWorkerActivity(): WorkerActivity {
   return findRecorder()?.activity() ?? { startedAt: performance.timeOrigin, events: [], ports: [] };
 }

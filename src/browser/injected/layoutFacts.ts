@@ -26,7 +26,7 @@ export function readLayout(this: Node): LayoutFacts {
   };
 }
 
-/** The longhands that each property sets; none for a name that is no property. */
+/** The longhands that each property sets; none for a name that is not a property. */
 export function readLonghands(names: readonly string[]): Readonly<Record<string, readonly string[]>> {
   const probe = document.createElement('div').style;
   return Object.fromEntries(
@@ -39,7 +39,7 @@ export function readLonghands(names: readonly string[]): Readonly<Record<string,
   );
 }
 
-/** Called on a node. All that an event at it passes, but the window; the nearest first. */
+/** Called on a node. The nodes that an event at it passes, except the window; the nearest first. */
 export function lineageOf(this: Node, max: number): Node[] {
   const path: Node[] = [this];
   for (let at = outerOf(this); at && path.length < max; at = outerOf(at)) path.push(at);
@@ -61,8 +61,8 @@ const fewRules = 2_000;
 const maxWeighed = 20;
 
 /**
- * Called on a node. What the browser has to go through to say where the rules of its element are: it looks for each that
- * matches among all of its style sheet. Counted up to `limit`; 0 where style sheets are small.
+ * Called on a node. Estimates the work of the browser to locate the rules of its element: for each matching rule it
+ * searches the whole style sheet. Counted up to `limit`; 0 if the style sheets are small.
  */
 export function weighRules(this: Node, limit: number): number {
   const element = elementOf(this);
@@ -243,7 +243,7 @@ function stackingOf(element: AnyElement, ancestors: readonly Element[], style: C
   };
 }
 
-/** What a click at the place of an element hits, if not the element. */
+/** The element that a click at the position of an element hits, if it is another one. */
 function clickAt(element: AnyElement): string | null {
   const box = boxOf(element);
   if (!box || box.width === 0 || box.height === 0) return 'it has no box to click';

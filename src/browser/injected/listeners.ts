@@ -2,7 +2,7 @@ import type {} from './chromeApi.js';
 import type { WorkerActivity } from './contract.js';
 import { isFunction, readProperty, replaceMethod, type AnyFunction } from './values.js';
 
-/** Replaces each listener of a `chrome.*` event by another function, under which it can also be found and removed. */
+/** Replaces each listener of a `chrome.*` event; `removeListener` and `hasListener` still take the original. */
 export function replaceListeners(
   event: object | undefined,
   makeReplacement: (listener: AnyFunction) => AnyFunction,
@@ -21,7 +21,7 @@ export function replaceListeners(
 
 const maxEventNames = 100;
 
-/** The events that the listeners of a context heard, each `chrome.*` event counted once for all its listeners. */
+/** Counts the events that the listeners of a context receive: each `chrome.*` event once for all its listeners. */
 export class HeardEvents {
   #first: { readonly name: string; readonly at: number } | undefined;
   readonly #heard = new Map<string, { count: number; last: number }>();

@@ -6,7 +6,7 @@ const optionRoles =
 const listRoles = ['listbox', 'radiogroup', 'menu', 'tree'];
 const checkIntervalMs = 50;
 
-/** Whether an element has options to choose from that are no native ones. */
+/** Whether an element has options to choose from that are not native ones. */
 export function offersOptions(element: AnyElement): boolean {
   const role = element.getAttribute('role') ?? '';
   return role === 'combobox' || listRoles.includes(role) || hasPopup(element);
@@ -15,12 +15,12 @@ export function offersOptions(element: AnyElement): boolean {
 const hasPopup = (element: AnyElement): boolean =>
   ['listbox', 'menu', 'tree', 'true', 'dialog', 'grid'].includes(element.getAttribute('aria-haspopup') ?? '');
 
-/** Called on a node. Whether its options are shown already: its list is open, or it is the list. */
+/** Called on a node. Whether its options are already shown: its list is open, or the node is the list. */
 export function isOpen(this: AnyElement): boolean {
   return this.getAttribute('aria-expanded') === 'true' || listRoles.includes(this.getAttribute('role') ?? '');
 }
 
-/** Called on what offers options. Resolves to the option with that label once it is drawn, or to null after `limitMs`. */
+/** Called on an element with options. Resolves to the drawn option with that label, or to null after `limitMs`. */
 export async function untilOption(this: AnyElement, label: string, limitMs: number): Promise<Node | null> {
   const end = performance.now() + limitMs;
   for (;;) {
@@ -30,7 +30,7 @@ export async function untilOption(this: AnyElement, label: string, limitMs: numb
   }
 }
 
-/** Called on what offers options. The labels of those that it shows. */
+/** Called on an element with options. The labels of the shown options. */
 export function optionLabels(this: AnyElement): string[] {
   return optionsOf(this).flatMap((option) => shownTextOf(option) || []);
 }
@@ -77,7 +77,7 @@ function optionsOf(owner: AnyElement): AnyElement[] {
 const byId = (root: Node, id: string): Element | null =>
   root instanceof Document || isShadowRoot(root) ? root.getElementById(id) : null;
 
-/** The options in a tree, in the shadow trees of it, and in what is assigned to its slots. */
+/** The options in a tree, in its shadow trees, and in the nodes assigned to its slots. */
 function deepOptions(root: Node | null): AnyElement[] {
   const found = new Set<AnyElement>();
   const visit = (at: Node): void => {

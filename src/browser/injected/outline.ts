@@ -76,7 +76,7 @@ function parentOf(node: Node): Node | null {
   return parentNode !== null && isShadowRoot(parentNode) ? parentNode.host : parentNode;
 }
 
-/** The children that are rendered: of a slot what is assigned to it, of a shadow host its shadow root's. */
+/** The rendered children: of a slot its assigned nodes, of a shadow host those of its shadow root. */
 function childrenOf(node: Node): Iterator<Node, unknown> {
   if (isSlot(node)) {
     const assigned = node.assignedNodes();

@@ -81,7 +81,7 @@ function truncate(text: string, max: number): string {
   return head === text ? text : `${head}… (${text.length - head.length} more characters)`;
 }
 
-/** The first word of an attribute. What is none is as if it were not there: it could look like a line of the snapshot. */
+/** The first word of an attribute. A value that is not a word is ignored: it could look like a line of the snapshot. */
 function wordOf(element: Element, attribute: string): string | undefined {
   return /^\s*([\w-]{1,40})(?!\S)/.exec(element.getAttribute(attribute) ?? '')?.[1];
 }

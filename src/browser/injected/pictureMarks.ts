@@ -34,7 +34,7 @@ export async function drawMarks(
   return base64Of(await canvas.convertToBlob({ type, ...(quality !== null && { quality }) }));
 }
 
-/** Above the box where there is room, so that it hides nothing of it. */
+/** Above the box if there is room, so that it hides nothing in the box. */
 function drawLabel(context: OffscreenCanvasRenderingContext2D, { label, x, y }: PictureMark, colour: string): void {
   const { canvas } = context;
   const width = context.measureText(label).width + 2 * padding;

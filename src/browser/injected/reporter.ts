@@ -4,7 +4,7 @@ import { shortenText } from '../../text.js';
 
 const maxChars = 4_000;
 const maxPending = 500;
-/** Of one context: more would hold the browser's connection. */
+/** For one context: more would block the browser's connection. */
 const maxPerSecond = 1_000;
 
 type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome'>;
@@ -12,9 +12,7 @@ type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome'>;
 /** Reports the end of a call or message. */
 export type ReportEnd = (details: Details) => void;
 
-/**
- * Sends reports through a binding. Without one the newest 500 wait until `flush` finds it, or until they are taken.
- */
+/** Sends reports through a binding. Until `flush` finds one, the newest 500 wait. */
 export class Reporter {
   readonly #bindingName: string;
   readonly #pending: string[] = [];

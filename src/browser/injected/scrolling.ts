@@ -1,9 +1,9 @@
 import type { ScrollMove, ScrollResult } from './contract.js';
 import { elementOf, isShadowRoot, type AnyElement } from './elements.js';
 
-/** Rounding of fractional sizes is no way to scroll. */
+/** A smaller distance is a rounding of fractional sizes and does not count as scrollable. */
 const leastWay = 2;
-/** Of the visible part, by default: some of what was shown stays for orientation. */
+/** Share of the visible part to scroll by default: the rest of it stays visible for orientation. */
 const defaultPart = 0.8;
 
 /**

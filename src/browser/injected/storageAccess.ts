@@ -3,7 +3,7 @@ import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } fr
 import { findBinding, toJson } from './values.js';
 import { cutText } from '../../text.js';
 
-/** In a document of the extension. Reads the keys that it has of `keys` (null: all), until they make `maxTotal` characters. */
+/** In a document of the extension. Reads the existing ones of `keys` (null: all), up to `maxTotal` characters. */
 export async function readStorage(
   areaName: string,
   keys: readonly string[] | null,

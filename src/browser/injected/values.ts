@@ -2,7 +2,7 @@ export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
 export const isFunction = (value: unknown): value is AnyFunction => typeof value === 'function';
 
-/** Replaces a method, if there is one by that name. An owner that refuses it keeps its own. */
+/** Replaces a method, if it exists. An owner that does not allow it keeps its own method. */
 export function replaceMethod(
   owner: object | undefined,
   name: string,

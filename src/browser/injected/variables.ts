@@ -4,7 +4,7 @@ import { toJson } from './values.js';
 
 const maxVariables = 200;
 
-/** In a worker: its own global variables, and those whose values the functions answer, printed. Functions are left out. */
+/** In a worker: its own global variables and those that the functions return, printed. Functions are left out. */
 export function readVariables(declared: DeclaredVariables): Record<string, string> {
   const globals = Object.keys(globalThis).map(
     (name) => [name, () => Reflect.get(globalThis, name) as unknown] as const,

@@ -2,8 +2,8 @@ import { asRead, type DragReaction } from './contract.js';
 import { everyChange, isElement, isText, type AnyElement } from './elements.js';
 
 /**
- * Resolves when nothing of the document, its open shadow roots and the frames in the same process changed for
- * `quietMs`, or after `limitMs`. Uses the page's own clock, so that a timer of the page that is due earlier comes first.
+ * Resolves when the document, its open shadow roots and the frames in the same process have not changed for `quietMs`,
+ * or after `limitMs`. Uses the page's own clock, so that an earlier timer of the page runs first.
  */
 export function untilQuiet(quietMs: number, limitMs: number): Promise<void> {
   // Without scripts no timer runs, and nothing changes.
@@ -110,7 +110,7 @@ function firstShown(texts: readonly string[]): string | undefined {
   });
 }
 
-/** Ends the wait with this number, and no later one. */
+/** Ends the wait with this number; a later wait continues. */
 export function stopWaiting(wait: number): void {
   if (window.textWait?.id === wait) window.textWait.stop();
 }
@@ -162,7 +162,7 @@ export function untilDrawn(limitMs: number): Promise<void> {
 const dragEvents = ['pointermove', 'mousemove', 'touchmove', 'pointerup', 'mouseup', 'gotpointercapture'];
 const dropMs = 60;
 
-/** Watches what a drag does in the document: begins when the pointer is down. */
+/** Watches the effects of a drag in the document. Called when the pointer is down. */
 export function watchDrag(): void {
   window.dragWatch?.();
   let changes = 0;
@@ -203,7 +203,7 @@ export function watchDrag(): void {
   };
 }
 
-/** What is drawn on it is nobody's change. */
+/** Drawing on a canvas does not count as a change. */
 const isCanvas = ({ target }: Event): boolean =>
   target instanceof Node && isElement(target) && target.localName === 'canvas';
 
@@ -222,7 +222,7 @@ export async function readDrag(): Promise<DragReaction> {
 }
 
 interface DroppedFiles {
-  /** Resolves when the page asks for files. */
+  /** Resolves when the page requests files. */
   readonly asked: Promise<void>;
   readonly stop: () => void;
 }

@@ -5,7 +5,7 @@ import { print, printAll, type Reporter } from './reporter.js';
 
 const maxDepth = 3;
 
-/** Wraps every function below `chrome.*` that is not an event's, so that each call is reported while `isTracing` says so. */
+/** Wraps every function below `chrome.*` except those of events: each call is reported while `isTracing` is true. */
 export function watchCalls(
   reporter: Reporter,
   owner: object,
@@ -27,8 +27,8 @@ export function watchCalls(
 }
 
 /**
- * Reports what an extension asks its user to permit, and how that is answered. While `isRefusing`, Chrome asks nobody:
- * what is not granted yet is refused.
+ * Reports which permissions an extension requests of its user, and the answers. While `isRefusing` returns true, Chrome
+ * shows no prompt: requests for permissions that are not yet granted are refused.
  */
 export function watchPrompts({ permissions }: ChromeApi, reporter: Reporter, isRefusing: () => boolean): void {
   replaceMethod(permissions, 'request', (original) => (...args) => {

@@ -15,7 +15,7 @@ interface Port extends NamedPort {
   readonly onDisconnect: { addListener(listener: () => void): void };
 }
 
-/** Wraps the messaging functions of a context, so that they report messages, ports and replies. `open` has the open ports. */
+/** Wraps the messaging functions of a context to report messages, ports and replies. `open` lists the open ports. */
 export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter, open: Set<NamedPort>): void {
   const seenPorts = new WeakSet<Port>();
   watchSending(reporter, runtime, 'runtime.sendMessage');
@@ -102,7 +102,7 @@ interface Delivery {
   hasThrown: boolean;
 }
 
-/** Wraps the listeners of an event so that each message is reported once, however many of them hear it. */
+/** Wraps the listeners of an event so that each message is reported once, however many of them receive it. */
 function answerWatch(reporter: Reporter, api: string): (listener: AnyFunction) => AnyFunction {
   // Chrome passes the same object to every listener.
   const deliveries = new WeakMap<object, Delivery>();

@@ -2,9 +2,9 @@ import type { PromptReport } from './contract.js';
 import { findBinding } from './values.js';
 
 /**
- * In a document, before its first script: it goes to no address of another scheme than `ownSchemes`, for which the browser
- * would ask the user whether another program is to open it. Each such address is reported instead, and each time that it is
- * printed. Reads little of the page: objects made here for many interfaces have crashed V8's garbage collector (Chrome 156).
+ * In a document, before its first script: blocks addresses with other schemes than `ownSchemes`, for which the browser
+ * would ask the user whether to open another program. Each such address is reported instead, and each attempt to print.
+ * Reads little of the page: objects made here for many interfaces have crashed V8's garbage collector (Chrome 156).
  */
 export function watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void {
   // Taken before a script of the page can replace them: what comes later uses these, and operators, alone.

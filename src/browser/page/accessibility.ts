@@ -102,7 +102,7 @@ interface DraftNode {
 /** A computation that pauses now and then. */
 export type Steps<Result> = Generator<undefined, Result>;
 
-/** Folds the trees of a page's frames into one of the relevant nodes. Undefined if the page has none. */
+/** Merges the trees of a page's frames into one tree of the relevant nodes. Undefined if the page has none. */
 export function* buildTree(main: AccessibilityFrame, verbose: boolean): Steps<SnapshotNode | undefined> {
   const [root] = yield* frameNodes(main, verbose);
   return root && (yield* toSnapshotNode(root, verbose));
@@ -320,7 +320,7 @@ const maxComparedChars = 10_000;
 const textIn = ({ name, children }: DraftNode): string =>
   children.every(({ role }) => role === 'text') ? children.map((child) => child.name).join(' ') || name : '';
 
-/** What gives its parent a name: a line of its own says nothing more. */
+/** Elements that name their parent: a line of their own would repeat the name. */
 const naming = new Set(['Legend', 'caption', 'Figcaption']);
 
 /** Whether a text only repeats its parent's name or value, or the name of the field that it labels. */

@@ -26,7 +26,7 @@ const findingsSchema = z.object({
 export interface AuditedElement {
   readonly uid: string;
   readonly element: string;
-  /** What is wrong, and what would be right. */
+  /** The problem, and the fix. */
   readonly summary: string;
 }
 
@@ -50,7 +50,7 @@ export interface AuditReport {
 }
 
 const maxDocuments = 20;
-/** Of one rule in one document. */
+/** Elements reported for one rule in one document. */
 const maxElements = 50;
 /** More take the page's time for minutes. */
 const maxNodes = 40_000;

@@ -5,7 +5,7 @@ import type { ElementLocator } from '../injected/contract.js';
 import { findElement, releaseElements } from './element.js';
 import type { SessionPage } from './sessionPage.js';
 
-/** An element as a script finds it again. */
+/** Selectors by which a script finds an element again. */
 export interface ActionTarget extends ElementLocator {
   /** The URL of its frame, unless that is the page. */
   readonly frame: string | undefined;

@@ -4,7 +4,7 @@ import { inSlices } from '../patterns/slices.js';
 
 type CapturedDocument = Protocol.DOMSnapshot.DocumentSnapshot;
 
-/** What a pointer can do to an element that is drawn. */
+/** How a pointer can act on a drawn element. */
 export interface PointerFacts {
   /** A listener for clicks is attached to it. */
   readonly listener: boolean;
@@ -43,15 +43,15 @@ const nodesPerStep = 100;
 const maxReadMs = 60_000;
 const maxHintLength = 60;
 const maxTextLength = 200;
-/** Elements that answer to clicks without a listener, and are listed as what they are. */
+/** Elements that react to clicks without a listener, and are listed by their own roles. */
 const fieldTags: ReadonlySet<string> = new Set(['INPUT', 'SELECT', 'TEXTAREA', 'BUTTON', 'OPTION', 'A', 'SUMMARY']);
 
 /** The documents that a session renders, as they are laid out. */
 export type Capture = Protocol.DOMSnapshot.CaptureSnapshotResponse;
 
 /**
- * Captures the documents of a session (CDP DOMSnapshot.captureSnapshot, which sees listeners, computed styles and closed
- * shadow roots in one call). A session that is gone has none.
+ * Captures the documents of a session (CDP DOMSnapshot.captureSnapshot, which sees listeners, computed styles and
+ * closed shadow roots in one call). A closed session has none.
  */
 export function captureDocuments(cdp: CDPSession): Promise<Capture> {
   return cdp
@@ -65,8 +65,8 @@ export function readClickables({ documents, strings }: Capture): Promise<Readonl
 }
 
 /**
- * Adds all of a capture that a snapshot may show to a hash. False if it has a closed shadow root, in which elements may
- * have states that nothing tells.
+ * Adds the parts of a capture that a snapshot may show to a hash. False if the capture has a closed shadow root, since
+ * elements in it may have unobservable states.
  */
 export function hashCapture({ documents, strings }: Capture, hash: Hash): Promise<boolean> {
   return inSlices(hashCaptured(documents, strings, hash), undefined, maxReadMs);
@@ -130,7 +130,7 @@ class CapturedElements implements ClickableElements {
     this.#strings = strings;
   }
 
-  /** To be run to its end before anything is asked. */
+  /** Must run to its end before other methods are called. */
   *read(): Generator<undefined, void> {
     const [nodes, layout] = [this.#nodes, this.#layout];
     for (const [at, index] of layout.nodeIndex.entries()) {

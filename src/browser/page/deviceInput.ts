@@ -260,7 +260,7 @@ export async function movePointer(cdp: CDPSession, to: Point): Promise<void> {
   await cdp.send('Input.dispatchMouseEvent', { type: 'mouseMoved', ...to });
 }
 
-/** Moves there and clicks, `count` times. */
+/** Moves the pointer to a point and clicks `count` times. */
 export async function clickAt(cdp: CDPSession, at: Point, button: MouseButton, count: 1 | 2): Promise<void> {
   await movePointer(cdp, at);
   for (let clickCount = 1; clickCount <= count; clickCount++) {

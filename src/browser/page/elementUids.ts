@@ -1,7 +1,7 @@
 import { ToolError } from '../../errors/errors.js';
 import type { FrameDocument } from './frames.js';
 
-/** A node of a present document. */
+/** A node of a current document. */
 export interface NodeAddress {
   readonly document: FrameDocument;
   readonly backendNodeId: number;

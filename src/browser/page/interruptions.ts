@@ -3,10 +3,12 @@ import { noop } from '../../async.js';
 import { ToolError } from '../../errors/errors.js';
 import { shortenText } from '../../text.js';
 
-/** What keeps a page from answering: a dialog or a pause, which a tool ends, or a crash, which the next load ends. */
+/**
+ * The reason why a page does not answer: a dialog or a pause, which a tool ends, or a crash, which the next load ends.
+ */
 export interface Interruption {
   readonly kind: 'dialog' | 'pause' | 'crash';
-  /** Says what it is, and which tool ends it. */
+  /** Names the interruption, and the tool that ends it. */
   describe(): string;
 }
 

@@ -10,7 +10,7 @@ export interface OfferedTool extends Protocol.WebMCP.Tool {
   readonly cdp: CDPSession;
 }
 
-/** The tools of a page and its frames (CDP WebMCP.toolsAdded). Throws a ToolError where the browser has none. */
+/** The tools of a page and its frames (CDP WebMCP.toolsAdded). Throws a ToolError without WebMCP in the browser. */
 export async function readOfferedTools(page: SessionPage): Promise<OfferedTool[]> {
   const perProcess = await Promise.all(page.frames.sessions().map(readToolsOf));
   return perProcess.flat();
@@ -18,7 +18,7 @@ export async function readOfferedTools(page: SessionPage): Promise<OfferedTool[]
 
 const invokedSchema = z.object({ invocationId: z.string() });
 
-/** The browser tells all tools when the domain is enabled, before it answers. */
+/** When the domain is enabled, the browser reports all tools before it answers. */
 async function readToolsOf(cdp: CDPSession): Promise<OfferedTool[]> {
   const found: OfferedTool[] = [];
   const onAdded = ({ tools }: Protocol.WebMCP.ToolsAddedEvent): void => {

@@ -109,7 +109,7 @@ export class PageActivity {
     return new Promise((resolve) => this.#progressWaiters.push(resolve));
   }
 
-  /** Begins to count what is sent. */
+  /** Begins to count sent requests. */
   beginRest(): void {
     this.#sent.clear();
   }

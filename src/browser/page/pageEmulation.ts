@@ -1,7 +1,7 @@
 import type { KeptPart } from '../collectors/ringBuffer.js';
 import type { CDPSession, NetworkConditions, Page } from 'puppeteer-core';
 
-/** The names and values of DevTools. */
+/** Names and values as in DevTools. */
 export const networkPresets = ['No emulation', 'Offline', 'Slow 3G', 'Fast 3G', 'Slow 4G', 'Fast 4G'] as const;
 export type NetworkPreset = (typeof networkPresets)[number];
 

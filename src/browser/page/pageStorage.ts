@@ -26,7 +26,7 @@ export type ItemArea = 'local' | 'session';
 
 /**
  * The storage of one page's document: the cookies for its URL, HttpOnly ones too, and the items of its origin. Does not
- * use the page's scripts, which see changes as if another tab had made them. Made for one call.
+ * use the page's scripts, which see changes as if another tab had made them. Created for one call.
  */
 export class PageStorage {
   readonly #cdp: CDPSession;

@@ -9,7 +9,7 @@ import { findElement, type PageElement } from './element.js';
 import { clickAt } from './deviceInput.js';
 import type { SessionPage } from './sessionPage.js';
 
-/** What is chosen: files, or one folder. */
+/** The chosen files, or one chosen folder. */
 export interface ChosenFiles {
   readonly paths: readonly string[];
   readonly isFolder: boolean;
@@ -21,8 +21,8 @@ const fieldSchema = z
 const chooserTimeoutMs = 2_000;
 
 /**
- * Gives files to a file field (CDP DOM.setFileInputFiles), to the chooser that an element opens, or to a place that takes
- * dropped files. Resolves with how, if not by a field.
+ * Passes files to a file input (CDP DOM.setFileInputFiles), to the chooser that an element opens, or to an element that
+ * accepts dropped files. Resolves with the way, if it was not an input.
  */
 export async function upload(
   page: SessionPage,
@@ -66,7 +66,7 @@ async function setFiles(uid: string, element: PageElement, { paths, isFolder }: 
 
 /** An answer to `showOpenFilePicker` and `showDirectoryPicker`, which interception alone would abort. */
 interface OfferedPicker {
-  /** Resolves once the page asked and has got its files; never, if it does not ask. */
+  /** Resolves once the page has requested and received its files; never, if it does not request any. */
   readonly picked: Promise<'picked'>;
   stop(): Promise<void>;
 }
@@ -133,7 +133,7 @@ export interface DroppedData {
   readonly items?: readonly { readonly mimeType: string; readonly data: string }[];
 }
 
-/** Drops files or data from outside the page on an element (CDP Input.dispatchDragEvent). Throws if nothing takes it. */
+/** Drops files or data from outside on an element (CDP Input.dispatchDragEvent). Throws if nothing accepts them. */
 export async function dropOn(page: SessionPage, uid: string, dropped: DroppedData): Promise<void> {
   const element = await findElement(page, uid);
   const acting = await element.waitUntilActionable('pointer');

@@ -2,7 +2,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { systemClock, type Clock } from '../../clock.js';
 import { noop } from '../../async.js';
 
-/** How long a server may take to answer a navigation, unless its tool has a limit of its own. */
+/** How long a server may take to answer a navigation, unless the tool has its own limit. */
 export const answerTimeoutMs = 15_000;
 
 /** A navigation that was stopped because no answer came. */
@@ -129,7 +129,7 @@ export class PendingNavigations {
     }
   }
 
-  /** Removes and returns what was stopped since the last call. */
+  /** Removes and returns the navigations that were stopped since the last call. */
   takeStopped(): readonly StoppedNavigation[] {
     return this.#stopped.splice(0);
   }

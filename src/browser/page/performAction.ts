@@ -29,9 +29,9 @@ export interface ActionOutcome {
   readonly stopped: readonly StoppedNavigation[];
   /** The open dialog, which blocks the action and the page until it is handled. */
   readonly dialog: OpenDialog | undefined;
-  /** Where the debugger paused the page, which blocks both until the page goes on. */
+  /** Where the debugger paused the page, which blocks both until the page is resumed. */
   readonly paused: string | undefined;
-  /** What the page asks its user in windows of the browser, a sentence each. */
+  /** What the page requested of its user in windows of the browser, one sentence each. */
   readonly prompts: readonly string[];
   /** The windows that opened, by address; without an id where they have not opened yet. */
   readonly opened: readonly OpenedWindow[];
@@ -230,7 +230,7 @@ async function advances(activity: PageActivity, signal: AbortSignal): Promise<bo
   }
 }
 
-/** False when requests or changes of the documents go on. */
+/** False if requests or changes of the documents continue. */
 async function untilAtRest(page: SessionPage, activity: PageActivity, signal: AbortSignal): Promise<boolean> {
   const restMs = page.isRestless ? restlessTimeoutMs : restTimeoutMs;
   const limit = timeLimit(restMs);

@@ -18,7 +18,7 @@ const resultSchema = z
   .nullable() satisfies z.ZodType<ScrollResult | null>;
 
 /**
- * Scrolls the box around an element, or the document. Resolves with where it is now. Throws a ToolError if nothing can
+ * Scrolls the box around an element, or the document. Resolves with the new position. Throws a ToolError if nothing can
  * scroll that way.
  */
 export async function scroll(page: SessionPage, uid: string | undefined, move: ScrollMove): Promise<ScrollResult> {

@@ -66,8 +66,8 @@ interface Script {
 }
 
 /**
- * What a model writes for a function: also an expression, statements with or without `return`, or either in a code
- * fence. Throws a ToolError with the place of a syntax error.
+ * Accepts what a model writes for a function: also an expression, statements with or without `return`, or either in a
+ * code fence. Throws a ToolError with the position of a syntax error.
  */
 async function readScript(cdp: CDPSession, text: string): Promise<Script> {
   const source = /^\s*```\w*\n([^]*?)\n?```\s*$/.exec(text)?.[1] ?? text;
@@ -191,7 +191,7 @@ async function argumentOf(page: SessionPage, value: unknown): Promise<Protocol.R
   }
 }
 
-/** Where the caller's code is in what is run. */
+/** The position of the caller's code in the executed script. */
 interface Place {
   readonly offset: number;
   readonly lines: number;

@@ -50,7 +50,7 @@ const maxTries = 6;
 /** Beyond it the boxes hide the page. */
 const maxMarks = 300;
 
-/** Models see no more pixels of the longer side of a picture: a larger one is scaled down on its way to them. */
+/** Models see at most this many pixels of the longer side of a picture: larger pictures are scaled down for them. */
 const seenPixels = 2_000;
 /** Pictures in one answer: together no more bytes than one may have. */
 const maxPictures = 5;

@@ -30,7 +30,7 @@ export interface SessionPageOptions {
   readonly hasUser?: boolean;
   /** Default: none. */
   readonly credentials?: Credentials;
-  /** Counts what is kept of the page; the page closes it. */
+  /** Counts the kept bytes of the page; the page closes it. */
   readonly kept?: KeptPart;
   /** Called for each window that a page of the session opens, until the returned function is called. */
   readonly watchWindows?: WatchWindows;
@@ -163,7 +163,7 @@ export class SessionPage {
     return withoutCredentials(this.page.url());
   }
 
-  /** Whether all that matters of it comes back with its address: nothing was entered, recorded, set up or is in use. */
+  /** Whether loading its address restores all that matters: nothing was entered, recorded, set up or is in use. */
   get isDiscardable(): boolean {
     const isRecorded = this.tracing.isRecording || this.coverage.isRunning || this.recording.isRunning;
     const isSetUp = this.network.mocks.bytes > 0 || this.initScripts.ids().length > 0;

@@ -17,7 +17,7 @@ import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage, WholeSnapshot } from './sessionPage.js';
 
-/** How much was read of a page that is too large to be read whole. */
+/** How much was read of a page that is too large to be read completely. */
 export interface PartialRead {
   /** Nodes that were read. `nodes` and `characters` are the totals. */
   readonly read: number;
@@ -46,8 +46,8 @@ export interface SnapshotOptions {
 }
 
 /**
- * The limit for reading documents whole, in nodes of the accessibility tree; a line of text counts as one more. The
- * browser builds the tree of a whole document only, at 10,000 nodes per second on slow machines.
+ * The limit for reading documents completely, in nodes of the accessibility tree; a line of text counts as one more.
+ * The browser can only build the tree of a complete document, at 10,000 nodes per second on slow machines.
  */
 const maxWholeNodes = 40_000;
 const charactersPerLine = 50;
@@ -100,7 +100,7 @@ export async function takeSnapshot(page: SessionPage, { verbose, from }: Snapsho
   return { url, title: written.title, lines, targets: written.targets, part: partialReadOf(page, frames, start) };
 }
 
-/** A page as it is when the reading of it begins. */
+/** The state of a page when reading it begins. */
 interface BegunReading {
   readonly documents: readonly FrameDocument[];
   readonly states: readonly DocumentState[];
@@ -109,7 +109,7 @@ interface BegunReading {
   readonly isWhole: boolean;
   /** Of those sessions all of whose documents are read whole. */
   readonly captures: ReadonlyMap<CDPSession, Promise<Capture>>;
-  /** The same for two readings if no snapshot of the page can differ. Undefined where that cannot be told. */
+  /** Equal for two readings if no snapshot of the page can differ. Undefined if that cannot be determined. */
   fingerprint(): Promise<string | undefined>;
 }
 
@@ -256,7 +256,7 @@ export interface OutlineBounds {
   readonly characters: number;
 }
 
-/** A part of a document that is too large to be read whole. */
+/** A part of a document that is too large to be read completely. */
 export interface Outline {
   /** Nodes like those of the accessibility tree, with roles and names from tags and attributes. */
   readonly nodes: AXNode[];

@@ -15,7 +15,7 @@ export interface LineOptions {
   uidOf(node: SnapshotNode): string;
 }
 
-/** Elements that say nothing beside the only element in them. */
+/** Elements that add nothing to the only element in them. */
 const wrapperRoles: ReadonlySet<string> = new Set([
   'cell',
   'columnheader',
@@ -28,9 +28,9 @@ const wrapperRoles: ReadonlySet<string> = new Set([
   'strong',
   'term',
 ]);
-/** Cells that nobody acts on while they have no states. A `gridcell` can be edited. */
+/** Cells that are not acted on while they have no states. A `gridcell` can be edited. */
 const plainCellRoles: ReadonlySet<string> = new Set(['cell', 'columnheader', 'LayoutTableCell', 'rowheader']);
-/** What stands in a line beside others. */
+/** Roles that share a line with others. */
 const inlineRoles: ReadonlySet<string> = new Set(['code', 'emphasis', 'image', 'strong', 'text', 'time']);
 /** Parts of tables that may only arrange what is in them: shown where they are data, which fits in a line. */
 const layoutRoles: Readonly<Record<string, string>> = { LayoutTableRow: 'row', LayoutTableCell: 'cell' };
@@ -79,7 +79,7 @@ function unwrapped(node: SnapshotNode): SnapshotNode {
   return repeats ? unwrapped(only) : node;
 }
 
-/** Several rows with columns, in a table without headers, are data: a line for each row says what belongs together. */
+/** In a table without headers, several rows with columns are data: a line per row shows what belongs together. */
 const hasColumns = ({ role, children }: SnapshotNode): boolean => role === 'LayoutTableRow' && children.length > 1;
 
 const isLayout = ({ role, name, states, children }: SnapshotNode): boolean =>

@@ -55,8 +55,9 @@ const preparedSchema = z.union([
 ]) satisfies z.ZodType<FillResult>;
 
 /**
- * Sets the value of a field: text, a label or value of a select or of a list of options, `true` or `false` for a checkbox
- * or radio, HTML's notation for dates, times, ranges and colours. Resolves with what the field does otherwise than asked.
+ * Sets the value of a field: text, a label or value of a select or of a list of options, `true` or `false` for a
+ * checkbox or radio, HTML's notation for dates, times, ranges and colours. Resolves with how the result differs from
+ * the request, if it does.
  */
 export async function fill(page: SessionPage, uid: string, value: string): Promise<string | undefined> {
   const element = await findElement(page, uid);
@@ -87,7 +88,7 @@ async function check(page: SessionPage, element: PageElement, wanted: boolean): 
 
 const maxSteps = 500;
 
-/** Presses the arrow keys of a slider or counter until it holds the value. Resolves with what it holds otherwise. */
+/** Presses the arrow keys of a slider or counter until it has the value. Resolves with its value if it differs. */
 async function step(page: SessionPage, element: PageElement, wanted: number): Promise<string | undefined> {
   await element.focus();
   const read = async (): Promise<number> => Number(await element.call(readValue));

@@ -19,7 +19,7 @@ export interface UserPromptsOptions {
 
 /** Pages cannot guess it. */
 const bindingName = `greenroom_${randomUUID().replaceAll('-', '')}`;
-/** Schemes of addresses that a browser opens itself. Of all others it asks whether another program is to open them. */
+/** Schemes of addresses that a browser opens itself. For all others it asks whether to open another program. */
 const ownSchemes = (
   'http https file ftp data blob about javascript filesystem view-source devtools isolated-app ' +
   'chrome chrome-extension chrome-error chrome-search chrome-untrusted'
@@ -28,7 +28,7 @@ const maxAddressChars = 300;
 const maxNameChars = 60;
 const maxNews = 20;
 
-/** Of a user who is always there: without one, Chrome's own window for passkeys would take all clicks of the page, unseen. */
+/** Its user always agrees. Without an authenticator, Chrome's own window would silently take all clicks of the page. */
 const authenticator: Protocol.WebAuthn.VirtualAuthenticatorOptions = {
   protocol: 'ctap2',
   transport: 'internal',
@@ -48,7 +48,7 @@ export class UserPrompts {
   readonly #hasUser: boolean;
   readonly #followed: FollowedSessions;
   #isPrinting = false;
-  /** Not told yet. */
+  /** Not reported yet. */
   #news: string[] = [];
   readonly #choosing = new Set<CDPSession>();
 
@@ -71,7 +71,7 @@ export class UserPrompts {
     this.ready = this.#followed.ready;
   }
 
-  /** What was asked since the last call, a sentence each. */
+  /** The requests to the user since the last call, one sentence each. */
   takeNews(): string[] {
     return [...new Set(this.#news.splice(0))];
   }
@@ -87,7 +87,7 @@ export class UserPrompts {
     };
   }
 
-  /** Runs what prints the page by itself: that is nothing that the page asks for. */
+  /** Runs work that prints the page, without reporting it as a request of the page. */
   async printing<T>(work: () => Promise<T>): Promise<T> {
     this.#isPrinting = true;
     return work().finally(() => (this.#isPrinting = false));

@@ -56,7 +56,7 @@ export function createSlices(now: () => number): Slices {
     });
 }
 
-/** The computations of this server. */
+/** Runs the long computations of this server. */
 export const inSlices: Slices = createSlices(() => performance.now());
 
 const tooLong = (limitMs: number): ToolError =>

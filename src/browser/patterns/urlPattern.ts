@@ -87,7 +87,7 @@ function urlFilter(pattern: string): (url: string) => boolean {
   return (url) => url.toLowerCase().includes(lowerCasePattern);
 }
 
-/** The pattern of Fetch.enable that lets through at least what the pattern matches. */
+/** The pattern for Fetch.enable that matches at least the URLs of the pattern. */
 export function fetchPattern(pattern: string): string {
   return regexForm.test(pattern) ? '*' : pattern.replace(/[?\\]/g, '\\$&');
 }

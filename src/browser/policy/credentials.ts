@@ -2,12 +2,15 @@ import type { KeptPart } from '../collectors/ringBuffer.js';
 
 const userInfo = /^([a-z][a-z\d+.-]*:\/\/)[^/?#@]*@/i;
 
-/** The address without the user name and password in it: they are never shown. */
+/** The address without user name and password, which are never shown. */
 export function withoutCredentials(url: string): string {
   return url.replace(userInfo, '$1');
 }
 
-/** What a page's server asks for, and which call answers it. `challenge`: the header WWW-Authenticate. */
+/**
+ * Describes the credentials that a page's server asks for, and the call that supplies them. `challenge`: the header
+ * WWW-Authenticate.
+ */
 export function describeChallenge(challenge: string, url: string): string {
   const [scheme = ''] = challenge.split(/[\s,]/, 1);
   const realm = /realm="([^"]{0,200})"/i.exec(challenge)?.[1];
@@ -17,8 +20,8 @@ export function describeChallenge(challenge: string, url: string): string {
 }
 
 /**
- * User names and passwords of one session, by origin, for HTTP's Basic authentication. Nothing shows them again. Outlives
- * the session's browser.
+ * User names and passwords of one session, by origin, for HTTP's Basic authentication. They are never shown again.
+ * Outlives the session's browser.
  */
 export class Credentials {
   /** The header Authorization by origin. */

@@ -28,7 +28,7 @@ const blockedEverywhere = [
 /** Parts of Chrome's own user interface are such pages. `TargetGuard` keeps pages of sessions away from them. */
 const browserUi = ['chrome://top-chrome', 'chrome://newtab-footer'];
 
-/** Without a window nobody can choose a device or a screen, and a tab that waits for it takes no clicks: all are refused. */
+/** Without a window nobody can choose a device or a screen, and a waiting tab accepts no clicks: all are refused. */
 const withoutChoices = {
   hardware: { screen_capture_enabled: false },
   profile: { default_content_setting_values: { usb_guard: 2, serial_guard: 2, hid_guard: 2, bluetooth_guard: 2 } },

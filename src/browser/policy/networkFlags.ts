@@ -43,7 +43,7 @@ export function networkFlags(rules: UrlRules, proxy: ProxySettings = { isInEnvir
   ];
 }
 
-/** APIs of extensions that take precedence over these flags, and over the preferences that go with them. */
+/** Extension APIs that take precedence over these flags, and over the preferences that accompany them. */
 export function refusedApis(rules: UrlRules | undefined): string[] {
   if (rules === undefined) return [];
   return [
@@ -120,9 +120,9 @@ function FindProxyForURL(url, host) { return isRefused(url, host) ? '${deadProxy
 }
 
 /**
- * Runs in Chrome, which tells it an encrypted address without its path. Patterns with a path then decide nothing about
- * requests, which are checked before they are sent; WebSockets, which are not, are refused where a named host has such a
- * blocked pattern.
+ * Runs in Chrome, which passes an encrypted address without its path. Patterns with a path then decide nothing about
+ * requests, which are checked before they are sent; WebSockets, which are not, are refused if a blocked pattern with a
+ * path names the host.
  */
 const scriptSource = String.raw`
 function fits(glob, text) {

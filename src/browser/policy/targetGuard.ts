@@ -167,12 +167,12 @@ export class TargetGuard {
   }
 }
 
-/** How long a page of Chrome's own, or the error in place of it, may take to be there, and then to finish loading. */
+/** How long a page of Chrome's own, or the error in its place, may take to commit, and then to finish loading. */
 const limits = { commitMs: 2_000, loadMs: 300 };
 
 /**
- * Resolves when the page has loaded the document, or the error in place of it, that it was going to. Chrome ends itself
- * when another navigation begins while it replaces a page of its own by an error.
+ * Resolves when the page has loaded the expected document, or the error in its place. Chrome exits if another
+ * navigation begins while it replaces a page of its own by an error.
  */
 async function whenLoaded(session: CDPSession, isAwaited: (url: string) => Promise<boolean>): Promise<void> {
   const stopped = new Promise<void>((resolve) => session.on('Page.frameStoppedLoading', () => resolve()));

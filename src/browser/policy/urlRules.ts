@@ -202,8 +202,8 @@ export class UrlRules {
 }
 
 /**
- * The address that is reached: that of `blob:` is in its path, and a name with a dot at its end is the name. Undefined:
- * none of the network.
+ * The address that is actually reached: that of `blob:` is in its path, and a dot at the end of a host name is removed.
+ * Undefined: not an address of the network.
  */
 function targetOf(url: URL): URL | undefined {
   if (networkSchemes.has(url.protocol)) {

@@ -10,15 +10,15 @@ import type { UrlRules } from '../policy/urlRules.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { Refusal } from '../../errors/errors.js';
 
-/** What a session asks the pool for. */
+/** What a session requests from the pool. */
 export interface LeaseRequest {
   readonly sessionId: string;
   /** Issuer and subject in one string: tabs of an attached profile are shared by the sessions of one user. */
   readonly owner: string;
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
-  /** What a process of its own refuses to reach. Default: what every browser refuses. */
+  /** The addresses that a process of its own refuses. Default: those that every browser refuses. */
   readonly rules?: UrlRules | undefined;
-  /** Why a download is cancelled; resolves with undefined if it may go on. */
+  /** Why a download is cancelled; resolves with undefined if it may continue. */
   readonly downloadRefusal?: () => Promise<string | undefined>;
   /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
   readonly endpoint?: string;

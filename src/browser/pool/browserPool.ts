@@ -73,7 +73,7 @@ export interface BrowserPoolOptions extends BrowserSearch {
   readonly records?: ContextRecords | undefined;
   /** Bytes that a session may have kept: `--session-memory`. */
   readonly sessionMemory?: number | undefined;
-  /** Times the attempts to reach remote browsers, and what is not used. */
+  /** Times the attempts to reach remote browsers, and the discarding of unused pages. */
   readonly clock?: Clock;
   /** The parent of the run folder. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
@@ -94,7 +94,7 @@ export async function openBrowserPool(options: BrowserPoolOptions): Promise<Supe
   return new SupervisedBrowserPool(options, runFolder, findLeftovers(parent).then(removeLeftovers));
 }
 
-/** A `BrowserPool` of launched and attached browsers, each run by a supervisor. Made by `openBrowserPool`. */
+/** A `BrowserPool` of launched and attached browsers, each run by a supervisor. Created by `openBrowserPool`. */
 export class SupervisedBrowserPool implements BrowserPool {
   /** Counts what was opened and closed; for tests. */
   readonly ledger: ResourceLedger = createResourceLedger();
@@ -193,7 +193,7 @@ export class SupervisedBrowserPool implements BrowserPool {
     return this.#endpointPool().acquire({ sessionId, owner, observer, resume }, queue);
   }
 
-  /** Gives renderers back whose pages nobody uses. */
+  /** Closes pages that no call has used for a while, to release their renderers. */
   #nextSweep(): unknown {
     const { discardPagesAfter } = this.#options.config;
     if (discardPagesAfter === 0) return undefined;

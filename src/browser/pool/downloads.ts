@@ -13,7 +13,7 @@ export interface DownloadsOptions {
   readonly folder: string;
   /** Whether a frame is in a page of the session. */
   hasFrame(frameId: string): boolean;
-  /** Why a download of the session's user is cancelled; resolves with undefined if it may go on. */
+  /** Why a download of the session's user is cancelled; resolves with undefined if it may continue. */
   readonly refusal?: (() => Promise<string | undefined>) | undefined;
   /** Called once for each cancelled download. */
   note(text: string): void;
@@ -26,7 +26,7 @@ export interface Download {
   readonly state: 'in progress' | 'completed' | 'cancelled';
   /** Received. */
   readonly bytes: number;
-  /** Expected, if the server said so. */
+  /** Expected size, if the server declared it. */
   readonly totalBytes: number | undefined;
   /** Of a completed one. */
   readonly path: string | undefined;
@@ -49,7 +49,7 @@ export class Downloads {
   /** Bytes of each download, by guid: received, or expected in total. */
   readonly #sizes = new Map<string, number>();
   readonly #downloads = new Map<string, Download>();
-  /** Downloads whose owner is not known yet, by guid, with what was reported of them last. */
+  /** Downloads whose owner is not known yet, by guid, with their last report. */
   readonly #unclear = new Map<string, Protocol.Browser.DownloadProgressEvent | undefined>();
   #lastId = 0;
   #waiters: (() => void)[] = [];
@@ -91,7 +91,7 @@ export class Downloads {
     await this.#session.send('Browser.setDownloadBehavior', { ...options, ...idOf(contextId) });
   }
 
-  /** Of all files, and of those that are being downloaded what is expected. */
+  /** The bytes of all files, and the expected bytes of downloads in progress. */
   get bytes(): number {
     return [...this.#sizes.values()].reduce((total, bytes) => total + bytes, 0);
   }

@@ -3,7 +3,7 @@ import type { LeaseEvent } from '../../../machines/events.js';
 import { leaseMachine } from '../../../machines/index.js';
 import type { LeaseRequest } from './browserLease.js';
 
-/** What the chart of a lease asks its owner for. */
+/** The actions that the chart of a lease requires of its owner. */
 export interface LeaseActions {
   startOpening(this: void): void;
   startMove(this: void): void;
@@ -27,7 +27,7 @@ interface LeaseActorOptions {
 /** The actor of one lease, from its first use on: most lazy leases are released without. Owned by the lease. */
 export class LeaseActor {
   readonly #options: LeaseActorOptions;
-  /** What the chart asked for in the current step. It follows the step: what it calls may ask for the state of the lease. */
+  /** The actions requested in the current step of the chart. They run after it, since they may read its state. */
   readonly #due: LeaseAction[] = [];
   #actions: LeaseActions | undefined;
   #actor: ActorRefFrom<typeof leaseMachine> | undefined;
@@ -36,7 +36,7 @@ export class LeaseActor {
     this.#options = options;
   }
 
-  /** Whether what the session had open comes back with the next browser. */
+  /** Whether the next browser restores what the session had open. */
   get isRestorable(): boolean {
     return this.#actor?.getSnapshot().hasTag('restorable') === true;
   }

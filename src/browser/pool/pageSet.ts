@@ -72,13 +72,13 @@ export class PageSet {
   readonly #hasUser: boolean;
   readonly #onPage: (page: SessionPage) => Promise<void>;
   readonly #windowWatchers = new Set<OnWindow>();
-  /** Of tabs that Chrome has told of, and that are no pages yet. */
+  /** Tabs that Chrome has reported and that are not pages yet. */
   readonly #arrivals = new Set<Promise<void>>();
   /** Tabs that the session is opening itself. */
   readonly #openings = new Set<Promise<unknown>>();
   /** The implicitly opened blank page, until a tool uses it. */
   #blankPage: SessionPage | undefined;
-  /** Closed while nobody used them. */
+  /** Pages that were closed because no call used them. */
   #discarded: readonly PageRecord[] = [];
   readonly #discarding = new Lock();
   /** Settles with the session's first page here, opened by the session or by the page. */
@@ -136,7 +136,7 @@ export class PageSet {
     return [...this.#pages.values()].sort((a, b) => a.id - b.id);
   }
 
-  /** Resolves when each tab that Chrome has told of is a page, or at the limit: a tab of a silent server is none yet. */
+  /** Resolves when each tab that Chrome has reported is a page, or at the limit, since a server may be silent. */
   async whenAdopted(signal: AbortSignal): Promise<void> {
     await untilAborted(Promise.all(this.#arrivals), AbortSignal.any([signal, timeLimit(arrivalTimeoutMs)])).catch(noop);
     signal.throwIfAborted();
@@ -181,7 +181,7 @@ export class PageSet {
     const { startEmulation, notices } = this.#pageState;
     if (startEmulation === undefined) return;
     const tell = ({ id }: SessionPage, error: unknown): void =>
-      void notices.push(`Page ${id} does not emulate what was asked for with open_browser: ${messageOf(error)}`);
+      void notices.push(`Page ${id} does not have the emulation of open_browser: ${messageOf(error)}`);
     await Promise.all(
       pages.map((page) => page.emulation.apply(startEmulation).catch((error: unknown) => tell(page, error))),
     );
@@ -276,7 +276,7 @@ export class PageSet {
     return () => this.#windowWatchers.delete(onWindow);
   };
 
-  /** The action that opened it tells of a window, or the next answer. */
+  /** The action that opened a window reports it, or the next answer does. */
   async #tellOfWindow(page: SessionPage, opener: Target | undefined): Promise<void> {
     if (this.#opened.has(page) || this.#popups.has(page) || this.#openings.size > 0) return;
     // Where no window is open, Chrome cannot hide it.

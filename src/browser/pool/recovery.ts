@@ -20,7 +20,7 @@ export interface PlacementRecord {
   readonly pages: readonly PageRecord[];
   /** Page ids are never reused. */
   readonly lastPageId: number;
-  /** What a new page emulates. */
+  /** The emulation of new pages. */
   readonly startEmulation?: EmulationSettings | undefined;
 }
 
@@ -52,7 +52,7 @@ export function describeMove(pages: readonly PageRecord[]): string {
 }
 
 const pagesKeptNotice =
-  'The pages are as they were. Call take_snapshot again; their console and network records start anew.';
+  'The pages are as they were. Call take_snapshot again; their console and network records start empty.';
 
 /** The notice for the client's next response. */
 export function describeRecovery(lost: PlacementRecord, recovery: PageRecovery): string {
@@ -83,7 +83,7 @@ function describeLostPages(pages: readonly PageRecord[]): string {
   return `Lost pages, whose ids are no longer valid: ${listPages(pages)}. Open them again with new_page.`;
 }
 
-/** The notice for pages that nobody used for a while. */
+/** The notice for pages that were closed because no call used them for a while. */
 export function describeDiscarded(records: readonly PageRecord[]): string {
   return (
     `Closed while nobody used them, and opened again with the same ids: ${listPages(records)}. Cookies and local storage are ` +
@@ -129,7 +129,7 @@ export async function restoreEmulation(page: SessionPage, { id, url, emulated }:
  * policy, credentials for servers, breakpoints, and the log of actions.
  */
 export interface SessionPageState {
-  /** What is kept of its pages and extensions. */
+  /** The kept bytes of its pages and extensions. */
   readonly kept: KeptBytes;
   lastPageId: number;
   nextPageId(): number;
@@ -138,11 +138,11 @@ export interface SessionPageState {
   readonly credentials: Credentials;
   readonly breakpoints: BreakpointList;
   readonly actions: ActionLog;
-  /** What a new page emulates. */
+  /** The emulation of new pages. */
   startEmulation: EmulationSettings | undefined;
 }
 
-/** What another node knows of it. */
+/** The part that is stored for other nodes. */
 type Stored = Partial<Pick<SessionPageState, 'lastPageId' | 'startEmulation'>>;
 
 export function createSessionPageState(

@@ -42,7 +42,7 @@ export interface SessionBrowser {
   readonly selected: SessionPage | undefined;
   /** Opens and selects a blank page unless the session has had a page. */
   ensureFirstPage(signal: AbortSignal): Promise<void>;
-  /** Resolves when the tabs that Chrome has told of are pages. One whose server is silent is waited for 3 s. */
+  /** Resolves when the tabs that Chrome has reported are pages. A tab of a silent server is waited for 3 s. */
   whenPagesAdopted(signal: AbortSignal): Promise<void>;
   select(pageId: number): SessionPage;
   /**

@@ -28,7 +28,7 @@ import {
 /** How long a browser may take to answer CDP Browser.getVersion, the cheapest command. */
 const livenessTimeoutMs = 1_000;
 const maxOpenAttempts = 3;
-/** A page may be what kills the browser: after this many losses of one session its pages are reported, not reopened. */
+/** A page may kill the browser: after this many losses of one session its pages are reported, not reopened. */
 const maxRestores = 3;
 
 /**

@@ -18,8 +18,8 @@ export interface NamedContext {
 }
 
 /**
- * The contexts of one session in a browser: its own, and those that it opened by name, for several logins side by side.
- * Each has cookies and storage of its own. Owned by a placement, which closes it.
+ * The contexts of one session in a browser: its own, and named ones, for several logins side by side. Each has cookies
+ * and storage of its own. Owned by a placement, which closes them.
  */
 export class SessionContexts {
   readonly own: BrowserContext;
@@ -184,7 +184,7 @@ export function closedAtOnce(cause: unknown): ToolError {
   return new ToolError(`${problem} set_extension_enabled switches one off. Then call the tool again.`, { cause });
 }
 
-/** What a crashed page says until it has loaded again, and the notice for the client. The last time it is not loaded again. */
+/** The error of a crashed page until it has loaded again, and the notice. If `isLast`, it is not loaded again. */
 export function describeCrash(page: SessionPage, isLast: boolean): { readonly state: string; readonly notice: string } {
   const problem = `Page ${page.id} (${page.url()}) crashed`;
   const end = `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`;

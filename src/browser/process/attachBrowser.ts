@@ -54,12 +54,12 @@ export async function attachBrowser(options: AttachBrowserOptions): Promise<Brow
 
 const unresolved = (url: string): Promise<string> => Promise.resolve(url);
 
-/** How long the user may take to answer Chrome's question whether this program may debug it. */
+/** How long the user may take to allow Chrome to be debugged. */
 export const consentTimeoutMs = 120_000;
 
 /**
- * Connects to a running Chrome whose user allowed it. Chrome asks the user for each connection, so that none is tried twice.
- * Throws `browser_unreachable` with what the user has to do, or the signal's reason.
+ * Connects to a running Chrome whose user allowed it. Chrome asks the user for each connection, so no connection is
+ * retried. Throws `browser_unreachable` with what the user has to do, or the signal's reason.
  */
 export async function attachToRunningChrome(
   chrome: RunningChrome,

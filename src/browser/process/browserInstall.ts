@@ -8,7 +8,7 @@ import { browserCache, findExecutable } from './executable.js';
 export interface InstallOptions {
   /** Called with each line of progress, without a line break. */
   readonly write: (line: string) => void;
-  /** Of the download: how much of it a new line of progress tells. Default: 10. */
+  /** Percent of the download between two lines of progress. Default: 10. */
   readonly percentStep?: number;
   readonly cacheFolder?: string;
   /** The download server. Default: Google's storage of Chrome for Testing. */

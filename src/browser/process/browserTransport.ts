@@ -58,19 +58,19 @@ export abstract class BrowserTransport implements ConnectionTransport {
 
 /** A message up to this length is taken as it is. */
 export const shortBytes = 1024 ** 2;
-/** Of a longer event: a longer text of it is cut, and a longer whole is left out. */
+/** In longer events: longer texts are truncated, and a longer whole is left out. */
 const maxTextBytes = 256 * 1024;
 const maxEventBytes = 2 * 1024 ** 2;
 /** A longer source map within a script is cut. */
 const maxScriptTextBytes = 16 * 1024 ** 2;
 /** A longer response is an error of its command. */
 const maxResponseBytes = 24 * 1024 ** 2;
-/** What is looked for at the end of a message that is left out. */
+/** Bytes searched at the end of a message that is left out. */
 const tailBytes = 200;
 
-/** Events whose texts are data that nobody may cut. */
+/** Events whose texts are data that must not be truncated. */
 const dataEvents = /^\{"method":"(?:Page\.screencastFrame|HeapProfiler\.|Tracing\.)/;
-/** It has the whole source map of a script that contains it. A script that nobody hears of costs its places alone. */
+/** May hold the whole source map of a script. Left out, only the original positions of that script are missing. */
 const scriptEvents = /^\{"method":"Debugger\.script/;
 /** Events that only record: nothing waits for an answer to them. */
 const recordedEvents =
@@ -80,7 +80,7 @@ const consoleEvents = /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThr
 /** An accessibility tree: of a large page, more than can be parsed at once. */
 const treeResponse = /^\{"id":\d+,"result":\{"nodes":\[\{"nodeId":"/;
 
-/** The nodes of long responses that nobody has taken yet. */
+/** The nodes of long responses that have not been taken yet. */
 const kept = new Map<string, readonly unknown[]>();
 const maxKept = 16;
 
@@ -104,14 +104,15 @@ export function nodesOf<Node>(response: { readonly nodes: Node[] }): Node[] {
 const [quote, backslash, letterU] = [0x22, 0x5c, 0x75];
 
 /**
- * One message of the browser while it arrives. A page decides how long the texts of its events are, and a text is decoded,
- * parsed and copied in one turn of the event loop: those of a long message are cut and decoded piece by piece instead.
+ * One message of the browser while it arrives. A page decides how long the texts of its events are, and a text is
+ * decoded, parsed and copied in one turn of the event loop: the texts of a long message are truncated and decoded piece
+ * by piece instead.
  */
 export class IncomingMessage {
   readonly #maxBytes: number;
   #pieces: Buffer[] = [];
   #bytes = 0;
-  /** Of one that is not short. */
+  /** The beginning of a message that is not short. */
   #beginning = '';
   /** From `shortBytes` on: what is kept, decoded, and what cuts the texts in it. */
   #text: string | undefined;
@@ -119,7 +120,7 @@ export class IncomingMessage {
   #cutter: TextCutter | undefined;
   #nodes: NodeList | undefined;
   #keptBytes = 0;
-  /** The last bytes of a message of which nothing else is kept. */
+  /** The last bytes of a message that is otherwise dropped. */
   #tail: Buffer | undefined;
 
   constructor(maxBytes: number) {
@@ -188,7 +189,7 @@ export class IncomingMessage {
     this.#pieces = [];
   }
 
-  /** What is told in place of a message that is left out: that it was. */
+  /** The report in place of a message that was left out. */
   #standIn(tail: string): string | undefined {
     const [, session] = /"sessionId":"(\w+)"\}$/.exec(tail) ?? [];
     const to = session === undefined ? {} : { sessionId: session };
@@ -203,10 +204,10 @@ export class IncomingMessage {
 
 const [bracket, bracketEnd, brace, braceEnd] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/** The first list of a JSON document that arrives in pieces: each piece's items are parsed when it is there. */
+/** The first list of a JSON document that arrives in pieces: the items of each piece are parsed on arrival. */
 class NodeList {
   readonly nodes: unknown[] = [];
-  /** What comes behind the list, its end included. */
+  /** The text after the list, including its end. */
   end = '';
   #rest: Buffer = Buffer.alloc(0);
   /** Levels within the list; undefined before it. */
@@ -308,7 +309,7 @@ class TextCutter {
     return kept;
   }
 
-  /** From where on a text is left out: `from` if it was cut before, `to` if all of it is kept. */
+  /** The position from which a text is left out: `from` if it was truncated before, `to` if all of it is kept. */
   #cutOf(piece: Buffer, from: number, to: number): number {
     if (this.#isCut) return from;
     let end = to;

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { Refusal } from '../../errors/errors.js';
 import { homeFolder } from '../../folders.js';
 
-/** What the environment says of browsers. Only `main.ts` reads it. */
+/** The browsers that the environment names. Only `main.ts` reads the environment. */
 export interface BrowserSearch {
   /** The value of `CHROME_PATH`. */
   readonly chromePath?: string | undefined;
@@ -148,8 +148,8 @@ const howToAllow =
   'Start Chrome 144 or later, open chrome://inspect/#remote-debugging in it and switch remote debugging on';
 
 /**
- * The address at which a running Chrome lets itself be debugged. It writes it into its profile folder, as `DevToolsActivePort`:
- * the port, and the path of the socket. Throws `browser_unreachable` with what the user has to do.
+ * The debugging address of a running Chrome. Chrome writes it into its profile folder, as `DevToolsActivePort`: the
+ * port, and the path of the socket. Throws `browser_unreachable` with what the user has to do.
  */
 export async function findRunningChrome({ userDataDir, channel }: RunningChrome): Promise<string> {
   const folders = userDataDir === undefined ? await defaultProfileFolders(channel) : [userDataDir];

@@ -207,7 +207,7 @@ async function stopChrome(chrome: ChromeProcess, folder: string, ledger: Resourc
   ledger.profiles.closed += 1;
 }
 
-/** What Chrome writes when it cannot start, and what it means, in one sentence with the way out. */
+/** Messages of a Chrome that cannot start, with their meaning and the fix in one sentence. */
 const knownFailures: readonly (readonly [sign: RegExp, meaning: string])[] = [
   [
     /Missing X server|platform failed to initialize|cannot open display|Failed to connect to Wayland|ozone_platform/i,

@@ -32,7 +32,7 @@ export class PipeTransport extends BrowserTransport {
     for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', () => fromBrowser.destroy());
   }
 
-  /** What is sent in one turn is written at once: each write wakes the browser. */
+  /** Messages of one turn are written together: each write wakes the browser. */
   send(message: string): void {
     if (this.#unwritten === '') process.nextTick(() => this.#write());
     this.#unwritten += `${message}\0`;
@@ -84,8 +84,8 @@ export class PipeTransport extends BrowserTransport {
   }
 
   /**
-   * One message per turn of the event loop, as over a socket: code that awaits a response runs before the next event, and
-   * a browser that says a lot leaves the turns between to others.
+   * One message per turn of the event loop, as over a socket: code that awaits a response runs before the next event,
+   * and a busy browser leaves turns to others.
    */
   readonly #handOver = (): void => {
     const message = this.#waiting.shift();

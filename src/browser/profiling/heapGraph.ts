@@ -6,7 +6,7 @@ const [zero = 0, nine = 0, quote, backslash, closing] = Buffer.from('09"\\]');
 /** Bytes of the JSON before the nodes. */
 const maxHeaderBytes = 1024 ** 2;
 
-/** The part of V8's `snapshot` that says how to read the numbers. */
+/** The part of V8's `snapshot` that describes the format of the numbers. */
 interface SnapshotHeader {
   readonly node_count: number;
   readonly edge_count: number;
@@ -25,7 +25,7 @@ interface SnapshotContent {
   readonly nodes: Float64Array;
   readonly edges: Uint32Array;
   readonly strings: readonly string[];
-  /** Of functions, as `location_fields` says; lines and columns count from 0. */
+  /** The locations of functions, in the format of `location_fields`; lines and columns count from 0. */
   readonly locations: readonly number[];
 }
 
@@ -48,7 +48,9 @@ export async function readHeapGraph(gzipped: Uint8Array, maxNumbers: number): Pr
   return new HeapGraph({ meta, nodes, edges, locations, strings: await reader.readStrings() });
 }
 
-/** Reads the JSON of V8 as it comes, without a text of the whole. Each method goes on where the last one ended. */
+/**
+ * Reads the JSON of V8 as it arrives, without one text of all of it. Each method continues where the last one ended.
+ */
 class SnapshotReader {
   readonly #chunks: AsyncIterator<Buffer>;
   #chunk: Buffer = Buffer.alloc(0);
@@ -116,7 +118,7 @@ class SnapshotReader {
     }
   }
 
-  /** Reads the next chunk, and keeps what is left of this one from `at`. */
+  /** Reads the next chunk, and keeps the rest of this one from `at`. */
   async #readMore(at: number): Promise<void> {
     const next = await this.#chunks.next();
     if (next.done === true) throw new Error('The heap snapshot is not complete.');
@@ -135,22 +137,22 @@ export function endOfString(text: Buffer, start: number): number {
   return -1;
 }
 
-/** The place of a function in a text of the thread: script, line and column, which count from 1. */
+/** The position of a function in an answer of the thread: script, line and column, counted from 1. */
 export const functionMark = / \(script (\d+):(\d+):(\d+)\)/g;
 
-/** Elements of one tag are one class, whatever attributes the name contains. */
+/** Elements with the same tag are one class, whatever attributes the name contains. */
 export function normalizedClassName(name: string): string {
   const tag = /^<[^\s>]+(?=\s)/.exec(name);
   return tag ? `${tag[0]}>` : name;
 }
 
-/** A node, and the edge that leads to it. */
+/** A node, and the edge to it. */
 export interface Step {
   readonly node: number;
   readonly edge: number;
 }
 
-/** The shortest way to each node: the node before it, -1 where there is none, and the edge from there. */
+/** The shortest path to each node: the previous node, -1 if there is none, and the edge from there. */
 export interface Ways {
   readonly from: Int32Array;
   readonly by: Uint32Array;

@@ -73,7 +73,7 @@ function addTo<Key, Value extends Counted>(
   known.bytes += added.bytes;
 }
 
-/** Nodes that are held in the same way together: members of one list differ in their index alone. */
+/** Groups nodes that are held in the same way: members of one list differ only in their index. */
 function groupByWay(graph: HeapGraph, nodes: readonly number[]): HeapRow[] {
   const ways = graph.ways();
   const groups = new Map<string, HeapRow>();

@@ -10,14 +10,14 @@ import {
 } from '../cdp/cdpSessions.js';
 import { joinedRanges, type UsedRanges } from '../sources/coveredLines.js';
 
-/** What of a script ran. */
+/** The parts of a script that ran. */
 export interface ScriptCoverage {
   readonly scriptId: string;
   readonly url: string;
   readonly used: UsedRanges;
 }
 
-/** What of a style sheet was applied. */
+/** The parts of a style sheet that were applied. */
 export interface SheetCoverage {
   readonly header: Protocol.CSS.CSSStyleSheetHeader;
   readonly text: string;
@@ -58,7 +58,7 @@ export class PageCoverage {
     this.#sessions = sessions;
   }
 
-  /** Begins anew if it is recording already. */
+  /** Starts again if it is already recording. */
   get isRunning(): boolean {
     return this.#recording !== undefined;
   }

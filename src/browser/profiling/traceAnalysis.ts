@@ -45,7 +45,7 @@ const messageSchema = z.object({ trace: z.instanceof(Uint8Array), analysis: anal
 
 export type AnalysedTrace = z.infer<typeof messageSchema>;
 
-/** What the thread is given. */
+/** The input of the thread. */
 export interface TraceTask {
   /** The gzipped JSON of `PageTracing.start`. */
   readonly trace: Uint8Array;

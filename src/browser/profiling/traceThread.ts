@@ -94,7 +94,7 @@ interface TraceEvent {
   readonly args?: { readonly name?: string; readonly data?: Facts; readonly beginData?: Facts };
 }
 
-/** They tell which process has which frame. */
+/** Events that say which process has which frame. */
 const placing = new Set(['TracingStartedInBrowser', 'FrameCommittedInBrowser', 'ProcessReadyInBrowser']);
 const sharedThreads = new Set(['CrBrowserMain', 'CrGpuMain']);
 
@@ -191,7 +191,7 @@ const durations = ['dur', 'inputDelay', 'mainThreadHandling', 'presentationDelay
 
 const isEvent = (value: object): value is TraceEvent & Facts => 'ph' in value && 'ts' in value;
 
-/** What a reader wants to know of an event of the trace. */
+/** The facts of a trace event that readers need. */
 function factsOf(event: TraceEvent & Facts): Facts {
   const data = event.args?.data ?? event.args?.beginData ?? {};
   const facts: Record<string, unknown> = { event: event.name };

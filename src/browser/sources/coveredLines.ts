@@ -1,7 +1,7 @@
-/** Characters of a text that ran or were applied: from, and to without. Sorted, without overlaps. */
+/** Ranges of a text that ran or were applied: start, and end (exclusive). Sorted, without overlaps. */
 export type UsedRanges = readonly (readonly [number, number])[];
 
-/** Lines of one file, as ranges from 1; what has no code is in none and joins none. */
+/** Lines of one file, as ranges from 1; lines without code are in no range and do not connect ranges. */
 export interface CoveredLines {
   /** Index of the original file; undefined for the text itself. */
   readonly source: number | undefined;
@@ -49,7 +49,7 @@ export function coveredText(text: string, used: UsedRanges): CoveredLines {
   return summaryOf(undefined, lines);
 }
 
-/** The ranges of several together. */
+/** The union of several lists of ranges. */
 export function joinedRanges(ranges: readonly (readonly [number, number])[]): UsedRanges {
   const joined: [number, number][] = [];
   for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {

@@ -10,17 +10,17 @@ import { z } from 'zod';
 import type { MappedLine } from './coveredLines.js';
 import { shortSourceName, SourceMapProblem } from './sourceNames.js';
 
-/** In a script as it runs, or in a file that it was made from. Both count from 0. */
+/** A position in a script as it runs, or in a file that it was made from. Line and column count from 0. */
 export interface Position {
   readonly line: number;
   readonly column: number;
 }
 
-/** A place in an original file. */
+/** A position in an original file. */
 export interface OriginalPosition extends Position {
   /** The file's index in the map. */
   readonly source: number;
-  /** The identifier there, if the map tells. */
+  /** The identifier there, if the map has it. */
   readonly name: string | undefined;
 }
 
@@ -49,7 +49,7 @@ export interface ScriptEnd {
 
 /** Files of one map. */
 const maxFiles = 20_000;
-/** Lines without code that are passed over from the line that was asked for. */
+/** Lines without code that are skipped, from the requested line on. */
 const maxLinesAhead = 50;
 const maxPlaces = 50;
 /** Names of one part of a script; a line may have more. */
@@ -184,13 +184,13 @@ function parse(json: string, mapUrl: string): TraceMap {
   }
 }
 
-/** A map that goes on where the script has ended is that of another build. */
+/** A map that continues after the end of the script belongs to another build. */
 function requireWithin(map: TraceMap, end: Position): void {
   const mappings = decodedMappings(map);
   const lastLine = mappings.findLastIndex((segments) => segments.length > 0);
   const lastColumn = mappings[lastLine]?.at(-1)?.[0] ?? 0;
   const isBeyond = lastLine > end.line || (lastLine === end.line && lastColumn > end.column);
-  if (isBeyond) throw new SourceMapProblem('is of another build: it goes on after the end of the script');
+  if (isBeyond) throw new SourceMapProblem('is of another build: it continues after the end of the script');
 }
 
 function nameOf(source: string | null, resolved: string, scriptUrl: string): Pick<MappedFile, 'url' | 'name'> {

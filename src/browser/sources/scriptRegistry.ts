@@ -188,7 +188,7 @@ export class ScriptRegistry {
     };
   }
 
-  /** Not what a tool was given to run: a client may look for its own listeners. */
+  /** Code that a tool ran is not added: a client may search for its own listeners. */
   #addOfDriver({ url, scriptId }: Protocol.Debugger.ScriptParsedEvent, session: CDPSession): void {
     if (url === 'evaluate_script') return;
     const ids = this.#ofDrivers.get(session) ?? new Set();

@@ -15,7 +15,7 @@ import { shortSourceName, SourceMapProblem } from './sourceNames.js';
 export interface SourceScript extends MappedScript {
   /** A short name: `app.js`. */
   readonly name: string;
-  /** Where it runs: `page`, `iframe`, `worker`, `content script`, or `extension` for a file of one. */
+  /** Where it runs: `page`, `iframe`, `worker`, `content script`, or `extension` for a file of an extension. */
   readonly context: string;
   /** Characters, where known. */
   readonly length: number | undefined;
@@ -67,7 +67,7 @@ export async function sourceScripts(
   );
 }
 
-/** The original files of scripts, those of others last. */
+/** The original files of scripts; those of libraries last. */
 export function originalFiles(scripts: readonly SourceScript[]): OriginalFile[] {
   const files = scripts.flatMap((script) => {
     const { map } = script;

@@ -9,7 +9,7 @@ import { listExtensions } from '../extensions/installedExtensions.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import { SourceMapProblem } from './sourceNames.js';
 
-/** Through which frame of the browser a file is loaded, with its cookies and its origin. */
+/** The frame of the browser through which a file is loaded, with its cookies and its origin. */
 export interface LoadingFrame {
   /** The page, or the frame of another process. */
   readonly targetId: string;

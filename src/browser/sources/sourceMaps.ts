@@ -10,12 +10,12 @@ import type { Script } from './scriptRegistry.js';
 import { loadText, type LoadedFrom, type LoadingFrame } from './sourceLoader.js';
 import { SourceReader } from './sourceReader.js';
 
-/** A script whose source map is wanted. */
+/** A script whose source map is needed. */
 export interface MappedScript {
   readonly url: string;
   /** As the script names it; empty if it names none. */
   readonly sourceMapUrl: string;
-  /** Tells versions of the script apart. */
+  /** Distinguishes versions of the script. */
   readonly hash: string;
   /** Where an inline script begins in its document, from 0. */
   readonly start: Position;
@@ -36,7 +36,7 @@ export interface OriginalPlace {
   readonly file: string;
   readonly line: number;
   readonly column: number;
-  /** The identifier there, if the map tells. */
+  /** The identifier there, if the map has it. */
   readonly name: string | undefined;
 }
 
@@ -235,7 +235,7 @@ export async function mappedScriptOf(page: SessionPage, script: Script): Promise
   };
 }
 
-/** The frame of the script, while it is there; else the page. Workers load through the page. */
+/** The frame of the script, if it still exists; otherwise the page. Workers load through the page. */
 async function loadingFrameOf(page: SessionPage, { kind, session, frameId }: Script): Promise<LoadingFrame> {
   const { mainId } = page.frames;
   const own = { targetId: mainId, frameId: mainId };

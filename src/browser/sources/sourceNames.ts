@@ -23,7 +23,7 @@ export function shortSourceName(source: string, scriptUrl: string): string {
   return short === '' ? source : decoded(short);
 }
 
-/** A query or fragment tells versions of a file apart (`?t=17`, `?vue&type=script`), which its name does not need. */
+/** A query or fragment distinguishes versions of a file (`?t=17`, `?vue&type=script`), which its name does not need. */
 function withoutQuery(source: string): string {
   const end = source.search(/[?#]/);
   return end < 1 ? source : source.slice(0, end);

@@ -5,7 +5,7 @@ import { SourceMapProblem } from './sourceNames.js';
 import { coveredOriginals, coveredText, type CoveredLines, type UsedRanges } from './coveredLines.js';
 import { searchText, type TextMatch, type TextQuery } from './textSearch.js';
 
-/** What the thread does, by name. Each takes one argument that can be cloned. */
+/** The operations of the thread, by name. Each takes one argument that can be cloned. */
 export interface SourceOperations {
   /** Reads a map, which stays until `drop`. */
   load(map: { key: string; json: string; mapUrl: string; script: ScriptEnd }): readonly MappedFile[];
@@ -81,7 +81,7 @@ const operations: SourceOperations = {
   searchText: ({ query, text }) => searchText(text, query),
 };
 
-/** For the texts of one search together; those that are left then are not searched. */
+/** Time for the texts of one search together; the remaining ones are not searched. */
 const searchMs = 8_000;
 
 parentPort?.on('message', ({ id, operation, argument }: SourceRequest) => {

@@ -1,6 +1,6 @@
 import { compileRegex } from '../patterns/regex.js';
 
-/** What is searched for: a text, ignoring case, or a regular expression. */
+/** A search query: a text, ignoring case, or a regular expression. */
 export type TextQuery = { readonly text: string } | { readonly regex: string; readonly flags: string };
 
 /** Counts from 1. */
@@ -11,7 +11,7 @@ export interface TextMatch {
   readonly excerpt: string;
 }
 
-/** Matches of one text; further ones are not looked for. */
+/** Matches of one text; the search stops there. */
 const maxMatches = 200;
 const excerptChars = 160;
 /** Part of a line that an expression is matched against. */
@@ -73,7 +73,9 @@ export function functionPattern(name: string): string {
 
 const maxHeadChars = 2_000;
 
-/** Where the body of a function begins that is written in a line: the first place at which it can be stopped. */
+/**
+ * Where the body of a function that begins in a line starts: the first position at which the function can be paused.
+ */
 export function functionBody(text: string, line: number, name: string): { line: number; column: number | undefined } {
   const start = text.split('\n', line - 1).join('\n').length + (line > 1 ? 1 : 0);
   let depth = 0;

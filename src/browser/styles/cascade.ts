@@ -60,7 +60,7 @@ export interface Candidate {
 export interface Outcome {
   /** Undefined: nothing on the element declares it. */
   readonly winner: Candidate | undefined;
-  /** Those that were stronger and asked for what comes below: `revert`, `revert-layer`. */
+  /** The stronger ones that refer to what is below: `revert`, `revert-layer`. */
   readonly rolledBack: readonly Candidate[];
   /** The others, the strongest first. */
   readonly overridden: readonly Candidate[];
@@ -120,7 +120,7 @@ function originRank(origin: StyleOrigin, important: boolean): number {
 interface Comparison {
   /** Positive where the first is stronger. */
   readonly sign: number;
-  /** What decides, as said of the weaker one. */
+  /** The reason why the other one wins. */
   readonly reason: string;
 }
 

@@ -1,4 +1,4 @@
-/** What CSS says of its properties, as far as the cascade needs it. */
+/** Facts about CSS properties that the cascade needs. */
 
 const inheritedNames: ReadonlySet<string> = new Set(
   (
@@ -31,7 +31,7 @@ export function isInherited(name: string, notInherited: ReadonlySet<string>): bo
   return isCustom(name) ? !notInherited.has(name) : inheritedNames.has(name);
 }
 
-/** The computed values that say which side a logical property means. */
+/** The computed values that decide which side a logical property means. */
 export interface FlowDirection {
   readonly writingMode: string;
   readonly direction: string;

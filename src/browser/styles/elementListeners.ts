@@ -6,7 +6,7 @@ import type { CodeLocation } from '../collectors/consoleMessage.js';
 import type { PageElement } from '../page/element.js';
 import type { SessionPage } from '../page/sessionPage.js';
 
-/** One listener, or several of one place. */
+/** One listener, or several at the same position. */
 export interface ElementListener {
   readonly type: string;
   readonly capture: boolean;
@@ -31,8 +31,9 @@ const maxCodeChars = 80;
 const objectGroup = 'greenroom-elements';
 
 /**
- * The listeners of an element, and of all that an event at it passes, of the page's scripts and of content scripts (CDP
- * DOMDebugger.getEventListeners). Targets without listeners are left out. `releaseElements` releases what was read.
+ * The listeners of an element, and of all targets that an event at it passes, of the page's scripts and of content
+ * scripts (CDP DOMDebugger.getEventListeners). Targets without listeners are left out. Release the result with
+ * `releaseElements`.
  */
 export async function readListeners(page: SessionPage, element: PageElement): Promise<ListeningTarget[]> {
   await page.scripts.refresh();
@@ -91,7 +92,7 @@ function grouped(
   return [...byKey.values()];
 }
 
-/** The first words of a function, enough to know it by. */
+/** The beginning of a function, enough to recognize it. */
 function codeOf(handler: Protocol.Runtime.RemoteObject | undefined): string {
   const text = handler?.description ?? '';
   const line = text

@@ -38,7 +38,7 @@ export interface ElementStyles {
   readonly inherited: readonly InheritedStyles[];
   readonly computed: ReadonlyMap<string, string>;
   readonly fonts: readonly Protocol.CSS.PlatformFontUsage[];
-  /** The longhands of the requested properties; none for what is no property. */
+  /** The longhands of the requested properties; none for a name that is not a property. */
   readonly longhands: ReadonlyMap<string, readonly string[]>;
   /** Registered custom properties that elements do not inherit. */
   readonly notInherited: ReadonlySet<string>;
@@ -152,7 +152,7 @@ async function readShown(cdp: CDPSession, nodeId: number | undefined, fontsOf: n
   };
 }
 
-/** The DOM of a session as far as it was told of it: nodes are known once the way to them was pushed (CDP DOM). */
+/** The reported part of a session's DOM: nodes are known once the path to them was pushed (CDP DOM). */
 class NodeTree {
   readonly #cdp: CDPSession;
   readonly #parents = new Map<number, number>();

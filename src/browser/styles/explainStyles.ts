@@ -9,7 +9,7 @@ import {
 import { isCustom, isInherited, physicalName } from './cssProperties.js';
 import type { ElementStyles } from './elementStyles.js';
 
-/** A declaration that another one wins over, and why. */
+/** An overridden declaration, and why another one wins. */
 export interface Overridden {
   readonly candidate: Candidate;
   readonly reason: string;
@@ -96,7 +96,7 @@ interface ValueOrigin {
   readonly askedBy: Candidate | undefined;
 }
 
-/** Follows `inherit`, and what is inherited without being asked for, to the ancestor that declares it. */
+/** Follows `inherit`, and implicit inheritance, to the ancestor that declares the value. */
 function valueOrigin({ blocks, inherited, notInherited }: ElementStyles, longhand: string): ValueOrigin {
   const passesDown = isInherited(longhand, notInherited);
   const own = resolveCascade(blocks, longhand);
@@ -159,7 +159,7 @@ function fateOf(
   return { declaration, state, by };
 }
 
-/** The inherited declarations that count for the element, the nearest ancestor first. */
+/** The inherited declarations that apply to the element, the nearest ancestor first. */
 export function inheritedDeclarations(
   styles: ElementStyles,
 ): { ancestor: string; block: StyleBlock; declaration: Declaration }[] {

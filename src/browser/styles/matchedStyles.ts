@@ -3,7 +3,9 @@ import { cutText, shortenText } from '../../text.js';
 import { physicalName, type FlowDirection } from './cssProperties.js';
 import type { Declaration, Specificity, StyleBlock, StyleOrigin, WrittenPlace } from './cascade.js';
 
-/** What is needed to read styles: shorthands are expanded and places told in one way for an element and its ancestors. */
+/**
+ * The means to read styles: expands shorthands and resolves positions in the same way for an element and its ancestors.
+ */
 export interface StyleReading {
   readonly sheets: ReadonlyMap<string, Protocol.CSS.CSSStyleSheetHeader>;
   readonly documentUrl: string;
@@ -54,7 +56,7 @@ export function blocksOf(
   return blocks;
 }
 
-/** The styles that animations and transitions set now. */
+/** The styles that animations and transitions currently set. */
 export function animatedBlocks(
   { animationStyles = [], transitionsStyle }: Protocol.CSS.GetAnimatedStylesForNodeResponse,
   reading: StyleReading,
@@ -128,7 +130,7 @@ class RulePositions {
   }
 }
 
-/** Layers of one name are one; those without a name are told apart by their place. */
+/** Layers with the same name are one; those without a name are distinguished by their place. */
 function layerKey({ layers = [], originTreeScopeNodeId }: Protocol.CSS.CSSRule): string {
   if (layers.length === 0) return '';
   const names = layers.map(({ text, styleSheetId, range }) => text || `${styleSheetId ?? ''} ${JSON.stringify(range)}`);
@@ -214,7 +216,7 @@ function placeOf(rule: Protocol.CSS.CSSRule, { sheets, documentUrl, trees }: Sty
   return `${sheetPlace(sheet, rangeOf(rule), documentUrl)}${tree === undefined ? '' : `, in the shadow tree of ${tree}`}`;
 }
 
-/** Columns tell more than lines in a file that was minified. */
+/** In a minified file, columns say more than lines. */
 const longLine = 120;
 
 const rangeOf = ({ selectorList, style }: Protocol.CSS.CSSRule): Protocol.CSS.SourceRange | undefined =>

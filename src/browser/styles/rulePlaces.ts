@@ -10,7 +10,7 @@ import type { StyleBlock, WrittenPlace } from './cascade.js';
 import { injectedPlace } from './matchedStyles.js';
 
 const maxExtensions = 20;
-/** Of one extension. */
+/** Files of one extension. */
 const maxFiles = 200;
 const maxBytes = 512 * 1024;
 

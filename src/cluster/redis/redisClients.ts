@@ -8,7 +8,7 @@ export interface RedisClientsOptions {
   readonly address: RedisAddress;
   /** Connection timeout. Milliseconds. */
   readonly timeoutMs: number;
-  /** Called, possibly more than once, when one of the connections is lost. All of them are unusable then. */
+  /** Called, possibly more than once, when one of the connections is lost. Afterwards all of them are unusable. */
   onConnectionLost(error: unknown): void;
 }
 
@@ -73,7 +73,7 @@ const createRedisCluster = ({ address, timeoutMs }: RedisClientsOptions) =>
 
 type RedisClient = ReturnType<typeof createRedisClient>;
 type RedisCluster = ReturnType<typeof createRedisCluster>;
-/** The commands that a single Redis and a cluster have in common. */
+/** The commands that a single Redis and a cluster both have. */
 export type RedisCommands = RedisClient | RedisCluster;
 
 export function createRedisClients(options: RedisClientsOptions): RedisClients {
@@ -81,8 +81,8 @@ export function createRedisClients(options: RedisClientsOptions): RedisClients {
 }
 
 /**
- * A script that Redis does not have yet is sent a second time, after what was sent in between: two commands would change
- * places. Whoever may not load scripts sends each with its first use.
+ * A script that Redis does not have yet is sent a second time, after commands that were sent meanwhile: two commands
+ * would be reordered. A login that may not load scripts sends each with its first use.
  */
 const loadScripts = (client: { scriptLoad(script: string): Promise<unknown> }): Promise<unknown> =>
   Promise.allSettled(Object.values(luaScripts).map(({ SCRIPT }) => client.scriptLoad(SCRIPT)));

@@ -6,7 +6,7 @@ import { sessionsView } from './sessionsView.js';
 import { sessionView } from './sessionView.js';
 import { toggleTheme } from './theme.js';
 
-/** The whole page, as a function of the model. */
+/** The whole page as a function of the model. */
 export function appView({ model, update }: { model: Model; update: Update }): ComponentChild {
   return h(
     'div',

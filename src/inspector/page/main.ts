@@ -46,7 +46,7 @@ function onRouteChange(): void {
   void showUsers();
 }
 
-/** Measuring what users use costs the server something: it is asked while the overview is shown. */
+/** Measuring the use of users costs the server something: it is requested only while the overview is shown. */
 async function showUsers(): Promise<void> {
   if (model.route.view !== 'overview' || document.hidden) return;
   // What was shown last stays; the notice says that the connection is lost.

@@ -40,7 +40,7 @@ export interface Model {
   readonly rows: ReadonlyMap<string, SessionRow>;
   readonly actors: readonly ActorRow[];
   readonly overview: Overview | null;
-  /** What users use, as `GET /api/usage` tells it. */
+  /** The use of each user, as in `GET /api/usage`. */
   readonly users: readonly UserUse[];
   /** Null: not received yet. `gone`: the server has no session with this id. */
   readonly session: OpenedSession | 'gone' | null;
@@ -92,7 +92,7 @@ export const initialModel: Model = {
 
 export const serverNow = ({ skew }: Model): number => Date.now() + skew;
 
-/** The change that a frame makes. A full one replaces everything: it is the first of a connection. */
+/** The change that a frame makes. A full frame, the first of a connection, replaces everything. */
 export function applyFrame(model: Model, frame: Frame): Partial<Model> {
   const restarted = model.startedAt !== null && model.startedAt !== frame.startedAt;
   return {

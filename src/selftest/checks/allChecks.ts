@@ -22,8 +22,9 @@ import { storageChecks } from './storageChecks.js';
 import { styleChecks } from './styleChecks.js';
 
 /**
- * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its own.
- * Traces come last: a browser records one at a time, and sessions in a shared browser would disturb each other.
+ * One check for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process
+ * of its own. Traces come last: a browser records one at a time, and sessions in a shared browser would disturb each
+ * other.
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,

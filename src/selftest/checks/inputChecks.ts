@@ -10,7 +10,7 @@ const valueOf = (context: CheckContext, id: string): Promise<unknown> =>
 const focus = (context: CheckContext, id: string): Promise<unknown> =>
   context.evaluate(`void document.querySelector("#${id}").focus()`);
 
-/** Acts, and asks the answer for what only this page can have: its address, and in the snapshot what it shows. */
+/** Acts, and checks that the answer has the address and the snapshot of this page alone. */
 async function act(context: CheckContext, tool: string, args: object, shown?: string): Promise<void> {
   const { text, data } = await context.call(tool, { ...args, includeSnapshot: true });
   assert.equal(data['url'], await context.evaluate('location.href'));
