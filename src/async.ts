@@ -38,6 +38,26 @@ export async function untilAborted<T>(
   });
 }
 
+/** An AbortController that is made when its signal is wanted: most ends have nothing to stop. */
+export class LateAbort {
+  #controller: AbortController | undefined;
+  #reason: (() => Error) | undefined;
+
+  get signal(): AbortSignal {
+    const isNew = this.#controller === undefined;
+    const { signal } = (this.#controller ??= new AbortController());
+    if (isNew && this.#reason !== undefined) this.#controller.abort(this.#reason());
+    return signal;
+  }
+
+  /** Idempotent: the first reason counts. */
+  abort(reason: () => Error): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#controller?.abort(reason());
+  }
+}
+
 /** A mutex: runs work one at a time, in FIFO order. */
 export class Lock {
   #last: Promise<void> = Promise.resolve();

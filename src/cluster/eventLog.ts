@@ -145,13 +145,11 @@ export class MemoryEventLog implements EventLog {
   async discard(sessionId: string, streamId?: string): Promise<void> {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return;
-    for (const [id, stream] of session.streams) {
-      if (streamId !== undefined && id !== streamId) continue;
-      session.count -= stream.events.length;
-      session.bytes -= stream.bytes;
-      session.streams.delete(id);
-    }
-    if (session.streams.size === 0) this.#sessions.delete(sessionId);
+    const stream = session.streams.get(streamId ?? '');
+    session.count -= stream?.events.length ?? 0;
+    session.bytes -= stream?.bytes ?? 0;
+    session.streams.delete(streamId ?? '');
+    if (streamId === undefined || session.streams.size === 0) this.#sessions.delete(sessionId);
   }
 
   #trim(session: SessionLog, stream: StreamLog): void {

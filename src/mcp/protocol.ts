@@ -158,10 +158,12 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 /** The value at a path of keys; undefined if there is none. */
 export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
-    value,
-  );
+  let part = value;
+  for (const key of path) {
+    if (typeof part !== 'object' || part === null) return undefined;
+    part = Reflect.get(part, key);
+  }
+  return part;
 }
 
 /**

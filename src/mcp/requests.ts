@@ -81,10 +81,14 @@ export function describeSettled(
   { inFlight, answer, server, startedAt }: Settled,
 ): SettledRequest {
   const { clock, secrets } = server.session;
-  return {
+  const settled = {
     ...describeRequest(request),
     outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
     durationMs: clock.now() - startedAt,
+  } as const;
+  if (answer.outcome !== 'failed' && inFlight.tolerances === undefined) return settled;
+  return {
+    ...settled,
     ...(inFlight.tolerances && { client: server.profile.name, tolerated: [...inFlight.tolerances] }),
     ...(answer.outcome === 'failed' && { error: secrets.hide(failureTextOf(answer.message)) }),
   };

@@ -27,7 +27,7 @@ interface StoredResource extends ResourceLink {
  */
 export class ResourceStore implements SessionResources {
   readonly #limits: ResourceLimits;
-  readonly #folder: string;
+  readonly #folder: string | undefined;
   /** Created at the first resource: most sessions have none. Oldest first. */
   #resources: Map<string, StoredResource> | undefined;
   #notices: string[] | undefined;
@@ -38,7 +38,7 @@ export class ResourceStore implements SessionResources {
   readonly #checkDisk: (() => Promise<void> | undefined) | undefined;
 
   /** `folder`: the parent of the files. `checkDisk` rejects where the user may store no more. */
-  constructor(limits: ResourceLimits = defaultLimits, folder = tmpdir(), checkDisk?: () => Promise<void> | undefined) {
+  constructor(limits: ResourceLimits = defaultLimits, folder?: string, checkDisk?: () => Promise<void> | undefined) {
     this.#limits = limits;
     this.#folder = folder;
     this.#checkDisk = checkDisk;
@@ -52,7 +52,7 @@ export class ResourceStore implements SessionResources {
   async add({ name: fullName, mimeType, data }: NewResource): Promise<ResourceLink> {
     const name = hideCredentials(fullName);
     await this.#checkDisk?.();
-    const file = await openUnlinked(this.#folder);
+    const file = await openUnlinked(this.#folder ?? tmpdir());
     try {
       const bytes = await this.#write(file, data);
       if (this.#closed) throw new Error('The session is closed: it stores no more resources.');

@@ -3,6 +3,7 @@ import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/pool/browserLease.js';
 import { timeLimit } from '../clock.js';
+import { LateAbort } from '../async.js';
 import { toFailureData, Refusal } from '../errors/errors.js';
 import { principalKey } from '../tenancy/principal.js';
 import type { Session } from './session.js';
@@ -65,8 +66,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
     actors: {
       browserLease: fromCallback<BrowserLeaseEvent, LeaseInput>(({ input, sendBack, receive }) => {
         const session = find(input.id);
-        /** Made when there is something to wait for: most lazy leases are released without. */
-        let released: AbortController | undefined;
+        const released = new LateAbort();
         let acquiring = 0;
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
         const lease = pool.lease(leaseRequestOf(session, deps), {
@@ -85,7 +85,6 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
         session.setBrowserLease(lease);
         const acquire = (): void => {
           acquiring += 1;
-          released ??= new AbortController();
           prepareBrowser(session, lease, released.signal, delays.setupTimeout)
             .finally(() => (acquiring -= 1))
             .then(leased, (error: unknown) => failed(toFailureData(error, 'browser_failed')));
@@ -93,7 +92,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
         if (input.lease === 'eager') acquire();
         receive(acquire);
         return () => {
-          released?.abort(new Error('The session has ended.'));
+          released.abort(() => new Error('The session has ended.'));
           session.releaseLease({ keepOpen: deps.isHandedOff(session) });
         };
       }),

@@ -15,14 +15,35 @@ interface Credentials {
 export type Authenticate = (credentials: Credentials) => Promise<Caller>;
 
 /** Read once for each request and address: a router may change the address on the way. */
-const known = new WeakMap<IncomingHttpHeaders, Credentials & { readonly url: string }>();
+const known = new WeakMap<IncomingHttpHeaders, ReadCredentials>();
+
+/** Of every address without one. It is only read. */
+const noQuery = new URLSearchParams();
+
+class ReadCredentials implements Credentials {
+  readonly headers: IncomingHttpHeaders;
+  readonly url: string;
+  readonly path: string;
+  #query: URLSearchParams | undefined;
+
+  constructor(headers: IncomingHttpHeaders, url: string) {
+    this.headers = headers;
+    this.url = url;
+    [this.path = ''] = url.split('?', 1);
+  }
+
+  /** Parsed when it is asked for. */
+  get query(): URLSearchParams {
+    if (this.path === this.url) return noQuery;
+    return (this.#query ??= new URLSearchParams(this.url.slice(this.path.length + 1)));
+  }
+}
 
 /** Never throws: a request target may be any text, so no URL is parsed. */
 export function readCredentials({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
   const read = known.get(headers);
   if (read?.url === url) return read;
-  const start = url.includes('?') ? url.indexOf('?') : url.length;
-  const credentials = { headers, url, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
+  const credentials = new ReadCredentials(headers, url);
   known.set(headers, credentials);
   return credentials;
 }

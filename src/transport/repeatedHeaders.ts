@@ -27,7 +27,8 @@ function onceOf(value: string): string {
 /** A header whose values have no comma. Proxies repeat headers, and Node joins them. */
 function tokenOf(request: IncomingMessage, name: string): string | undefined {
   const value = headerOf(request, name);
-  const parts = new Set(value?.split(',').map((part) => part.trim()));
+  if (value?.includes(',') !== true) return value;
+  const parts = new Set(value.split(',').map((part) => part.trim()));
   return parts.size === 1 ? [...parts].join() : value;
 }
 

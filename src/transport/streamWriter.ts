@@ -29,7 +29,7 @@ export abstract class StreamWriter {
   protected readonly response: ServerResponse;
   readonly #memory: SessionMemory | undefined;
   /** Releases the bytes of the messages that the client has not taken. */
-  readonly #held = new Set<() => void>();
+  #held: Set<() => void> | undefined;
   #state: 'pending' | 'open' | 'closed' = 'pending';
 
   /** @param memory counts what the client has not taken, until its connection is closed. */
@@ -38,10 +38,9 @@ export abstract class StreamWriter {
     this.#memory = memory;
     // Closed before this listener was added: no event will follow.
     if (response.destroyed) this.#state = 'closed';
-    response.on('close', this.#onClientClosed);
+    response.once('close', this.#onGone);
     // A response that waits for an earlier one on its connection (pipelining) emits no `close`.
-    response.req.socket.on('close', this.#onClientClosed);
-    for (const emitter of [response, response.req.socket]) emitter.once('close', this.#releaseAll);
+    response.req.socket.once('close', this.#onGone);
     response.on('error', (error) => this.onerror?.(error));
   }
 
@@ -85,24 +84,22 @@ export abstract class StreamWriter {
     const releaseBytes = this.#memory?.hold(bytes);
     if (releaseBytes === undefined) return noop;
     const release = (): void => {
-      this.#held.delete(release);
+      this.#held?.delete(release);
       releaseBytes();
     };
-    this.#held.add(release);
+    (this.#held ??= new Set()).add(release);
     return release;
   }
 
-  readonly #releaseAll = (): void => {
-    this.response.req.socket.off('close', this.#releaseAll);
-    for (const release of this.#held) release();
+  readonly #onGone = (): void => {
+    this.response.req.socket.off('close', this.#onGone);
+    this.#close('client-closed');
+    for (const release of this.#held ?? []) release();
   };
-
-  readonly #onClientClosed = (): void => this.#close('client-closed');
 
   #close(because: StreamEnd): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.response.req.socket.off('close', this.#onClientClosed);
     this.release();
     this.onclose?.(because);
   }

@@ -147,7 +147,7 @@ export class StreamableHttpTransport implements SessionTransport {
   requestCancelled(request: RequestId): void {
     const stream = this.#pendingRequests.get(request);
     this.#pendingRequests.delete(request);
-    if (stream !== undefined && ![...this.#pendingRequests.values()].includes(stream)) this.#retireStream(stream);
+    if (stream !== undefined && !this.#hasRequests(stream)) this.#retireStream(stream);
   }
 
   end(notice: CloseNotice): void {
@@ -260,6 +260,11 @@ export class StreamableHttpTransport implements SessionTransport {
     });
     if (outcome === 'finished') this.#detachWriter(writer);
     return outcome;
+  }
+
+  #hasRequests(stream: ResumableStream): boolean {
+    for (const requestStream of this.#pendingRequests.values()) if (requestStream === stream) return true;
+    return false;
   }
 
   #requestsOf(stream: ResumableStream): RequestId[] {

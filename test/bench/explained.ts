@@ -15,7 +15,8 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
     /^pings .*: bare$/,
     'A fifth of it are the two writes, a fifth XState: two events, two microsteps and four observations are a ping; the table ' +
       'of limits has what the chart alone costs. Done, from 0.16 to 0.22 of bare: four microsteps to two, an answer in one ' +
-      'write, a signal made when it is wanted, Host and credentials parsed once, folds without copies (1.1 µs of a ping). ' +
+      'write, a signal made when it is wanted, Host and credentials parsed once, folds without copies (1.1 µs of a ping), queries ' +
+      'read when they are asked for, two listeners an answer in place of five (a tenth of a ping over Streamable HTTP). ' +
       'Left: delivery beside the actor, since its order and refusals are the promises S3 and S4.',
   ],
   [
@@ -42,7 +43,7 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
   [
     /^heap of an idle session/,
     'A third is what bare node:http holds of the same two connections; the rest are two actors with their snapshots, and the ' +
-      "inspector's record. Done, from 38: no server object, no closures over the catalogue, maps and stores at first use.",
+      "inspector's record. Done, from 38: no server object, no closures over the catalogue, maps, stores and what is kept of pages at first use.",
   ],
   [
     /^resident of an idle session/,

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { InspectionEvent } from 'xstate';
 import { z } from 'zod';
+import { LateAbort } from '../../src/async.js';
 import { systemClock, type Clock } from '../../src/clock.js';
 import { SharedText, shareResult, textOf } from '../../src/mcp/messageText.js';
 import type { Observation } from '../../src/telemetry/observer.js';
@@ -9,6 +10,7 @@ import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
+import { leaseRequest, openTestPool, recordingListener } from '../browser/support/testPool.js';
 
 /**
  * A guard of speed that does not look at a clock: what a session and a message cost, as counts, with the limits beside
@@ -148,6 +150,23 @@ test('a session over Streamable HTTP: what a ping and its rest cost', async () =
   expect(inspected.get('@xstate.microstep')).toBeLessThanOrEqual(limits.microstepsOfAPing);
   expect(timers()).toBeLessThanOrEqual(limits.timersOfAnIdleSession);
   await served.close();
+});
+
+test('a signal that is wanted after the end is aborted, with the first reason', () => {
+  const [late, early] = [new LateAbort(), new LateAbort()];
+  const { signal } = early;
+  for (const ending of [late, early]) for (const reason of ['first', 'second']) ending.abort(() => new Error(reason));
+  for (const ended of [late.signal, early.signal]) expect(ended.reason).toEqual(new Error('first'));
+  expect(early.signal).toBe(signal);
+});
+
+test('a lease that nobody used holds nothing, and refuses who comes after its release', async () => {
+  const { pool, close } = await openTestPool();
+  const lease = pool.lease(leaseRequest('context', 'unused'), recordingListener());
+  expect(lease.usage?.keptBytes).toBe(0);
+  await lease.release();
+  await expect(lease.browser()).rejects.toThrow('its browser is released');
+  expect(await close()).toEqual([]);
 });
 
 test('the list of tools is the same text for all sessions, on every transport', async () => {

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { timeLimit } from '../../clock.js';
 import type { Failure } from '../../../machines/events.js';
 import { toFailureData, ToolError, messageOf, Refusal } from '../../errors/errors.js';
-import { untilAborted } from '../../async.js';
+import { LateAbort, untilAborted } from '../../async.js';
 import type { BrowserConnection, BrowserObserver } from '../process/browserConnection.js';
 import type { ResumeState, BrowserLease, BrowserBinding, LeaseDeps, LeaseUsage } from './browserLease.js';
 import { LeaseActor, type LeaseActions } from './leaseActor.js';
@@ -38,8 +38,9 @@ const maxRestores = 3;
  */
 export class SessionLease implements BrowserLease {
   readonly #deps: LeaseDeps;
-  readonly #pageState: SessionPageState;
-  readonly #released = new AbortController();
+  readonly #released = new LateAbort();
+  /** Made at first use: most lazy leases are released without. */
+  #usedPageState: SessionPageState | undefined;
   /** Closings under way: placements of lost browsers, hung processes. */
   readonly #closing = new Set<Promise<void>>();
   readonly #actor: LeaseActor;
@@ -55,10 +56,8 @@ export class SessionLease implements BrowserLease {
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
-    const { request, sessionMemory, inspect } = deps;
-    this.#lost = request.resume?.lost;
-    this.#pageState = createSessionPageState(this.#lost, sessionMemory);
-    this.#actor = new LeaseActor({ request, inspect, actions: () => this.#actions });
+    this.#lost = deps.request.resume?.lost;
+    this.#actor = new LeaseActor({ request: deps.request, inspect: deps.inspect, actions: () => this.#actions });
   }
 
   get current(): LeasedBrowser | undefined {
@@ -72,11 +71,11 @@ export class SessionLease implements BrowserLease {
   }
 
   get usage(): LeaseUsage {
-    const placement = this.current?.placement;
+    const placement = this.#browser?.placement;
     const { isolation, connection, folder } = placement ?? {};
     const hasOwnProcess = isolation === 'process' && connection !== undefined;
     return {
-      keptBytes: this.#pageState.kept.bytes,
+      keptBytes: this.#usedPageState?.kept.bytes ?? 0,
       downloadBytes: placement?.downloads?.bytes ?? 0,
       process: hasOwnProcess ? connection.pid : undefined,
       // The temporary folder is beside the profile.
@@ -133,10 +132,14 @@ export class SessionLease implements BrowserLease {
 
   release({ keepOpen } = { keepOpen: false }): Promise<void> {
     if (this.#done !== undefined) return this.#done;
-    this.#released.abort(leaseReleasedError());
+    this.#released.abort(leaseReleasedError);
     this.#done = this.#releaseAll(keepOpen);
     this.#actor.send({ type: 'session.ended' });
     return this.#done;
+  }
+
+  get #pageState(): SessionPageState {
+    return (this.#usedPageState ??= createSessionPageState(this.#deps.request.resume?.lost, this.#deps.sessionMemory));
   }
 
   get #actions(): LeaseActions {
