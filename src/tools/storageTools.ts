@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { z } from 'zod';
 import { inSlices } from '../browser/patterns/slices.js';
 import { PageStorage, type StoredCookie, type StoredItem } from '../browser/page/pageStorage.js';
@@ -114,7 +115,10 @@ const changeInput = z.strictObject({
   items: z.record(z.string(), z.string()).optional().describe('For set: values by name'),
   names: z.array(z.string()).min(1).optional().describe('For remove: names'),
   cookie: cookieAttributes.optional().describe('For set: attributes of cookies'),
-  file: z.string().optional().describe('JSON file. For save, default: a resource; for restore, also the uri of one'),
+  file: z
+    .string()
+    .optional()
+    .describe('For save: an encrypted file; default: a resource, in JSON. For restore: one of these, or JSON'),
 });
 
 type ChangeArgs = z.output<typeof changeInput>;
@@ -190,10 +194,11 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
       return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
     }
-    // The file has login cookies: it is created readable by the server's user alone.
-    await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
+    // The file has login cookies: it is readable by the server's user alone, and encrypted.
     const path = await requireInsideWorkspace(file, workspace);
-    return { count, what: `Saved ${count} items in ${path}`, file: path };
+    const encrypted = await workspace.encryption.encrypt(data, { owner: workspace.owner, name: basename(path) });
+    await withFile(path, workspace, 'write', (handle) => handle.writeFile(encrypted));
+    return { count, what: `Saved ${count} items in ${path}, encrypted for this server and user`, file: path };
   },
 
   async restore(storage, args, context) {
@@ -233,7 +238,11 @@ async function stateText(file: string, { workspace, resources }: PageToolContext
       throw new ToolError(
         `${file} has ${size} bytes, too many for a saved storage state. Pass a file of action: save.`,
       );
-    return handle.readFile('utf8');
+    const content = await handle.readFile();
+    const { encryption, owner } = workspace;
+    if (!encryption.isEncrypted(content)) return content.toString('utf8');
+    const name = basename(await requireInsideWorkspace(file, workspace));
+    return encryption.decrypt(content, { owner, name });
   });
 }
 
