@@ -164,6 +164,9 @@ test('a file that holds no state, or one of another site, is refused before anyt
   };
   expect(await restore('{')).toContain('is not a saved storage state');
   expect(await restore('{"cookies":[{}],"origins":[]}')).toContain('"cookies.0.name"');
+  const many = Array.from({ length: 20_001 }, (_, index) => ({ name: `k${index}`, value: '' }));
+  expect(await restore(JSON.stringify({ cookies: many, origins: [] }))).toContain('more than 20000 cookies and items');
+  expect(await restore('['.repeat(1e6) + ']'.repeat(1e6))).toContain('is not a saved storage state');
   const foreign = { cookies: [], origins: [{ origin: 'https://x.test', localStorage: [{ name: 'a', value: '2' }] }] };
   expect(await restore(JSON.stringify(foreign))).toContain('only of https://x.test');
   expect(await run(stored)).toEqual([{ a: '1' }, {}, '']);
