@@ -97,3 +97,21 @@ export function parsedJson(text: string): unknown {
     return undefined;
   }
 }
+
+/**
+ * Whether there is a JSON Web Token: header and payload are JSON objects in base64, with a dot after each. Pauses now and
+ * then: a page may store megabytes of what begins like one.
+ */
+export function* hasJsonWebToken(value: string): Generator<undefined, boolean> {
+  if (!value.includes('.eyJ')) return false;
+  let [header, words] = [-1, 0];
+  for (const { 0: word, index } of value.matchAll(/[\w-]+/g)) {
+    const end = index + word.length;
+    if ((words += 1) % wordsPerStep === 0) yield;
+    if (header === index && /^eyJ./.test(word) && value[end] === '.') return true;
+    header = value[end] === '.' && /(?:^|-)eyJ./.test(word) ? end + 1 : -1;
+  }
+  return false;
+}
+
+const wordsPerStep = 500;

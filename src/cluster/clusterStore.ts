@@ -182,6 +182,8 @@ export interface ServerStore {
   readonly contexts: ContextStore;
   readonly requestStates: OnceStore;
   readonly tasks: ExpiringTexts;
+  /** Encrypts what tools save in files. */
+  readonly fileKey: SharedKey;
   /** Passes texts to the nodes that subscribe. A text that comes while a node has no connection is lost to it. */
   broadcast(name: 'changes' | 'tasks'): Broadcast;
 }
@@ -196,6 +198,13 @@ export interface Broadcast {
   publish(text: string): Promise<void>;
   /** Once for a node and a name. Rejects without a connection; the subscription holds once there is one. */
   subscribe(onText: (text: string) => void): Promise<void>;
+}
+
+/** A key that all nodes agree on. */
+export interface SharedKey {
+  read(): Promise<string | null>;
+  /** The key; `fresh` becomes it if there is none. */
+  agree(fresh: string): Promise<string>;
 }
 
 /** A key that all nodes sign with, and what was used with it. */

@@ -27,6 +27,7 @@ import {
   type QuotaStore,
   type RosterStore,
   type ServerStore,
+  type SharedKey,
 } from './clusterStore.js';
 import type { RateLimiter, CreateRateLimiter } from '../tenancy/rateLimits.js';
 import type { VersionedText } from '../tenancy/sharedUserStore.js';
@@ -307,6 +308,13 @@ export class MemoryServerStore implements ServerStore {
       this.#usedOnce.set(id, now + ms);
       return isFirst;
     },
+  };
+
+  #fileKey: string | null = null;
+
+  readonly fileKey: SharedKey = {
+    read: async () => this.#fileKey,
+    agree: async (fresh) => (this.#fileKey ??= fresh),
   };
 
   readonly #tasks = new Map<string, { readonly text: string; readonly until: number }>();

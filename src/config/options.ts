@@ -154,7 +154,7 @@ export const optionsSchema = z.strictObject({
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
     description:
-      'folder of users, tokens and browsers; one server at a time. With `--redis-url` they are kept in Redis',
+      'folder of users, tokens, browsers and the key of saved logins; one server at a time. With `--redis-url` they are kept in Redis',
   }),
   redisUrl: z
     .string(redisUrlFormat)

@@ -1,19 +1,21 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { messageOf } from '../errors/errors.js';
 import { ConfigError } from './config.js';
 
 const nameForm = /^[A-Za-z_]\w{0,63}$/;
 const maxSecrets = 200;
+const maxBytes = 1024 ** 2;
 /** Shorter values occur in texts by chance. */
 const minValueLength = 6;
 
 /**
  * Reads `--secrets`: lines `NAME=value` as in an environment file (comments with `#`, quotes allowed), or a JSON object.
- * Throws a `ConfigError` that names the file and the line, and no value.
+ * Throws a `ConfigError` that names the file and the line, and no value. `mayWait`: nobody is served yet, so that the file
+ * may be a pipe.
  */
-export function readSecrets(file: string | undefined): ReadonlyMap<string, string> {
+export function readSecrets(file: string | undefined, { mayWait = true } = {}): ReadonlyMap<string, string> {
   if (file === undefined) return new Map();
-  const text = readText(file);
+  const text = readText(file, mayWait);
   const entries = text.trimStart().startsWith('{') ? jsonEntries(text, file) : lineEntries(text, file);
   for (const [name, value] of entries) {
     if (!nameForm.test(name))
@@ -24,11 +26,14 @@ export function readSecrets(file: string | undefined): ReadonlyMap<string, strin
   return new Map(entries);
 }
 
-function readText(file: string): string {
+function readText(file: string, mayWait: boolean): string {
   try {
+    const found = statSync(file);
+    if (!found.isFile() && !(mayWait && found.isFIFO())) throw wrong(file, 'it is no file that can be read again');
+    if (found.size > maxBytes) throw wrong(file, `it has more than ${maxBytes} bytes`);
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw wrong(file, messageOf(error));
+    throw error instanceof ConfigError ? error : wrong(file, messageOf(error));
   }
 }
 

@@ -34,6 +34,9 @@ export interface TaskStore {
   get(id: string): Promise<string | null>;
 }
 
+/** 16 random bytes in base64url. */
+const taskIdForm = /^[\w-]{22}$/;
+
 /** The store of one process. */
 export function memoryTasks(clock: Pick<Clock, 'now'>): TaskStore {
   const kept = new LRUCache<string, string>({
@@ -259,7 +262,8 @@ export class Tasks {
 
   /** Throws `unknown_task`, also for the task of another user. */
   async get(id: unknown, owner: string): Promise<TaskDetail> {
-    if (typeof id !== 'string') throw new Refusal('unknown_task');
+    // No other text becomes a part of a key in a store.
+    if (typeof id !== 'string' || !taskIdForm.test(id)) throw new Refusal('unknown_task');
     const here = this.#running.get(id);
     if (here !== undefined && here.owner === owner) return here.detail();
     const text = await this.#deps.store.get(id);

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Tool } from '../tools/defineTool.js';
 import { hasTooManyValues } from './messageText.js';
 import { isObject, isShallow, valueAt } from './protocol.js';
@@ -28,7 +28,7 @@ const maxRepairs = 100;
 /** Values of a call up to which wrong ones are examined: each examination checks all of them. */
 const maxValues = 2_000;
 
-function hasFewValues(args: Args): boolean {
+function hasFewValues(args: object): boolean {
   const waiting: unknown[] = [args];
   for (let seen = 0; waiting.length > 0; seen += 1) {
     const value = waiting.pop();
@@ -45,11 +45,55 @@ function hasFewValues(args: Args): boolean {
  * `"2"` for a number, `null` for an optional argument, a key that an agent's framework adds. Everything else stays wrong.
  */
 export function readArguments(tool: Tool, given: unknown, isTolerant: boolean): Reading | Misreading {
+  const early = isObject(given) && !hasFewValues(given) ? earlyError(tool, given) : undefined;
+  if (early !== undefined) return { args: given ?? {}, error: early };
   const first = tool.input.safeParse(given ?? {});
   if (first.success) return { args: first.data, tolerated: new Set(), remarks: remarksOn(tool, given) };
   if (!isTolerant || !isObject(given) || !hasFewValues(given)) return { args: given ?? {}, error: first.error };
   const repair = new Repair(tool, structuredClone(given));
   return repair.run(first.error);
+}
+
+/**
+ * The first wrong values of many: a wrong one costs far more than one that is right, so that not all of them are looked at.
+ * Lists are checked in parts, and objects have a bound where their values are checked.
+ */
+function earlyError({ input }: Tool, given: Args): z.ZodError | undefined {
+  if (Object.keys(given).length > maxValues) return tooMany([]);
+  const shape: Record<string, z.ZodType> = input.shape;
+  for (const [key, value] of Object.entries(given)) {
+    if (Object.hasOwn(shape, key) && takesAnything(shape[key])) continue;
+    const items = Array.isArray(value) ? value : [value];
+    const large = items.findIndex(isLarge);
+    if (large !== -1) return tooMany(Array.isArray(value) ? [key, large] : [key]);
+    for (let at = 0; Array.isArray(value) && at < items.length; at += itemsAtOnce) {
+      const issues = input.safeParse({ [key]: items.slice(at, at + itemsAtOnce) }).error?.issues ?? [];
+      const wrong = issues.filter(({ path }) => path[0] === key && typeof path[1] === 'number');
+      if (wrong.length > 0) return new z.ZodError(wrong.map((issue) => ({ ...issue, path: movedBy(at, issue.path) })));
+    }
+  }
+  return undefined;
+}
+
+const itemsAtOnce = 100;
+
+const movedBy = (by: number, [key = '', index, ...rest]: readonly PropertyKey[]): PropertyKey[] => [
+  key,
+  Number(index) + by,
+  ...rest,
+];
+
+const tooMany = (path: PropertyKey[]): z.ZodError =>
+  new z.ZodError([{ code: 'custom', path, message: `more than ${maxValues} values: pass fewer`, input: undefined }]);
+
+/** Whether one object or list has many values. */
+const isLarge = (value: unknown): boolean => typeof value === 'object' && value !== null && !hasFewValues(value);
+
+/** Whether no value within is checked. */
+function takesAnything(schema: z.ZodType | undefined): boolean {
+  const type = innerType(schema);
+  if (type !== 'record') return type === 'unknown' || type === 'any';
+  return takesAnything((unwrapped(schema) as z.ZodRecord<z.ZodString, z.ZodType>).valueType);
 }
 
 class Repair {
@@ -200,10 +244,10 @@ function remarksOn({ input }: Tool, args: unknown): string[] {
   });
 }
 
-function innerType(schema: z.ZodType | undefined): string | undefined {
-  const inner = schema !== undefined && 'unwrap' in schema ? (schema.unwrap as () => z.ZodType).call(schema) : schema;
-  return inner?.def.type;
-}
+const innerType = (schema: z.ZodType | undefined): string | undefined => unwrapped(schema)?.def.type;
+
+const unwrapped = (schema: z.ZodType | undefined): z.ZodType | undefined =>
+  schema !== undefined && 'unwrap' in schema ? (schema.unwrap as () => z.ZodType).call(schema) : schema;
 
 const wrappers = new Set('input args arguments params parameters kwargs toolinput toolarguments'.split(' '));
 

@@ -28,6 +28,7 @@ import { RateLimits } from '../tenancy/rateLimits.js';
 import { openTenancy } from '../tenancy/tenancy.js';
 import type { Users } from '../tenancy/users.js';
 import { allTools } from '../tools/allTools.js';
+import { FileEncryption } from '../tools/encryptedFiles.js';
 import { createElsewhereCalls } from '../transport/forwarding.js';
 import { Subscriptions } from '../transport/subscriptions.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
@@ -105,6 +106,7 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
     );
   const parts: SessionDeps = createSessionParts({
     ...{ setup, registry, pool, users, embedding, inspect, directory, rules, browsersOf, quotas },
+    encryption: new FileEncryption(config.dataDir, store?.server.fileKey),
   });
   const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
   const userResources = new UserResources(clock);

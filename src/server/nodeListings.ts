@@ -13,7 +13,7 @@ import { addressesIn } from '../session/browserHandles.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { principalKey, type Caller } from '../tenancy/principal.js';
 import { cutText } from '../text.js';
-import type { UserBrowser } from '../tools/browsers.js';
+import type { UserBrowser } from '../tools/defineTool.js';
 
 const listedSessionSchema = z.object({
   /** The name of its node (`--node-id`), if there are many nodes. */

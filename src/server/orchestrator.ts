@@ -151,7 +151,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
 
 function takeOver(changed: Parameters<Orchestrator['reload']>[0], { secrets }: Setup, parts: ServerParts): void {
   const { maxSessions, maxSessionsPerUser, userQuota } = changed;
-  secrets.replace(readSecrets(changed.secrets));
+  secrets.replace(readSecrets(changed.secrets, { mayWait: false }));
   Object.assign(parts.caps, { maxSessions, maxSessionsPerUser });
   parts.quotas.defaults = parseQuotas(userQuota);
 }

@@ -15,6 +15,7 @@ import { unauthorized } from '../tenancy/bearerToken.js';
 import type { UserQuotas } from '../session/userQuotas.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { Users } from '../tenancy/users.js';
+import type { FileEncryption } from '../tools/encryptedFiles.js';
 
 export interface SessionPartsDeps {
   readonly setup: Setup;
@@ -25,6 +26,7 @@ export interface SessionPartsDeps {
   readonly inspect: SessionDeps['inspect'];
   readonly directory: Directory;
   readonly rules: UrlRules;
+  readonly encryption: FileEncryption;
   browsersOf(owner: HandleOwner): BrowserHandles;
   readonly quotas: UserQuotas;
 }
@@ -53,7 +55,8 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
     isHandedOff: ({ id }) => directory.isHandedOff?.(id) ?? false,
   });
   const { onEarlyMessage } = config;
-  const workspace = { folders: config.workspace, closed: [config.dataDir], urls: deps.rules };
+  const { rules: urls, encryption } = deps;
+  const workspace = { folders: config.workspace, closed: [config.dataDir], urls, encryption };
   // An eager session would wait for a browser that never comes.
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;

@@ -7,7 +7,7 @@ import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import { principalKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
-import type { BrowserOptions, UserBrowser } from '../tools/browsers.js';
+import type { BrowserOptions, UserBrowser } from '../tools/defineTool.js';
 import { browserIdArgument } from '../tools/browserTools.js';
 import type { Channel, CloseNotice } from './channel.js';
 import { handleError } from './handleRequests.js';

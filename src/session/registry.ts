@@ -19,6 +19,9 @@ const defaultTombstones = 10_000;
 
 const randomId = (): string => randomBytes(17).toString('base64url').slice(0, 22);
 
+/** Whether a text can be the id of a session: no other one becomes a part of a key in a store. */
+export const isSessionId = (text: string): boolean => /^[\w-]{22}$/.test(text);
+
 /**
  * Makes the ids of sessions, of at least 128 random bits. At a `place` among the servers of a proxy, such as `1/3`, they are
  * those that lead the proxy back to this one: `hash` of nginx takes 15 bits of the CRC-32 of a text.

@@ -8,9 +8,9 @@ import type { ProfileChoice } from '../mcp/clientProfiles.js';
 import type { BrowserHandles, ClientInfo, McpSession, MethodContext } from '../mcp/methodContext.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Secrets } from '../mcp/secrets.js';
-import type { Principal } from '../tenancy/principal.js';
+import { principalKey, type Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
-import type { Workspace } from '../tools/workspace.js';
+import type { SharedWorkspace, Workspace } from '../tools/workspace.js';
 import type { UrlLists, UrlRules } from '../browser/policy/urlRules.js';
 import type { BrowserLease, LeaseRequest } from '../browser/pool/browserLease.js';
 import type { Channel } from './channel.js';
@@ -27,7 +27,7 @@ export interface SessionDeps {
   readonly prepareBrowser?: McpSession['prepareBrowser'];
   /** What the operator chose for every client. */
   readonly profileChoice: ProfileChoice;
-  readonly workspace: Workspace;
+  readonly workspace: SharedWorkspace;
   readonly secrets: Secrets;
   readonly lease: 'eager' | 'lazy';
   /** Of sessions whose clients choose none. */
@@ -87,14 +87,17 @@ export function toSessionClient(request: SessionRequest | null): SessionClient {
 
 /** The folders of a session, with its own. */
 export function workspaceOf(
-  session: { readonly urls: UrlRules | undefined; readonly browserLease: BrowserLease | undefined },
-  { folders, closed }: Workspace,
+  session: Pick<SessionRequest, 'principal'> & {
+    readonly urls: UrlRules | undefined;
+    readonly browserLease: BrowserLease | undefined;
+  },
+  shared: SharedWorkspace,
 ): Workspace {
-  const { urls, browserLease } = session;
+  const { principal, urls, browserLease } = session;
   return {
-    folders,
-    closed,
+    ...shared,
     urls,
+    owner: principalKey(principal),
     // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
     get own() {
       return browserLease?.current?.ownFolder;

@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import type { Browsers, UserBrowser } from './browsers.js';
 import type { EmulationSettings } from '../browser/page/pageEmulation.js';
 import { ToolError } from '../errors/errors.js';
-import { defineTool, type Tool } from './defineTool.js';
+import { defineTool, type Browsers, type Tool, type UserBrowser } from './defineTool.js';
 import { startSettings } from './emulationTools.js';
 
 /** The argument that names a browser. */

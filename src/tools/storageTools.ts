@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { z } from 'zod';
 import { inSlices } from '../browser/patterns/slices.js';
 import { PageStorage, type StoredCookie, type StoredItem } from '../browser/page/pageStorage.js';
@@ -6,6 +7,7 @@ import { ToolError, messageOf } from '../errors/errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink, type Tool } from './defineTool.js';
 import { oneLine } from './pagination.js';
 import { requireInsideWorkspace, openInWorkspace, type Workspace } from './workspace.js';
+import { hasJsonWebToken, parsedJson } from '../text.js';
 import { truncateAnswer } from './answers.js';
 
 export const areas = ['cookies', 'local', 'session'] as const;
@@ -46,7 +48,10 @@ export async function readState(storage: PageStorage): Promise<StorageState> {
 
 /** Throws a ToolError that names the invalid field. */
 function parseState(text: string, from: string): StorageState {
-  const checked = stateSchema.safeParse(jsonOf(text));
+  const parsed = parsedJson(text);
+  if (countEntries(parsed) > maxEntries)
+    throw new ToolError(`${from} has more than ${maxEntries} cookies and items. Restore less at a time.`);
+  const checked = stateSchema.safeParse(parsed);
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
   throw new ToolError(
@@ -54,12 +59,13 @@ function parseState(text: string, from: string): StorageState {
   );
 }
 
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** Checking them holds the event loop. */
+const maxEntries = 20_000;
+
+/** Objects and lists: origins, areas of each, and items of these. */
+function countEntries(value: unknown, levels = 4): number {
+  if (typeof value !== 'object' || value === null || levels === 0) return 0;
+  return Object.values(value).reduce((sum: number, inner) => sum + countEntries(inner, levels - 1), 1);
 }
 
 /**
@@ -97,7 +103,8 @@ function isDomainOf(domain: string, url: string): boolean {
   return hostname === bare || (domain.startsWith('.') && hostname.endsWith(`.${bare}`));
 }
 
-const maxStateBytes = 32 * 1024 ** 2;
+/** Two areas of 5 MB and cookies: what one site may store. */
+const maxStateBytes = 12 * 1024 ** 2;
 
 const cookieAttributes = z.strictObject({
   domain: z.string().optional().describe('Default: the host alone'),
@@ -114,7 +121,10 @@ const changeInput = z.strictObject({
   items: z.record(z.string(), z.string()).optional().describe('For set: values by name'),
   names: z.array(z.string()).min(1).optional().describe('For remove: names'),
   cookie: cookieAttributes.optional().describe('For set: attributes of cookies'),
-  file: z.string().optional().describe('JSON file. For save, default: a resource; for restore, also the uri of one'),
+  file: z
+    .string()
+    .optional()
+    .describe('For save: an encrypted file; default: a resource, in JSON. For restore: one of these, or JSON'),
 });
 
 type ChangeArgs = z.output<typeof changeInput>;
@@ -190,10 +200,11 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
       return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
     }
-    // The file has login cookies: it is created readable by the server's user alone.
-    await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
+    // The file has login cookies: it is readable by the server's user alone, and encrypted.
     const path = await requireInsideWorkspace(file, workspace);
-    return { count, what: `Saved ${count} items in ${path}`, file: path };
+    const encrypted = await workspace.encryption.encrypt(data, { owner: workspace.owner, name: basename(path) });
+    await withFile(path, workspace, 'write', (handle) => handle.writeFile(encrypted));
+    return { count, what: `Saved ${count} items in ${path}, encrypted for this server and user`, file: path };
   },
 
   async restore(storage, args, context) {
@@ -233,7 +244,11 @@ async function stateText(file: string, { workspace, resources }: PageToolContext
       throw new ToolError(
         `${file} has ${size} bytes, too many for a saved storage state. Pass a file of action: save.`,
       );
-    return handle.readFile('utf8');
+    const content = await handle.readFile();
+    const { encryption, owner } = workspace;
+    if (!encryption.isEncrypted(content)) return content.toString('utf8');
+    const name = basename(await requireInsideWorkspace(file, workspace));
+    return encryption.decrypt(content, { owner, name });
   });
 }
 
@@ -328,24 +343,6 @@ const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api
 function* isSecret({ name, value, attributes }: StorageItem): Generator<undefined, boolean> {
   return attributes.includes(' HttpOnly') || secretName.test(name) || (yield* hasJsonWebToken(value));
 }
-
-/**
- * Whether there is a JSON Web Token: header and payload are JSON objects in base64, with a dot after each. Pauses now and
- * then: a page may store megabytes of what begins like one.
- */
-export function* hasJsonWebToken(value: string): Generator<undefined, boolean> {
-  if (!value.includes('.eyJ')) return false;
-  let [header, words] = [-1, 0];
-  for (const { 0: word, index } of value.matchAll(/[\w-]+/g)) {
-    const end = index + word.length;
-    if ((words += 1) % wordsPerStep === 0) yield;
-    if (header === index && /^eyJ./.test(word) && value[end] === '.') return true;
-    header = value[end] === '.' && /(?:^|-)eyJ./.test(word) ? end + 1 : -1;
-  }
-  return false;
-}
-
-const wordsPerStep = 500;
 
 function* hideSecrets(items: readonly StorageItem[]): Generator<undefined, StorageItem[]> {
   const shown: StorageItem[] = [];

@@ -3,19 +3,28 @@ import { lstat, open, opendir, realpath, stat, type FileHandle } from 'node:fs/p
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { ChosenFiles } from '../browser/page/pageUpload.js';
 import type { UrlRules } from '../browser/policy/urlRules.js';
+import type { FileEncryption } from './encryptedFiles.js';
 import { isPrivateFolder } from '../folders.js';
 import { ToolError } from '../errors/errors.js';
 
-/** The folders of the server's disk that the tools of one session may use. */
-export interface Workspace {
+/** The folders of the server's disk that the tools of every session may use. */
+export interface SharedWorkspace {
   /** The folders of `--workspace`. */
   readonly folders: readonly string[];
   /** Forbidden even within `folders`: data of the server. */
   readonly closed: readonly string[];
-  /** The session's own folder, once it exists; allowed even within `closed`. */
-  readonly own?: string | undefined;
+  /** Of files with logins. */
+  readonly encryption: FileEncryption;
   /** The addresses of the network that the session may reach. Absent: all. */
   readonly urls?: UrlRules | undefined;
+}
+
+/** The same for one session. */
+export interface Workspace extends SharedWorkspace {
+  /** The user, who alone can read what is encrypted: issuer and subject. */
+  readonly owner: string;
+  /** The session's own folder, once it exists; allowed even within `closed`. */
+  readonly own?: string | undefined;
 }
 
 /** System folders that show the environment and open files of processes. */

@@ -16,6 +16,7 @@ import type { HandleRequest } from '../mcp/methodContext.js';
 import { isObject, parseMessage, replyIdOf, requireShallow, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { ElsewhereCall, HandleOwner } from '../session/browserHandles.js';
 import { errorOf } from '../session/handleRequests.js';
+import { isSessionId } from '../session/registry.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import { browserIdArgument } from '../tools/browserTools.js';
@@ -118,7 +119,7 @@ export async function forwardToOwner(
   forwarded: ForwardedRequest,
 ): Promise<boolean> {
   const { sessionId, caller, response, body } = forwarded;
-  if (node === undefined) return false;
+  if (node === undefined || !isSessionId(sessionId)) return false;
   try {
     // A draining node may exit before the reply.
     if (node.isLeaving) throw new Refusal('draining');
@@ -200,7 +201,7 @@ export function createElsewhereCalls({ registry, node }: Required<Pick<Forwardin
   return async (owner: HandleOwner, id: string, call: ElsewhereCall): Promise<Record<string, unknown> | undefined> => {
     let answers: Record<string, unknown> = {};
     for (;;) {
-      const remote = node?.openRemoteRequest(id, owner.caller);
+      const remote = isSessionId(id) ? node?.openRemoteRequest(id, owner.caller) : undefined;
       if (remote === undefined) return undefined;
       const leave = (): void => void remote.tunnel.destroy();
       call.signal.addEventListener('abort', leave, { once: true });

@@ -58,7 +58,7 @@ export function statelessOptions(deps: StatelessDeps, added: NewRequest): Statel
       serverFeatures,
       serverInfo,
     },
-    ...{ workspace, secrets, browsers, prepareBrowser, clock, log, write },
+    ...{ workspace: { ...workspace, owner }, secrets, browsers, prepareBrowser, clock, log, write },
     profileChoices: { operator, connection: parseProfileChoice(choices.profile ?? '') },
     resources: deps.resourcesOf(owner),
     memory: openMemory(deps, { principal }),

@@ -161,17 +161,25 @@ async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted
   response.writeHead(202).end();
 }
 
-/** A refusal of the first message refuses the whole batch; later messages are refused one by one. */
-function receiveAll(session: Session, messages: readonly JSONRPCMessage[]): void {
-  for (const [index, message] of messages.entries()) {
+/**
+ * One message per turn of the event loop, which a long batch does not hold up. A refusal of the first message refuses the
+ * whole batch; later messages are refused one by one.
+ */
+function receiveAll(session: Session, [first, ...later]: readonly JSONRPCMessage[]): void {
+  // Not awaited: an open session holds no message.
+  if (first !== undefined) void session.receive(first);
+  const receiveNext = (): void => {
+    const message = later.shift();
+    if (message === undefined) return;
+    setImmediate(receiveNext);
     try {
-      // Not awaited: an open session holds no message.
       void session.receive(message);
     } catch (error) {
-      if (index === 0 || !(error instanceof Refusal)) throw error;
-      for (const id of requestIdsOf([message])) session.channel.deliver(error.toJsonRpc(id), id);
+      const refusal = error instanceof Refusal ? error : new Refusal('internal', {}, { cause: error });
+      for (const id of requestIdsOf([message])) session.channel.deliver(refusal.toJsonRpc(id), id);
     }
-  }
+  };
+  if (later.length > 0) setImmediate(receiveNext);
 }
 
 /**

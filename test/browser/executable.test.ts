@@ -54,7 +54,7 @@ describe('the browser to launch', () => {
     const windows = await mkdtemp(join(folder, 'wsl-'));
     const programs = {
       'chrome.exe': 'exit 0',
-      wslinfo: 'echo 2.0',
+      wslinfo: `echo 2.0; touch ${windows}/started`,
       'cmd.exe': "echo 'C:\\Programs'",
       wslpath: `echo ${windows}/chrome.exe`,
     };
@@ -66,6 +66,8 @@ describe('the browser to launch', () => {
     env['PATH'] = `${windows}:${PATH}`;
     try {
       expect(await findExecutable()).toMatch(/chromium|chrome$/i);
+      // No program is started, which a server with other clients would wait for.
+      expect(await readdir(windows)).not.toContain('started');
       await expect(findExecutable({ channel: 'canary' })).rejects.toThrow(/^--channel canary is .*WSL.*--browser-url/);
       const chromePath = join(windows, 'chrome.exe');
       await expect(findExecutable({ chromePath })).rejects.toThrow(/^CHROME_PATH names .*WSL.*install-browser/);

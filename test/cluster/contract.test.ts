@@ -245,6 +245,14 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     expect(firsts.filter(Boolean)).toHaveLength(1);
   });
 
+  test('[C-NODES] all nodes encrypt files with one key', async () => {
+    const [one, two] = [await openStore(), await openStore()];
+    await one.server.fileKey.agree('fresh');
+    const key = await one.server.fileKey.read();
+    expect(await one.server.fileKey.agree('another')).toBe(key);
+    if (!(one instanceof MemoryStore)) expect(await two.server.fileKey.agree('another')).toBe(key);
+  });
+
   test('[C-NODES] a task is kept for its time, and a text that is broadcast comes to every node', async () => {
     const [one, two] = [await openStore(), await openStore()];
     const id = newStreamId();

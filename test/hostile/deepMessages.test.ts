@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { hasTooManyValues, parseMessageText } from '../../src/mcp/messageText.js';
-import { parseMessage } from '../../src/mcp/protocol.js';
+import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { readArguments } from '../../src/mcp/tolerantArguments.js';
 import type { Content } from '../../src/tools/client.js';
 import { defineTool } from '../../src/tools/defineTool.js';
@@ -146,6 +146,61 @@ test('messages that come together over a WebSocket are handled a turn of the eve
   clearImmediate(next);
   expect(turns.size).toBe(20);
   await client.disconnect();
+});
+
+test('so are the messages of a batch', async () => {
+  const mcp = await new RawMcp(served.url, { version: '2025-03-26' }).initialize();
+  turns.clear();
+  const count = (): void => {
+    turn += 1;
+    next = setImmediate(count);
+  };
+  let next = setImmediate(count);
+  const batch = Array.from({ length: 100 }, (_, id) => JSON.parse(noteTurnCall(id)) as JSONRPCMessage);
+  const stream = await mcp.sendRequest(batch);
+  await stream.whenClosed();
+  clearImmediate(next);
+  expect([stream.messages.length, turns.size]).toEqual([100, 100]);
+  await mcp.delete();
+});
+
+describe('arguments of a tool are looked at until enough of them are wrong', () => {
+  const item = z.strictObject({ uid: z.string(), value: z.string() });
+  const input = z.strictObject({
+    list: z.array(item).optional(),
+    map: z.record(z.string(), z.string()).optional(),
+    anything: z.record(z.string(), z.unknown()).optional(),
+  });
+  const tool = { ...unwritable, input };
+  /** Each wrong value costs as much as ten that are right. */
+  const read = (args: Record<string, unknown>) => {
+    const reading = readArguments(tool, args, true);
+    return { reading, issues: 'error' in reading ? reading.error.issues : [] };
+  };
+  const items = Array.from({ length: 30_000 }, () => ({ uid: '1', value: '2' }));
+  const named = <T>(value: T) => Object.fromEntries(Array.from({ length: 30_000 }, (_, key) => [`k${key}`, value]));
+
+  test.each([
+    ['a list of wrong items', { list: items.map(() => ({ a: 1 })) }],
+    ['a list whose last item is wrong', { list: [...items, { a: 1 }] }],
+    ['names that the tool does not have', named(1)],
+    ['names that an item does not have', { list: [named(1)] }],
+    ['wrong values by name', { map: named(1) }],
+  ])('%s', (_what, args) => {
+    const { issues } = read(args);
+    expect(issues.length).toBeGreaterThan(0);
+    expect(issues.length).toBeLessThan(2_500);
+  });
+
+  test('a wrong item is named by its place', () => {
+    const { issues } = read({ list: [...items, { uid: 1, value: '' }] });
+    expect(issues).toMatchObject([{ path: ['list', 30_000, 'uid'] }]);
+  });
+
+  test('long arguments that are right are taken', () => {
+    expect(read({ list: items }).reading).toMatchObject({ args: { list: { length: 30_000 } } });
+    expect(read({ anything: named({ a: [1] }) }).reading).toMatchObject({ args: { anything: { k1: { a: [1] } } } });
+  });
 });
 
 test('an answer that cannot be written is replaced by an error, and the session goes on', async () => {

@@ -47,7 +47,7 @@ describe('a tenant for whom the operator named the temporary folder', () => {
     const extension = (await readdir(own)).find((name) => name.startsWith('extension-')) ?? '';
     places = { own, state, extension: join(own, extension), profile: join(dirname(dirname(own)), 'profile') };
     await attacker.data('new_page', { url: `${pages.url}/index.html` });
-    expect(await readFile(state, 'utf8')).toContain(secret);
+    expect(await readFile(state, 'utf8')).not.toContain(secret);
   });
   afterAll(async () => {
     expect(tenants.attacker.heard.join('\n')).not.toContain(secret);
@@ -107,10 +107,48 @@ describe('a tenant for whom the operator named the temporary folder', () => {
     expect(await attacker.evaluate('() => document.cookie')).not.toContain(secret);
   });
 
+  test('[S6] restores no login that another saved in a shared folder', async () => {
+    const { victim, attacker } = tenants;
+    const file = join(root, 'login.json');
+    await victim.data('set_page_storage', { action: 'save', file });
+    const copy = join(root, 'copy.json');
+    await writeFile(copy, await readFile(file));
+    expect((await readFile(file)).includes(secret)).toBe(false);
+    for (const tried of [file, copy]) {
+      const text = await attacker.text('set_page_storage', { action: 'restore', file: tried });
+      expect(text).toContain('was saved by another user');
+    }
+    expect(await attacker.evaluate('() => document.cookie')).not.toContain(secret);
+  });
+
   test('[S6] folders and files of a session are for the user of the server alone', async () => {
     const modes = await Promise.all([places.own, places.state].map(async (path) => (await stat(path)).mode & 0o777));
     expect(modes).toEqual([0o700, 0o600]);
   });
+});
+
+test('[S6] a saved login is restored by its user after a restart of the server, and by nobody once the key is lost', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'greenroom-hostile-'));
+  const [data, file] = [join(root, 'data'), join(root, 'login.json')];
+  await mkdir(data);
+  const start = async (): Promise<TwoTenants> => {
+    const tenants = await openTenants(['--workspace', root], data);
+    await tenants.victim.data('new_page', { url: `${pages.url}/index.html` });
+    return tenants;
+  };
+  const first = await start();
+  await first.victim.evaluate(`() => { document.cookie = 'key=${secret}'; return 1; }`);
+  await first.victim.data('set_page_storage', { action: 'save', file });
+  await first.server.dispose();
+  const second = await start();
+  await second.victim.data('set_page_storage', { action: 'restore', file });
+  expect(await second.victim.evaluate('() => document.cookie')).toBe(`key=${secret}`);
+  const key = join(data, 'storage.key');
+  expect((await stat(key)).mode & 0o777).toBe(0o600);
+  await rm(key);
+  expect(await second.victim.text('set_page_storage', { action: 'restore', file })).toContain(`${key}, is missing`);
+  await second.close();
+  await rm(root, { recursive: true, force: true });
 });
 
 describe('a tenant for whom the operator named the whole disk', () => {

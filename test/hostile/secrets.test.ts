@@ -1,6 +1,9 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readSecrets } from '../../src/config/secretsFile.js';
 import { openHouse, type House, type Tenant } from './support/house.js';
 
 const value = 'planted-S3cret';
@@ -20,6 +23,17 @@ beforeAll(async () => {
 afterAll(async () => {
   await house.close();
   await rm(folder, { recursive: true, force: true });
+});
+
+test.each([
+  ['a pipe, which would be waited for', (file: string) => void execFileSync('mkfifo', [file])],
+  ['a device without end', (file: string) => symlinkSync('/dev/zero', file)],
+  ['a folder', (file: string) => mkdirSync(file)],
+  ['a file without end', (file: string) => writeFileSync(file, 'x'.repeat(2 * 1024 ** 2))],
+])('a file of secrets that has become %s is refused while the server runs', async (_what, make) => {
+  const file = join(await mkdtemp(join(folder, 'changed-')), 'secrets.env');
+  make(file);
+  expect(() => readSecrets(file, { mayWait: false })).toThrow(/^--secrets: .*(no file that can be read again|bytes)/);
 });
 
 const fieldSource = `() => {

@@ -9,10 +9,11 @@ import { auditExtension } from '../../src/browser/extensions/audit/auditExtensio
 import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
 import type { Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { readManifest } from '../../src/browser/extensions/manifest.js';
+import { outlineItems } from '../../src/browser/page/snapshot.js';
 import { inSlices } from '../../src/browser/patterns/slices.js';
 import { truncateAnswer } from '../../src/tools/answers.js';
 import { decodeArchive } from '../../src/tools/extensionLifecycle.js';
-import { hasJsonWebToken } from '../../src/tools/storageTools.js';
+import { hasJsonWebToken } from '../../src/text.js';
 
 /** For work that takes milliseconds in linear time, and half a minute or more in quadratic. */
 const generous = 5_000;
@@ -89,6 +90,11 @@ describe('what a page stores', () => {
     expect(await inSlices(hasJsonWebToken('keyJhbGciOi.eyJzdWIi.'))).toBe(false);
     expect(await inSlices(hasJsonWebToken('eyJhbGciOi!.eyJzdWIi.'))).toBe(false);
   });
+});
+
+test('what is read of a wide page is checked in many steps', () => {
+  const items = Array.from({ length: 5_000 }, (_, index) => ({ parent: index - 1, role: 'button', name: `B${index}` }));
+  expect([...outlineItems(JSON.stringify(items))].length).toBeGreaterThan(20);
 });
 
 test('an archive of requests is written one request after another', () => {

@@ -8,7 +8,7 @@ import { Secrets } from '../../src/mcp/secrets.js';
 import { ResponseMemory } from '../../src/mcp/responseMemory.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { emptyToolSet } from '../../src/tools/catalogue.js';
-import { noBrowsers, sessionFacts } from '../tools/support/plainSession.js';
+import { noBrowsers, noWorkspace, sessionFacts } from '../tools/support/plainSession.js';
 
 /** A call of a client that reads structured answers. */
 export const asProgram = {
@@ -23,7 +23,7 @@ export function fakeMcpSession(lease: BrowserLease): McpSession {
     toolSet: emptyToolSet,
     serverFeatures: compileFeatures({ isExtensible: false }),
     serverInfo: { name: 'greenroom', version: '0.0.0' },
-    workspace: { folders: [], closed: [] },
+    workspace: noWorkspace,
     secrets: new Secrets(),
     memory: new ResponseMemory().open(''),
     resources: new ResourceStore(),

@@ -25,9 +25,9 @@ const tool = defineTextTool({
 });
 
 test('what is wrong is named up to a bound, however much of it there is', () => {
-  const many = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`${'k'.repeat(200)}${index}`, index]));
+  const many = Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`${'k'.repeat(200)}${index}`, index]));
   const message = JSON.stringify(read(many));
-  expect(message).toContain('and 49980 more');
+  expect(message).toContain('and 1980 more');
   expect(message.length).toBeLessThan(5_000);
   const deep = JSON.stringify(read({ elements: Array.from({ length: 5_000 }, () => ({ uid: 1 })) }));
   expect(deep).toMatch(/and \d+ more\. Its arguments:/);

@@ -1,6 +1,6 @@
 import { Secrets } from '../../src/mcp/secrets.js';
 import fc from 'fast-check';
-import { noBrowsers } from '../tools/support/plainSession.js';
+import { noBrowsers, noWorkspace } from '../tools/support/plainSession.js';
 import { silentLog } from '../../src/log.js';
 import { noProfileChoice } from '../../src/mcp/clientProfiles.js';
 import { compileFeatures } from '../../src/mcp/features.js';
@@ -97,7 +97,7 @@ const logic = createSessionLogic({
 
 const shared = {
   ...{ logic, serverInfo: { name: 'test', title: 'Test', version: '0' }, profileChoice: noProfileChoice },
-  ...{ serverFeatures: compileFeatures({ isExtensible: false }), workspace: { folders: [], closed: [] } },
+  ...{ serverFeatures: compileFeatures({ isExtensible: false }), workspace: noWorkspace },
   ...{ secrets: new Secrets(), log: silentLog, hasFreeBrowser: () => true, browsersOf: () => noBrowsers },
 };
 

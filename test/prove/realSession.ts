@@ -1,7 +1,7 @@
 import type { SessionContext } from '../../machines/index.js';
 import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/pool/browserLease.js';
 import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
-import { noBrowsers } from '../tools/support/plainSession.js';
+import { noBrowsers, noWorkspace } from '../tools/support/plainSession.js';
 import { Refusal } from '../../src/errors/errors.js';
 import { silentLog } from '../../src/log.js';
 import { noProfileChoice } from '../../src/mcp/clientProfiles.js';
@@ -84,7 +84,7 @@ const shared = {
   ...{ logic, log: silentLog, inspect: () => undefined, serverInfo: { name: 'test', title: 'Test', version: '0' } },
   ...{ profileChoice: noProfileChoice, serverFeatures: compileFeatures({ isExtensible: false }) },
   ...{
-    workspace: { folders: [], closed: [] },
+    workspace: noWorkspace,
     secrets: new Secrets(),
     hasFreeBrowser: () => true,
     browsersOf: () => noBrowsers,

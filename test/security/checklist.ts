@@ -137,11 +137,44 @@ export const checklist: readonly Threat[] = [
     ],
   },
   {
+    threat: 'Ids that name a key of the store, instead of a session or a task',
+    heldBy: [
+      ['hostile/sessionIds', 'as unknown as one that never was'],
+      ['hostile/sessionIds', 'what else the store keeps is no task'],
+    ],
+  },
+  {
+    threat: "The operator's routes and inspector: by a user's token, or by what a user says",
+    heldBy: [
+      ['hostile/operator', 'learns and changes nothing by'],
+      ['hostile/operator', 'is text in the inspector'],
+    ],
+  },
+  {
+    threat: 'Line ends in what a client says: headers of an answer, events of a stream, lines of the log',
+    heldBy: [
+      ['hostile/operator', 'writes no header of an answer'],
+      ['hostile/operator', 'writes no event of a stream'],
+    ],
+  },
+  {
+    threat: 'Logins at rest: read from the disk, changed, or restored by another user',
+    heldBy: [
+      ['tools/encryptedFiles', 'shows nothing'],
+      ['tools/encryptedFiles', 'no byte of a file can be changed'],
+      ['tools/encryptedFiles', 'under another name, is refused'],
+      ['hostile/disk', 'restores no login that another saved'],
+      ['hostile/disk', 'after a restart of the server'],
+    ],
+  },
+  {
     threat: 'A user or a page that takes memory, processes, time or disk from others',
     heldBy: [
       ['hostile/kept', 'the recordings of fifty pages'],
       ['hostile/kept', 'are one number, below one limit'],
       ['hostile/deepMessages', 'too many %s'],
+      ['hostile/deepMessages', 'so are the messages of a batch'],
+      ['hostile/deepMessages', 'until enough of them are wrong'],
       ['browser/pipeTransport', 'texts of an event are cut'],
       ['browser/pipeTransport', 'between two messages others have a turn'],
       ['browser/targetGuard', 'until it ends itself'],

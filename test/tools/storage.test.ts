@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
+import { FileEncryption } from '../../src/tools/encryptedFiles.js';
 import { storageTools } from '../../src/tools/storageTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
@@ -32,9 +33,12 @@ afterAll(async () => {
 
 const run = async (source: string): Promise<unknown> =>
   JSON.parse(await harness.text('evaluate_script', { function: source }));
-const change = (args: Record<string, unknown>) => harness.run('set_page_storage', args, { workspace: [workspace] });
-const refused = (args: Record<string, unknown>) =>
-  harness.refusal('set_page_storage', args, { workspace: [workspace] });
+const change = (args: Record<string, unknown>) => harness.run('set_page_storage', args, options());
+const refused = (args: Record<string, unknown>) => harness.refusal('set_page_storage', args, options());
+const options = (owner = 'local me', dataDir = join(workspace, 'data')) => ({
+  workspace: [workspace],
+  saving: { owner, encryption: new FileEncryption(dataDir) },
+});
 const items = async (args: Record<string, unknown> = {}) =>
   (await harness.run('inspect_page_storage', args)).structured['items'];
 const stored = '() => [{ ...localStorage }, { ...sessionStorage }, document.cookie]';
@@ -104,17 +108,37 @@ test('a state that was saved is restored, in a file that only its owner reads or
   const { structured, resources } = await change({ action: 'save' });
   await change({ action: 'save', file: 'state.json' });
   expect((await stat(file)).mode & 0o077).toBe(0);
-  expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({
+  const json = (await harness.resources.read(String(structured['file']))).toString('utf8');
+  expect(JSON.parse(json)).toMatchObject({
     cookies: [{ name: 'c', value: '3', httpOnly: true, expires }],
     origins: [{ origin: pages.url, localStorage: [{ name: 'a', value: '1' }] }],
   });
   expect(resources).toEqual(harness.resources.list());
-  for (const from of [file, structured['file']]) {
+  const plain = join(workspace, 'plain.json');
+  await writeFile(plain, json);
+  for (const from of [file, plain, structured['file']]) {
     await change({ action: 'clear' });
     await change({ action: 'set', area: 'local', items: { other: 'x' } });
     expect((await change({ action: 'restore', file: from })).structured).toMatchObject({ count: 3 });
     expect(await items({ showSecrets: true })).toEqual(before);
   }
+});
+
+test('a file with logins shows none of them, and is restored by its user and this server alone', async () => {
+  const secret = 'the-token-of-the-login';
+  await change({ action: 'set', area: 'cookies', items: { login: secret }, cookie: { httpOnly: true } });
+  await change({ action: 'save', file: 'login.json' });
+  const file = join(workspace, 'login.json');
+  const content = await readFile(file);
+  expect([content.includes(secret), content.includes('cookies')]).toEqual([false, false]);
+  await change({ action: 'clear' });
+  const refusedWith = (...of: Parameters<typeof options>) =>
+    harness.refusal('set_page_storage', { action: 'restore', file }, options(...of));
+  expect(await refusedWith('local other')).toContain('was saved by another user');
+  expect(await refusedWith('local me', join(workspace, 'lost'))).toContain('is missing: put it back');
+  expect(await items()).toEqual([]);
+  expect((await change({ action: 'restore', file })).structured).toMatchObject({ count: 1 });
+  expect(await items({ showSecrets: true })).toMatchObject([{ name: 'login', value: secret }]);
 });
 
 test('what is missing, unknown or elsewhere is named, and nothing changes', async () => {
@@ -140,6 +164,9 @@ test('a file that holds no state, or one of another site, is refused before anyt
   };
   expect(await restore('{')).toContain('is not a saved storage state');
   expect(await restore('{"cookies":[{}],"origins":[]}')).toContain('"cookies.0.name"');
+  const many = Array.from({ length: 20_001 }, (_, index) => ({ name: `k${index}`, value: '' }));
+  expect(await restore(JSON.stringify({ cookies: many, origins: [] }))).toContain('more than 20000 cookies and items');
+  expect(await restore('['.repeat(1e6) + ']'.repeat(1e6))).toContain('is not a saved storage state');
   const foreign = { cookies: [], origins: [{ origin: 'https://x.test', localStorage: [{ name: 'a', value: '2' }] }] };
   expect(await restore(JSON.stringify(foreign))).toContain('only of https://x.test');
   expect(await run(stored)).toEqual([{ a: '1' }, {}, '']);

@@ -267,16 +267,27 @@ export interface Outline {
 const maxTextChars = 1_000;
 let readingCount = 0;
 
-const itemsSchema = z.array(
-  z.object({
-    parent: z.number(),
-    role: z.string(),
-    name: z.string(),
-    value: z.string().optional(),
-    properties: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
-  }),
-) satisfies z.ZodType<OutlineItem[]>;
-type ParsedItem = z.infer<typeof itemsSchema>[number];
+const itemSchema = z.object({
+  parent: z.number(),
+  role: z.string(),
+  name: z.string(),
+  value: z.string().optional(),
+  properties: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+}) satisfies z.ZodType<OutlineItem>;
+type ParsedItem = z.infer<typeof itemSchema>;
+
+/** Items checked, and ids asked for, between two pauses. */
+const itemsAtOnce = 200;
+
+/** What a page answered, checked. */
+export function* outlineItems(json: string): Steps<ParsedItem[]> {
+  const items: ParsedItem[] = [];
+  for (const item of z.array(z.unknown()).parse(JSON.parse(json))) {
+    items.push(itemSchema.parse(item));
+    if (items.length % itemsAtOnce === 0) yield;
+  }
+  return items;
+}
 
 /**
  * Reads a document in document order, starting at the node `from`, within the bounds. For documents whose accessibility
@@ -324,7 +335,7 @@ async function readItems(cdp: CDPSession, { objectId = '' }: Protocol.Runtime.Re
     functionDeclaration: 'function () { return this.items }',
     returnByValue: true,
   });
-  return itemsSchema.parse(JSON.parse(z.string().parse(result.value)));
+  return inSlices(outlineItems(z.string().parse(result.value)), undefined, maxBuildMs);
 }
 
 /** The backend ids of the nodes, in their order. */
@@ -343,12 +354,15 @@ async function readNodeIds(
     ownProperties: true,
   });
   const elements = result.filter(({ name }) => /^\d+$/.test(name));
-  return Promise.all(
-    elements.map(async ({ value }) => {
+  const ids: number[] = [];
+  for (let at = 0; at < elements.length; at += itemsAtOnce) {
+    const asked = elements.slice(at, at + itemsAtOnce).map(async ({ value }) => {
       const { node } = await cdp.send('DOM.describeNode', { objectId: value?.objectId ?? '' });
       return node.backendNodeId;
-    }),
-  );
+    });
+    ids.push(...(await Promise.all(asked)));
+  }
+  return ids;
 }
 
 function toAXNodes(items: readonly ParsedItem[], ids: readonly number[]): AXNode[] {

@@ -41,6 +41,13 @@ const knownPaths: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   win32: [join(homeFolder(), 'AppData\\Local\\Google\\Chrome\\Application\\chrome.exe')],
 };
 
+const linuxPaths: Readonly<Record<ChromeChannel, string>> = {
+  stable: '/opt/google/chrome/chrome',
+  beta: '/opt/google/chrome-beta/chrome',
+  dev: '/opt/google/chrome-unstable/chrome',
+  canary: '/opt/google/chrome-canary/chrome',
+};
+
 /**
  * The browser to launch, in this order: `--executable-path`, `--channel`, `CHROME_PATH`, an installed one, the newest from
  * `install-browser`. Throws `browser_failed` that names what was searched and the fix.
@@ -73,6 +80,8 @@ async function requireExecutable(path: string, source: string): Promise<string> 
 }
 
 async function requireChannel(channel: ChromeChannel): Promise<string> {
+  const own = linuxPaths[channel];
+  if (process.platform === 'linux' && (await isExecutable(own))) return own;
   const path = await channelPath(channel);
   if (path !== undefined && isOfWindows(path))
     throw new Refusal('browser_failed', { detail: `--channel ${channel} is ${path}, ${ofWindows}` });
@@ -89,13 +98,16 @@ async function systemCandidates(searchPath: string | undefined): Promise<string[
   return [...(await channelPaths()), ...binaries, ...(knownPaths[process.platform] ?? [])];
 }
 
+const searchedChannels = ['stable', 'beta', 'dev'] as const;
+
 /** The paths of Chrome's own installers per channel, stable first. Empty on a platform without these. */
 async function channelPaths(): Promise<string[]> {
-  const paths = await Promise.all((['stable', 'beta', 'dev'] as const).map(channelPath));
-  return paths.filter((path) => path !== undefined).filter((path) => !isOfWindows(path));
+  if (process.platform === 'linux') return searchedChannels.map((channel) => linuxPaths[channel]);
+  const paths = await Promise.all(searchedChannels.map(channelPath));
+  return paths.filter((path) => path !== undefined);
 }
 
-/** Undefined on a platform that has no such Chrome. */
+/** Undefined on a platform that has no such Chrome. In Linux it starts a shell, for WSL, and waits for it. */
 async function channelPath(channel: ChromeChannel): Promise<string | undefined> {
   const { Browser, ChromeReleaseChannel, computeSystemExecutablePath } = await import('@puppeteer/browsers');
   const name = Object.values(ChromeReleaseChannel).find((candidate) => candidate.valueOf() === channel);

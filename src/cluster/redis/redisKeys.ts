@@ -57,6 +57,7 @@ export const wakeChannel = (node: string): string => `${wakeChannelPrefix}${node
  * | `greenroom:contexts:BROWSER` | hash | owner of each context in a remote browser: `SESSION NODE`, without a session while the node closes it | a day, renewed by each node that uses it |
  * | `greenroom:state:ID` | string | the `requestState` with this id was used | 10 min |
  * | `greenroom:state-key` | string | the key that signs every `requestState` | none |
+ * | `greenroom:file-key` | string | the key that encrypts what tools save in files | none |
  * | `greenroom:task:ID` | string | a task and its owner, as JSON | until its result is forgotten: the deadline of the call and 10 min |
  * | `greenroom:format` | string | the number of this layout of keys; a server that knows only older ones does not join | none |
  * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | none |
@@ -87,6 +88,8 @@ export const contextsKey = (browser: string): string => `greenroom:contexts:${br
 
 export const requestStateKey = (id: string): string => `greenroom:state:${id}`;
 export const signingKeyKey = 'greenroom:state-key';
+
+export const fileKeyKey = 'greenroom:file-key';
 
 export const taskKey = (id: string): string => `greenroom:task:${id}`;
 export const broadcastChannel = (name: string): string => `greenroom:broadcast:${name}`;

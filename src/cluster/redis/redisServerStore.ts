@@ -13,12 +13,14 @@ import {
   type QuotaStore,
   type RosterStore,
   type ServerStore,
+  type SharedKey,
 } from '../clusterStore.js';
 import type { RedisConnection } from './redisConnection.js';
 import {
   broadcastChannel,
   contextsKey,
   creationsKey,
+  fileKeyKey,
   episodeKey,
   quotaKeys,
   rateLimitPrefix,
@@ -122,15 +124,22 @@ export class RedisServerStore implements ServerStore {
   };
 
   readonly requestStates: OnceStore = {
-    signingKey: async (fresh) => {
-      await this.#redis.run((redis) => redis.set(signingKeyKey, fresh, { condition: 'NX' }));
-      return (await this.#redis.run((redis) => redis.get(signingKeyKey))) ?? fresh;
-    },
+    signingKey: (fresh) => this.#agree(signingKeyKey, fresh),
     useOnce: async (id, ms) => {
       const first = { condition: 'NX', expiration: { type: 'PX', value: ms } } as const;
       return (await this.#redis.run((redis) => redis.set(requestStateKey(id), 'used', first))) !== null;
     },
   };
+
+  readonly fileKey: SharedKey = {
+    read: () => this.#redis.run((redis) => redis.get(fileKeyKey)),
+    agree: (fresh) => this.#agree(fileKeyKey, fresh),
+  };
+
+  async #agree(key: string, fresh: string): Promise<string> {
+    await this.#redis.run((redis) => redis.set(key, fresh, { condition: 'NX' }));
+    return (await this.#redis.run((redis) => redis.get(key))) ?? fresh;
+  }
 
   readonly tasks: ExpiringTexts = {
     put: async (id, text, ms) => {

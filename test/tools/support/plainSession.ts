@@ -1,6 +1,8 @@
 import { noCapabilities } from '../../../src/mcp/callClient.js';
 import type { BrowserHandles } from '../../../src/mcp/methodContext.js';
 import type { Client } from '../../../src/tools/client.js';
+import { FileEncryption } from '../../../src/tools/encryptedFiles.js';
+import type { Workspace } from '../../../src/tools/workspace.js';
 import type { SessionFacts } from '../../../src/tools/defineTool.js';
 
 export const sessionFacts: SessionFacts = {
@@ -24,6 +26,12 @@ export const noBrowsers: BrowserHandles = {
   list: () => Promise.resolve([]),
   forward: () => Promise.reject(new Error('not asked')),
   resources: () => [],
+};
+
+/** No folder, and a key that no test needs. */
+export const noWorkspace: Workspace = {
+  ...{ folders: [], closed: [], owner: 'local local' },
+  encryption: new FileEncryption('/nowhere'),
 };
 
 /** A client that declared nothing, so that no tool asks it for anything. */

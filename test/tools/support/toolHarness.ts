@@ -13,14 +13,17 @@ import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors/errors.js';
 import { chromium, chromiumFlags } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
+import type { Workspace } from '../../../src/tools/workspace.js';
 import { recordAction } from '../../../src/tools/actionScript.js';
 import { withAllowedDocuments } from '../../../src/tools/documentAccess.js';
-import { noBrowsers, plainClient, sessionFacts } from './plainSession.js';
+import { noBrowsers, noWorkspace, plainClient, sessionFacts } from './plainSession.js';
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Stays for the calls after this one, too. Before: no folder. */
   readonly workspace?: readonly string[];
+  /** How files with logins are written. Default: not at all. */
+  readonly saving?: Pick<Workspace, 'owner' | 'encryption'>;
   readonly progress?: ToolContext['progress'];
   readonly pictures?: ToolContext['pictures'];
 }
@@ -127,13 +130,14 @@ async function runTool(
   {
     signal = new AbortController().signal,
     workspace = [],
+    saving,
     progress = () => undefined,
     pictures = { bytes: 3_900_000, pixels: 8_000 },
   }: RunOptions,
   { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
-  const folders = { folders: workspace, closed: [], own: browser.ownFolder };
+  const folders = { ...noWorkspace, folders: workspace, own: browser.ownFolder, ...saving };
   const context: ToolContext = {
     ...{ session: sessionFacts, signal, resources, progress },
     workspace: folders,
