@@ -148,15 +148,14 @@ const plainPlace = ({ url, line, column }: CodePlace): CodePlace => ({ url, line
 type BreakpointRow = z.infer<typeof breakpointRow>;
 
 /** Describes a new breakpoint and its location. */
-function describeSet(row: BreakpointRow, { trigger, log }: Breakpoint, sessionDebugger: SessionDebugger): string {
+function describeSet(row: BreakpointRow, breakpoint: Breakpoint, sessionDebugger: SessionDebugger): string {
+  const { trigger, log } = breakpoint;
   const name = `${log === undefined ? 'Breakpoint' : 'Logpoint'} ${row.id}`;
   if (trigger.on !== 'line') return `${name} is set: ${row.at}. Act so that it happens.`;
-  const then =
-    log === undefined
-      ? 'Act so that this code runs.'
-      : 'What it prints: list_console_messages with types ["logpoint"].';
+  const then = log === undefined ? 'Act so that this code runs.' : 'list_console_messages shows type "logpoint".';
   if (row.places.length > 0) return `${name} is set at ${placesText(row)}. ${then}`;
-  return `${name} waits for its code: ${whyPending(trigger.file, trigger.line, sessionDebugger)} It is set when that loads.`;
+  const why = whyPending(trigger, sessionDebugger.isOriginal(breakpoint), sessionDebugger);
+  return `${name} waits for its code: ${why} It is set when that loads.`;
 }
 
 function placesText({ places }: BreakpointRow): string {
@@ -169,12 +168,13 @@ function placesText({ places }: BreakpointRow): string {
 }
 
 const maxNamed = 12;
+const withoutQuery = (url: string): string => url.split(/[?#]/, 1)[0] ?? '';
 
-function whyPending(file: string, line: number, sessionDebugger: SessionDebugger): string {
-  const scripts = sessionDebugger.scripts();
-  const [name = file] = file.split(/[?#]/, 1);
-  const same = scripts.filter((url) => (url.split(/[?#]/, 1)[0] ?? '').endsWith(name.replace(/^(?:\.?\/)+/, '')));
-  if (same.length > 0) return `${same[0]} is loaded, and has no statement at or after line ${line}.`;
+function whyPending({ file, line }: { file: string; line: number }, isMapped: boolean, all: SessionDebugger): string {
+  const scripts = all.scripts();
+  const end = withoutQuery(file).replace(/^(?:\.?\/)+/, '');
+  const loaded = isMapped ? file : scripts.find((url) => withoutQuery(url).endsWith(end));
+  if (loaded !== undefined) return `${loaded} is loaded, and has no code at or after line ${line}.`;
   if (scripts.length === 0) return 'no script is loaded yet.';
   const shown = scripts.slice(-maxNamed).map((url) => shortenText(url, 120));
   return `no loaded script is called ${file}. Loaded: ${shown.join(', ')}${scripts.length > maxNamed ? ', …' : ''}.`;
@@ -207,7 +207,7 @@ function rowText(row: BreakpointRow): string {
     ...(log === undefined ? [] : [`logs ${log}`]),
     ...(pageId === undefined ? [] : [`in page ${pageId} only`]),
     ...(isLine ? [row.places.length === 0 ? '[pending: its code is not loaded]' : `[set at ${placesText(row)}]`] : []),
-    ...(pauses > 0 ? [`[paused ${pauses} times]`] : []),
+    ...(pauses > 0 ? [`[paused ${pauses === 1 ? 'once' : `${pauses} times`}]`] : []),
   ].join(' ');
 }
 
@@ -268,7 +268,6 @@ const getPauseTool = defineTool({
 });
 
 const maxFrames = 25;
-const maxSourceChars = 200;
 
 interface PauseAnswer {
   readonly text: string;
@@ -282,7 +281,7 @@ async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame
     sessionDebugger.lineOf(pause),
     sessionDebugger.framesOf(pause, maxFrames),
   ]);
-  const source = line === undefined ? undefined : shortenText(line.trim(), maxSourceChars);
+  const source = line === undefined ? undefined : shortenText(line.trim(), 200);
   const structured = {
     pauseId: pause.id,
     target: pause.target,
@@ -380,7 +379,7 @@ const stepDebuggerTool = defineTool({
   annotations: { readOnlyHint: false },
   async handler({ action, pauseId: id }, { browser, signal }) {
     const pause = browser.debugger.pause(id);
-    const next = await browser.debugger.pauses.step(pause, action, signal);
+    const next = await browser.debugger.step(pause, action, signal);
     if (next === undefined) {
       const ran = action === 'resume' ? 'It runs on.' : 'The call has ended, and the code runs on.';
       return { text: `${ran} Breakpoints stay set.`, structured: { paused: false } };

@@ -1,7 +1,9 @@
+import { quoted } from '../browser/page/accessibility.js';
+import type { FrameDocument } from '../browser/page/frames.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { refusedAddress } from '../browser/policy/addressPolicy.js';
-import { ToolError } from '../errors/errors.js';
+import { messageOf, ToolError } from '../errors/errors.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
 /** The part of a call's context that is needed for the checks. */
@@ -49,4 +51,78 @@ async function firstRefused(
 ): Promise<string | undefined> {
   for (const url of urls) if (!(await allows(url))) return url;
   return undefined;
+}
+
+/** The PDFs among the documents of a page, the page itself first. */
+async function pdfDocuments(page: SessionPage): Promise<FrameDocument[]> {
+  const documents = await page.frames.documents();
+  const types = documents.map(async ({ cdp, frameId }) => {
+    const contextId = await page.isolatedWorldOf(cdp, frameId);
+    return cdp.send('Runtime.evaluate', { expression: 'document.contentType', contextId });
+  });
+  const read = await Promise.allSettled(types);
+  return documents.filter((_, index) => {
+    const type = read[index];
+    return type?.status === 'fulfilled' && type.value.result.value === 'application/pdf';
+  });
+}
+
+/** A PDF that the page itself is, as its server sends it; undefined for another page. Throws a SourceMapProblem. */
+export async function pdfOfPage(
+  browser: SessionBrowser,
+  page: SessionPage,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  const document = (await pdfDocuments(page)).find(({ parentId }) => parentId === undefined);
+  return document && loadDocument(browser, page, document, signal);
+}
+
+const loadDocument = (
+  { sources }: SessionBrowser,
+  page: SessionPage,
+  { cdp, frameId, url }: FrameDocument,
+  signal: AbortSignal,
+): Promise<Buffer> => sources.loadBytes(url, { targetId: page.frames.targetIdOf(cdp), frameId }, signal);
+
+/** The texts that were read of the PDFs that a page shows, by document. */
+const pdfTexts = new WeakMap<SessionPage, ReadonlyMap<string, readonly string[]>>();
+
+/** What is written in the PDFs that a page shows, a line each: the browser's viewer shows it without elements. */
+export async function pdfLines(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<string[]> {
+  const before = pdfTexts.get(page);
+  const texts = new Map<string, readonly string[]>();
+  for (const document of await pdfDocuments(page)) {
+    const key = `${document.frameId} ${document.loaderId}`;
+    texts.set(key, before?.get(key) ?? (await textOfPdf(browser, page, document, signal)));
+  }
+  if (texts.size > 0) pdfTexts.set(page, texts);
+  return [...texts.values()].flat();
+}
+
+async function textOfPdf(
+  browser: SessionBrowser,
+  page: SessionPage,
+  document: FrameDocument,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const name = `PDF ${quoted(document.url.slice(0, 300))}`;
+  try {
+    const bytes = new Uint8Array(await loadDocument(browser, page, document, signal));
+    const { pages, lines } = await browser.sources.reader.call('pdf', { bytes }, signal);
+    const written = lines.flatMap((each, index) => [
+      ` page ${index + 1}`,
+      ...each.map((line) => `  text ${quoted(line)}`),
+    ]);
+    const isEmpty = lines.every((each) => each.length === 0);
+    const rest = isEmpty ? [' without a text: take_screenshot shows it'] : written;
+    const left = pages - lines.length;
+    return [
+      `${name}, ${pages} ${pages === 1 ? 'page' : 'pages'}; save_pdf keeps it`,
+      ...rest,
+      ...(left > 0 ? [` … ${left} more pages`] : []),
+    ];
+  } catch (error) {
+    signal.throwIfAborted();
+    return [`${name}, whose text is not read: it ${messageOf(error)}. take_screenshot shows it`];
+  }
 }

@@ -11,6 +11,7 @@ import { ToolError } from '../errors/errors.js';
 import { scriptOf } from './actionScript.js';
 import { truncateAnswer } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
+import { pdfOfPage } from './documentAccess.js';
 import { visibleRequest } from './networkTools.js';
 import { bytesText } from './pagination.js';
 
@@ -20,7 +21,8 @@ const savePdfTool = definePageTool({
   name: 'save_pdf',
   title: 'Save as PDF',
   group: 'evidence',
-  description: 'Print a page to a PDF, a resource of the session. As it looks on screen: take_screenshot',
+  description:
+    'Print a page to a PDF, a resource of the session; a PDF is kept as it is. Looks on screen: take_screenshot',
   input: z.strictObject({
     paper: z.enum(['A3', 'A4', 'A5', 'Letter', 'Legal']).default('A4').describe('Size'),
     landscape: z.boolean().default(false).describe('Wider than high'),
@@ -35,11 +37,13 @@ const savePdfTool = definePageTool({
   output: savedOutput,
   annotations: { readOnlyHint: true },
   timeoutMs: 120_000,
-  async handler(args, { page, resources }) {
-    const name = `${fileNameOf(page)}.pdf`;
-    const link = await resources.add({ name, mimeType: 'application/pdf', data: pdfOf(page, args) });
+  async handler(args, { page, browser, resources, signal }) {
+    const name = `${fileNameOf(page).replace(/\.pdf$/i, '')}.pdf`;
+    const shown = await pdfOfPage(browser, page, signal);
+    const link = await resources.add({ name, mimeType: 'application/pdf', data: shown ?? pdfOf(page, args) });
     const { uri, bytes } = link;
-    return { text: `Printed to ${name}, ${bytesText(bytes)}.`, structured: { uri, name, bytes }, resources: [link] };
+    const done = shown === undefined ? 'Printed to' : 'Kept the PDF that the page is as';
+    return { text: `${done} ${name}, ${bytesText(bytes)}.`, structured: { uri, name, bytes }, resources: [link] };
   },
 });
 

@@ -12,6 +12,7 @@ import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { truncateAnswer, describeOutcome, describePart, partOutput, readSnapshot, structuredPart } from './answers.js';
 import { definePageTool, type Tool, type ToolAnswer } from './defineTool.js';
+import { pdfLines } from './documentAccess.js';
 
 const from = z.string().optional().describe('Begin at this uid');
 
@@ -30,12 +31,16 @@ const takeSnapshotTool = definePageTool({
   }),
   output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
-  async handler({ verbose = false, changes = false, from }, { page }) {
+  async handler({ verbose = false, changes = false, from }, { page, browser, signal }) {
     if (changes && (verbose || from !== undefined)) throw new ToolError('Pass changes without verbose and from.');
-    const { text, reading } = await readSnapshot(page, { verbose, changes, from });
+    const { text: tree, reading } = await readSnapshot(page, { verbose, changes, from });
+    const written = from === undefined ? await pdfLines(browser, page, signal) : [];
+    const text = written.length === 0 ? tree : truncateAnswer([tree, ...written].join('\n'), searched);
     return { text, structured: { url: page.url(), snapshot: text, ...partFields(reading) } };
   },
 });
+
+const searched = 'find_in_snapshot searches all of it';
 
 const findInSnapshotTool = definePageTool({
   name: 'find_in_snapshot',
@@ -51,10 +56,11 @@ const findInSnapshotTool = definePageTool({
   }),
   output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
-  async handler({ text, regex, context, from }, { page, signal }) {
+  async handler({ text, regex, context, from }, { page, browser, signal }) {
     if ((text === undefined) === (regex === undefined)) throw new ToolError('Pass either text or regex.');
     const reading = await takeSnapshot(page, { verbose: false, from });
-    const { lines, part } = reading;
+    const { part } = reading;
+    const lines = from === undefined ? [...reading.lines, ...(await pdfLines(browser, page, signal))] : reading.lines;
     const hits =
       regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
     const found = truncateAnswer(excerpt(lines, hits, context), 'search for a longer text');

@@ -54,6 +54,7 @@ describe('components in shadow trees', () => {
       define('named-slot', '<button><span><slot name="label"></slot></span></button>');
       define('nested-button', '<div><open-button><slot></slot></open-button></div>');
       define('layered-button', '<button style="position:relative"><i style="position:absolute;inset:0"></i><slot></slot></button>', 'closed');
+      define('empty-part', '<a role="button" tabindex="0"><span><slot name="start"></slot></span><slot></slot></a>', 'closed');
       define('under-cover', '<button><slot></slot></button>');
     </script>
     <open-button onclick="log('open')">Open</open-button>
@@ -62,9 +63,11 @@ describe('components in shadow trees', () => {
     <named-slot onclick="log('named')"><i slot="label">Named</i></named-slot>
     <nested-button onclick="log('nested')">Nested</nested-button>
     <layered-button onclick="log('layered')"><i>Layered</i></layered-button>
+    <empty-part onclick="log('part')">Part</empty-part>
     <div style="position:relative;display:inline-block"><under-cover>Under</under-cover><div id="over" style="position:absolute;inset:0"></div></div>`);
-    for (const name of ['Open', 'Closed', 'Element', 'Named', 'Nested', 'Layered']) await click(`button "${name}"`);
-    expect(await happened()).toEqual(['open', 'closed', 'element', 'named', 'nested', 'layered']);
+    for (const name of ['Open', 'Closed', 'Element', 'Named', 'Nested', 'Layered', 'Part'])
+      await click(`button "${name}"`);
+    expect(await happened()).toEqual(['open', 'closed', 'element', 'named', 'nested', 'layered', 'part']);
     expect(await harness.refusal('click', { uid: await uidOf('button "Under"') })).toContain(
       'covered by <div id="over">',
     );

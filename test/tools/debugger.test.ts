@@ -1,10 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LeasedBrowser } from '../../src/browser/pool/leasedBrowser.js';
-import { openPlacement } from '../../src/browser/pool/browserPlacement.js';
-import { createSessionPageState } from '../../src/browser/pool/recovery.js';
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { allTools } from '../../src/tools/allTools.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';
 import { serveDebuggedSite } from './support/debuggedSite.js';
@@ -28,7 +24,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-afterEach(() => harness.run('remove_breakpoint'));
+afterEach(async () => {
+  await harness.run('remove_breakpoint');
+  while (harness.browser.debugger.pauses.list.length > 0) await resume();
+});
 
 const open = (path = '/'): Promise<string> => harness.text('navigate_page', { url: `${url}${path}` });
 const set = (args: object): Promise<string> => harness.text('set_breakpoint', { file: 'shop.js', ...args });
@@ -134,7 +133,7 @@ describe('breakpoints stop', () => {
     expect(await pauseOf(script$('() => sell([1])'))).toContain('#0 sell');
     await resume();
     expect(await set({ file: 'src/none.ts', line: 3 })).toContain('no loaded script is called src/none.ts. Loaded:');
-    expect(await set({ line: 900 })).toContain('has no statement at or after line 900');
+    expect(await set({ line: 900 })).toContain('has no code at or after line 900');
     expect(await harness.refusal('set_breakpoint', { file: 'shop.js', line: 7 })).toContain('is there already');
   });
 
@@ -145,7 +144,7 @@ describe('breakpoints stop', () => {
     expect(await open('/typed')).toMatch(/paused at src\/sum\.ts:4:\d+ in/);
     const pause = await harness.text('get_pause');
     expect(pause).toMatch(
-      /> return result;\n#0 [^\n]*src\/sum\.ts:4:\d+ \(http[^\n]*bundle\.js:1:\d+\)\n#1 [^\n]*src\/main\.ts:3:/,
+      /> return result;\n#0 [^\n]*src\/sum\.ts:4:\d+ \(http[^\n]*bundle\.js:1:\d+\)\n#1 [^\n]*src\/main\.ts:4:/,
     );
     // The bundle is minified: its own names are single letters.
     expect(pause).toMatch(/ {2}result \(\w\) = 7/);
@@ -155,6 +154,39 @@ describe('breakpoints stop', () => {
     await resume();
     expect(await harness.text('list_breakpoints')).toMatch(/set at src\/sum\.ts:4:/);
     expect(await logged('adds')).toContain('src/sum.ts:3');
+  });
+
+  test('by a function of an original file, again after all were removed; names of a scope are its own', async () => {
+    await open('/typed');
+    for (let time = 0; time < 3; time += 1) {
+      const answer = await harness.text('set_breakpoint', { on: 'function', match: 'put' });
+      expect(answer).toMatch(/is set at src\/basket\.ts:4:\d+ \(/);
+      await harness.run('remove_breakpoint');
+    }
+    await harness.run('set_breakpoint', { on: 'function', match: 'basket.put' });
+    const pause = await pauseOf(script$('() => fill(5)'));
+    expect(pause).toMatch(/#0 put src\/basket\.ts:4:/);
+    expect(pause).toMatch(/ {2}price \(\w\) = 5\n {2}count \(\w\) = 1\n/);
+    // In the code all of them are `e`, `t` and `n`.
+    expect(pause).toMatch(/ {2}basket \(\w\) = /);
+    expect(pause).toMatch(/ {2}clock \(\w\) = \{ticks: 0\}/);
+    await resume();
+  });
+
+  test('at no line of which nothing was made: the answer says that its file is loaded', async () => {
+    await open('/typed');
+    expect(await set({ file: 'src/basket.ts', line: 10 })).toContain('src/basket.ts is loaded, and has no code at');
+  });
+
+  test('code that is paused stays so without its breakpoint, and is stepped', async () => {
+    await open();
+    await set({ line: 7 });
+    await pauseOf(script$('() => sell([1, 2])'));
+    await harness.run('remove_breakpoint');
+    expect(await harness.text('step_debugger', { action: 'over' })).toContain('#0 sell');
+    expect(await harness.text('step_debugger', { action: 'over' })).toMatch(/#0 sell[^\n]*shop\.js:/);
+    expect(await resume()).toContain('It runs on.');
+    expect(await script$('() => sell([1])')).toBe('1');
   });
 
   test.each([
@@ -326,50 +358,4 @@ describe('nothing stays stopped', () => {
     expect(harness.browser.debugger.pauses.list).toEqual([]);
     expect(await harness.text('list_pages')).not.toContain('paused');
   });
-});
-
-test('[S6] breakpoints of a session stop no page of another in the same browser, and end with their session', async () => {
-  const { browser } = harness.browser;
-  const state = createSessionPageState();
-  const ledger = createResourceLedger();
-  const temporaryFolder = folder;
-  const ping = (): Promise<void> => Promise.resolve();
-  const connection = {
-    browser,
-    mode: 'launch',
-    product: '',
-    temporaryFolder,
-    disconnected: new Promise<void>(() => undefined),
-    ping,
-    close: ping,
-  } as const;
-  const placement = await openPlacement({ connection, isolation: 'context', pageState: state, ledger });
-  const other = new LeasedBrowser(placement, state, ping);
-  await open();
-  const { id } = harness.browser.page();
-  let opened = await other.newPage();
-  while (opened.id < id) opened = await other.newPage();
-  const { page, interruptions } = opened;
-  await page.goto(url);
-  await set({ line: 7 });
-  await script$('() => sell([1])');
-  // A page of the other session has the same id.
-  expect(other.pages().some((each) => each.id === id && each.interruptions.current !== undefined)).toBe(false);
-  expect(interruptions.current).toBeUndefined();
-  expect(await page.evaluate('sell([2])')).toBe(2);
-  expect(other.debugger.pauses.list).toEqual([]);
-  await resume();
-  const signal = AbortSignal.timeout(60_000);
-  const trigger = { on: 'line', file: 'shop.js', line: 8, column: undefined } as const;
-  await other.debugger.set(
-    { trigger, condition: undefined, log: undefined, pauseMs: 60_000, pageId: undefined },
-    signal,
-  );
-  await harness.run('remove_breakpoint');
-  expect(await script$('() => sell([3])')).toBe('3');
-  const stopped = page.evaluate('sell([4])').catch(() => 'closed');
-  await other.debugger.untilPaused(signal);
-  expect(other.debugger.pauses.list).toHaveLength(1);
-  await placement.close();
-  expect([4, 'closed']).toContain(await stopped);
 });

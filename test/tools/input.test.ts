@@ -141,7 +141,10 @@ describe('fields', () => {
     const refuse = (line: string, value: string) => harness.refusal('fill', { uid: uid(line), value });
     expect(await refuse('combobox "Size"', 'Huge')).toContain('has no option "Huge". Its options: "Small", "Large"');
     expect(await refuse('checkbox "Terms"', 'maybe')).toContain('takes the value true or false');
-    expect(await refuse('Date "Day"', 'tomorrow')).toContain('does not take "tomorrow" as its date');
+    expect(await refuse('Date "Day"', 'tomorrow')).toContain(
+      'does not take "tomorrow" as its date: write it as 2026-12-24',
+    );
+    expect(await refuse('slider "Volume"', '99')).toContain('the nearest that it takes is');
     expect(await refuse('textbox "Fixed"', 'x')).toContain('is read-only');
     expect(await refuse('button "Send"', 'x')).toContain('takes no text');
   });

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { evidenceTools } from '../../src/tools/evidenceTools.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
@@ -34,7 +35,11 @@ QP7JETUHjNwMF4PGDIlCPFcmdSVeYqXIaa2H6xMQwg==
 const pdf = `%PDF-1.4
 1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
-3 0 obj<</Type/Page/MediaBox[0 0 200 200]/Parent 2 0 R>>endobj
+3 0 obj<</Type/Page/MediaBox[0 0 200 200]/Parent 2 0 R/Resources<</Font<</F1 4 0 R>>>>/Contents 5 0 R>>endobj
+4 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj
+5 0 obj<</Length 80>>stream
+BT /F1 12 Tf 20 150 Td (Invoice 4711) Tj 0 -20 Td (Total: 12 EUR) Tj ET
+endstream endobj
 trailer<</Root 1 0 R>>
 %%EOF`;
 
@@ -56,6 +61,13 @@ const answers: Readonly<Record<string, Answer>> = {
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from([0, 1, 2, 255])),
   '/stream': (response) => response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"first":1}\n'),
   '/file.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(pdf),
+  '/framed': (response) =>
+    response.writeHead(200, html).end('<title>Framed</title><iframe src="/file.pdf"></iframe><embed src="/none.pdf">'),
+  '/none.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end('no PDF'),
+  '/offers': (response) =>
+    response
+      .writeHead(401, { 'www-authenticate': 'Digest realm="Lab", nonce="x", qop="auth", Basic realm="Lab B"' })
+      .end(),
   '/area': (response, { headers }) => {
     const [name, password] = Buffer.from(headers.authorization?.slice(6) ?? '', 'base64')
       .toString()
@@ -76,7 +88,7 @@ const tlsServer = createTlsServer(tls, respond);
 let url: string;
 let tlsUrl: string;
 let harness: ToolHarness;
-const tools = [...pageTools, ...navigationTools, ...lookTools, ...networkTools, ...consoleTools];
+const tools = [...evidenceTools, ...pageTools, ...navigationTools, ...lookTools, ...networkTools, ...consoleTools];
 
 beforeAll(async () => {
   await Promise.all([
@@ -155,6 +167,21 @@ describe('a document', () => {
     expect(await run('() => document.title')).toBe('"Start"');
   });
 
+  test('a PDF is read by its text, in a frame too, and its bytes are kept', async () => {
+    await go('/file.pdf');
+    expect(await harness.text('take_snapshot')).toContain(
+      `PDF "${url}/file.pdf", 1 page; save_pdf keeps it\n page 1\n  text "Invoice 4711"\n  text "Total: 12 EUR"`,
+    );
+    expect(await harness.text('find_in_snapshot', { text: 'total' })).toContain('1 match:');
+    const { structured, text } = await harness.run('save_pdf');
+    expect(text).toMatch(/^Kept the PDF that the page is as [\w.-]+-file\.pdf, /);
+    expect((await harness.resources.read(String(structured['uri']))).toString()).toBe(pdf);
+    await go('/framed');
+    const framed = await harness.text('take_snapshot');
+    expect(framed).toContain('  text "Invoice 4711"');
+    expect(framed).toContain(`PDF "${url}/none.pdf", whose text is not read: it is no PDF that can be read.`);
+  });
+
   test('with a certificate that nobody signed names it and the switch', async () => {
     expect(await harness.refusal('navigate_page', { url: tlsUrl })).toMatch(
       /net::ERR_CERT_AUTHORITY_INVALID.*certificate.*--accept-insecure-certs/,
@@ -204,6 +231,10 @@ describe('a server that asks for credentials', () => {
       /\(401 Unauthorized\)\n.* answered 401\. It asks for credentials: Basic, realm "Team area"\. .*set_credentials/,
     );
     expect(await harness.text('take_snapshot')).toContain('Refused');
+  });
+
+  test('with several schemes is told by the one that can be answered', async () => {
+    expect((await go('/offers')).text).toMatch(/credentials: Basic, realm "Lab B"\. .*set_credentials/);
   });
 
   test('gets those that were given, which are not shown again', async () => {

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as acorn from 'acorn';
 import { messageOf, ToolError } from '../../errors/errors.js';
+import { isFunctionNode, Names, type Binding } from '../extensions/audit/scopes.js';
 import type { Breakpoint } from './breakpoints.js';
 
 /** The name of a logpoint's code in stacks, followed by the id of its breakpoint. */
@@ -77,6 +78,63 @@ export function withNames(expression: string, names: ReadonlyMap<string, string>
     return expression;
   }
 }
+
+/** Longer code is not parsed: other sessions wait for it. */
+const maxParsedChars = 256 * 1024;
+/** What a scope of V8 begins with and ends at: a block, a function without its first words, or a script. */
+const scopeFrames: readonly (readonly [string, string])[] = [
+  ['(', ')'],
+  ['(function', ')'],
+  ['(async function', ')'],
+  ['(function*', ')'],
+  ['(async function*', ')'],
+  ['', ''],
+];
+
+/** Offsets at which the code of one scope declares its own names. Empty for code that cannot be parsed alone. */
+export function declarationsIn(code: string): ReadonlyMap<string, number> {
+  const offsets = new Map<string, number>();
+  if (code.length > maxParsedChars) return offsets;
+  const frames = code.startsWith('{') ? scopeFrames.toReversed() : scopeFrames;
+  for (const [before, after] of frames) {
+    for (const [name, { kind, offset }] of namesOf(`${before}${code}${after}`, before === '')) {
+      const at = offset - before.length;
+      // A function and a class begin with another word.
+      if (!offsets.has(name)) offsets.set(name, kind === 'function' || kind === 'class' ? code.indexOf(name, at) : at);
+    }
+    if (offsets.size > 0) break;
+  }
+  return offsets;
+}
+
+/** The names that a function in brackets, a block or a script declares; none for what is none of them. */
+function namesOf(code: string, isStatement: boolean): [string, Binding][] {
+  const { parse } = require('acorn') as typeof acorn;
+  try {
+    const sourceType = isStatement && /\b(?:import|export)\b/.test(code) ? 'module' : 'script';
+    const program = parse(code, { ...alone, sourceType });
+    const [first] = program.body;
+    const nodes = isStatement ? [first?.type === 'BlockStatement' ? first : program] : functionIn(first);
+    const names = new Names(program);
+    const scopes = new Set(nodes.map((node) => names.scopeOf(node, names.program)));
+    return [...scopes].flatMap((scope) => [...scope.names()]);
+  } catch {
+    return [];
+  }
+}
+
+function functionIn(statement: acorn.AnyNode | undefined): readonly acorn.AnyNode[] {
+  const expression = statement?.type === 'ExpressionStatement' ? statement.expression : undefined;
+  return expression !== undefined && isFunctionNode(expression) ? [expression, expression.body] : [];
+}
+
+const alone = {
+  ecmaVersion: 'latest',
+  allowReturnOutsideFunction: true,
+  allowAwaitOutsideFunction: true,
+  allowSuperOutsideMethod: true,
+  checkPrivateFields: false,
+} as const;
 
 const require = createRequire(import.meta.url);
 

@@ -115,6 +115,10 @@ export function describeTrigger(trigger: Trigger): string {
 /** Whether a script is Chrome's own, in whose pages no code of a client may run. */
 export const isBrowserScript = (url: string): boolean => /^(?:chrome|chrome-untrusted|devtools):/.test(url);
 
+/** Whether it is code of the server or of its driver, which a step or an exception does not stop in. */
+export const isOwnCode = (url: string): boolean =>
+  /^(?:|pptr:.*|evaluate_script|greenroom\.js|greenroom:.*)$/.test(url);
+
 /** A regular expression (JavaScript) for the addresses that `file` names: a whole one, or the end of a path. */
 export function addressPattern(file: string): string {
   const hasScheme = /^[a-z][\w+.-]*:/i.test(file);
@@ -127,8 +131,12 @@ export function addressPattern(file: string): string {
 export const pathPattern = (file: string): string =>
   file
     .replace(/^(?:\.?\/)+/, '')
-    .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
-    .replace(/\*+/g, '.*');
+    .split(/\*+/)
+    .map(escapeRegex)
+    .join('.*');
+
+/** A regular expression (JavaScript) for exactly this text. */
+export const escapeRegex = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 /** Why there is no such pause, and how to come to one. */
 export function describeNoPause(

@@ -3,9 +3,10 @@ import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { scriptName } from '../page/runScript.js';
-import { addressPattern, isBrowserScript, type Breakpoint } from './breakpoints.js';
+import { addressPattern, isBrowserScript, isOwnCode, type Breakpoint } from './breakpoints.js';
 import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
-import { causesOf, domTypes, framesOfCaller, isCausedBy, watchNode, type CodePlace, type PauseCause } from './pause.js';
+import { causesOf, domTypes, framesOfCaller, isCausedBy, placeKey, watchNode } from './pause.js';
+import type { CodePlace, PauseCause, StepAction, Stop, TargetSource } from './pause.js';
 import type { StopPlace } from './sourcePlaces.js';
 
 type PausedEvent = Protocol.Debugger.PausedEvent;
@@ -27,14 +28,6 @@ export interface TargetOwner {
   isShared(target: DebuggedTarget): boolean;
 }
 
-export interface Stop {
-  readonly event: PausedEvent;
-  readonly causes: readonly PauseCause[];
-  readonly breakpoints: readonly Breakpoint[];
-}
-
-export type StepAction = 'over' | 'into' | 'out' | 'resume';
-
 /**
  * Whether the code of a target runs.
  *
@@ -50,6 +43,14 @@ type RunState =
   /** One step was asked for; it ends at the next statement, or when the call has ended. */
   | { readonly kind: 'stepping' };
 
+/** A place of a breakpoint that was sent to Chrome. */
+interface SetPlace {
+  /** The id that Chrome gave; undefined until it has answered. */
+  cdpId: string | undefined;
+  /** Never rejects. */
+  answered: Promise<void>;
+}
+
 const beforeMapped = { instrumentation: 'beforeScriptWithSourceMapExecution' } as const;
 
 /** How long the code of an unknown pause may stay stopped for the other session that may have asked for it. */
@@ -60,38 +61,30 @@ const maxScripts = 5_000;
 /** How long a script may wait for its source map before it runs. */
 const mapMs = 3_000;
 
-/** Code of the server and of its driver, which a step or an exception does not stop in. */
-const ownCode = /^(?:|pptr:.*|evaluate_script|greenroom\.js|greenroom:.*)$/;
-
 /**
  * The debugger of one target (page, out-of-process frame, worker, document of an extension) on a CDP session that nobody
  * else debugs with. Sets the breakpoints of its owner there, and decides at each stop whether it is one of theirs.
  */
-export class DebuggedTarget {
+export class DebuggedTarget implements TargetSource {
   readonly session: CDPSession;
   readonly targetId: string;
-  /** `Page 1`, `Worker https://…`. */
   readonly label: string;
   readonly pageId: number | undefined;
-  /** Whether a pause here blocks its page. */
   readonly blocksPage: boolean;
   /** Aborted when the target is gone. */
   readonly ended: AbortSignal;
   readonly #owner: TargetOwner;
   readonly #end = new AbortController();
   readonly #scripts = new Map<string, ParsedScript>();
-  /** The ids that Chrome gave, by breakpoint and place. */
-  readonly #set = new Map<number, Map<string, string>>();
+  /** What was sent to Chrome, by breakpoint and place. */
+  readonly #set = new Map<number, Map<string, SetPlace>>();
   #mapped: Promise<void> = Promise.resolve();
   #mapsFirst: Promise<unknown> | undefined;
   readonly #places = new Map<number, Protocol.Debugger.Location[]>();
   #enabled: Promise<unknown> = Promise.resolve();
   #state: RunState = { kind: 'running' };
 
-  constructor(
-    source: Pick<DebuggedTarget, 'session' | 'targetId' | 'label' | 'pageId' | 'blocksPage'>,
-    owner: TargetOwner,
-  ) {
+  constructor(source: TargetSource, owner: TargetOwner) {
     const { session, targetId, label, pageId } = source;
     [this.session, this.targetId, this.label, this.pageId] = [session, targetId, label, pageId];
     this.blocksPage = source.blocksPage;
@@ -105,6 +98,11 @@ export class DebuggedTarget {
 
   get stop(): Stop | undefined {
     return this.#state.kind === 'paused' ? this.#state.stop : undefined;
+  }
+
+  /** Whether its code is stopped, or is to stop at the next statement. */
+  get isHeld(): boolean {
+    return this.#state.kind === 'paused' || this.#state.kind === 'stepping';
   }
 
   /**
@@ -133,7 +131,9 @@ export class DebuggedTarget {
         : []),
       ...[...this.#set.keys()].filter((id) => wanted.every((each) => each.id !== id)).map((id) => this.#unset(id)),
       ...wanted.map((breakpoint) => this.#setOne(breakpoint)),
-      this.#send(() => this.session.send('Debugger.setSkipAllPauses', { skip: !mayPause && !hasLines })),
+      this.#send(() =>
+        this.session.send('Debugger.setSkipAllPauses', { skip: !mayPause && !hasLines && !this.isHeld }),
+      ),
       this.#mapsFirst,
     ]);
   }
@@ -234,7 +234,7 @@ export class DebuggedTarget {
   async #setLine(breakpoint: Breakpoint): Promise<void> {
     const { trigger, id } = breakpoint;
     if (trigger.on !== 'line') return;
-    const known = this.#set.get(id) ?? new Map<string, string>();
+    const known = this.#set.get(id) ?? new Map<string, SetPlace>();
     this.#set.set(id, known);
     const originals = this.#owner.generatedPlaces(breakpoint, this);
     const named = { urlRegex: addressPattern(trigger.file), line: trigger.line, column: trigger.column };
@@ -242,43 +242,44 @@ export class DebuggedTarget {
     const wanted = new Map((originals.length > 0 ? originals : [named]).map((place) => [JSON.stringify(place), place]));
     const obsolete = [...known].filter(([key]) => !wanted.has(key));
     if (obsolete.length > 0) this.#places.delete(id);
+    for (const [key, place] of wanted) if (!known.has(key)) known.set(key, this.#setAt(breakpoint, place));
     await Promise.all([
-      ...obsolete.map(([key, cdpId]) => this.#removeAt(known, key, cdpId)),
-      ...[...wanted]
-        .filter(([key]) => !known.has(key))
-        .map(([key, place]) => this.#setAt(breakpoint, place, { key, known })),
+      ...obsolete.map(([key, place]) => this.#removeAt(known, key, place)),
+      // Also those that another update has sent.
+      ...[...known.values()].map(({ answered }) => answered),
     ]);
   }
 
-  async #setAt(
-    breakpoint: Breakpoint,
-    { urlRegex, line, column }: StopPlace,
-    { key, known }: { readonly key: string; readonly known: Map<string, string> },
-  ): Promise<void> {
-    known.set(key, '');
-    const response = await this.#send(() =>
-      this.session.send('Debugger.setBreakpointByUrl', {
-        urlRegex,
-        lineNumber: line - 1,
-        ...(column !== undefined && { columnNumber: column - 1 }),
-        condition: lineCondition(breakpoint),
-      }),
-    );
-    if (response === undefined) return;
-    known.set(key, response.breakpointId);
-    for (const location of response.locations) this.#addPlace(breakpoint.id, location);
+  #setAt(breakpoint: Breakpoint, { urlRegex, line, column }: StopPlace): SetPlace {
+    const place: SetPlace = { cdpId: undefined, answered: Promise.resolve() };
+    const command = {
+      urlRegex,
+      lineNumber: line - 1,
+      ...(column !== undefined && { columnNumber: column - 1 }),
+      condition: lineCondition(breakpoint),
+    };
+    const sent = this.#send(() => this.session.send('Debugger.setBreakpointByUrl', command));
+    place.answered = sent.then((response) => {
+      if (response === undefined) return;
+      place.cdpId = response.breakpointId;
+      const isWanted = [...(this.#set.get(breakpoint.id)?.values() ?? [])].includes(place);
+      if (isWanted) for (const location of response.locations) this.#addPlace(breakpoint.id, location);
+    });
+    return place;
   }
 
   async #unset(id: number): Promise<void> {
-    const known = this.#set.get(id) ?? new Map<string, string>();
+    const known = this.#set.get(id) ?? new Map<string, SetPlace>();
     this.#set.delete(id);
     this.#places.delete(id);
-    await Promise.all([...known].map(([key, cdpId]) => this.#removeAt(known, key, cdpId)));
+    await Promise.all([...known].map(([key, place]) => this.#removeAt(known, key, place)));
   }
 
-  async #removeAt(known: Map<string, string>, key: string, breakpointId: string): Promise<void> {
+  async #removeAt(known: Map<string, SetPlace>, key: string, place: SetPlace): Promise<void> {
     known.delete(key);
-    if (breakpointId !== '') await unlessGone(this.session.send('Debugger.removeBreakpoint', { breakpointId }));
+    await place.answered;
+    if (place.cdpId !== undefined)
+      await unlessGone(this.session.send('Debugger.removeBreakpoint', { breakpointId: place.cdpId }));
   }
 
   /** Removes what is set by name and not by id. */
@@ -304,12 +305,12 @@ export class DebuggedTarget {
   }
 
   #breakpointOf(cdpId: string): number | undefined {
-    return [...this.#set].find(([, ids]) => [...ids.values()].includes(cdpId))?.[0];
+    return [...this.#set].find(([, places]) => [...places.values()].some((place) => place.cdpId === cdpId))?.[0];
   }
 
   readonly #onScript = (event: ParsedScript): void => {
     const { scriptId, url, sourceMapURL = '' } = event;
-    if ((url !== scriptName && ownCode.test(url)) || breakpointOfFrame(url) !== undefined) return;
+    if ((url !== scriptName && isOwnCode(url)) || breakpointOfFrame(url) !== undefined) return;
     this.#scripts.set(scriptId, event);
     const [oldest] = this.#scripts.keys();
     if (this.#scripts.size > maxScripts && oldest !== undefined) this.#scripts.delete(oldest);
@@ -346,10 +347,10 @@ export class DebuggedTarget {
 
   async #decide(event: PausedEvent, wasStepping: boolean): Promise<void> {
     const causes = causesOf(event);
-    const isOwnCode = ownCode.test(this.placeOf(event.callFrames[0]?.location ?? { scriptId: '', lineNumber: 0 }).url);
+    const isOwn = isOwnCode(this.placeOf(event.callFrames[0]?.location ?? { scriptId: '', lineNumber: 0 }).url);
     const hit = await this.#breakpointsAt(event, causes);
-    const isStop = hit.length > 0 || (wasStepping && !isOwnCode);
-    if (!isStop || (isOwnCode && causes.every(({ reason }) => reason.startsWith('exception')))) {
+    const isStop = hit.length > 0 || (wasStepping && !isOwn);
+    if (!isStop || (isOwn && causes.every(({ reason }) => reason.startsWith('exception')))) {
       this.#passOver();
       return;
     }
@@ -396,5 +397,3 @@ export class DebuggedTarget {
     void this.session.send('Debugger.resume').catch(noop);
   }
 }
-
-const placeKey = ({ url, line, column }: CodePlace): string => `${url} ${line} ${column}`;

@@ -2,8 +2,8 @@ import { noop, untilAborted } from '../../async.js';
 import { timeLimit, type Clock } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
-import type { DebuggedTarget, StepAction } from './debuggedTarget.js';
-import { describePause, type Pause } from './pause.js';
+import type { DebuggedTarget } from './debuggedTarget.js';
+import { describePause, type Pause, type StepAction } from './pause.js';
 
 /** A pause that holds code now. */
 interface OpenPause {

@@ -1,7 +1,9 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { describeObject } from '../collectors/remoteObject.js';
+import type { TargetSession } from '../cdp/cdpSessions.js';
 import { scriptName } from '../page/runScript.js';
+import type { SessionPage } from '../page/sessionPage.js';
 import { cutText, shortenText } from '../../text.js';
 import type { ScopeText } from '../injected/contract.js';
 import type { Breakpoint } from './breakpoints.js';
@@ -65,7 +67,7 @@ export function framesOfCaller(
 }
 
 /** Of a frame or worker of a page. */
-export function labelOf({ type, url }: Protocol.Target.TargetInfo, pageId: number): string {
+function labelOf({ type, url }: Protocol.Target.TargetInfo, pageId: number): string {
   if (type === 'service_worker') return `Service worker ${url}`;
   return `${type === 'iframe' ? 'Frame' : 'Worker'} ${url} of page ${pageId}`;
 }
@@ -147,6 +149,44 @@ export interface ScopeReading {
   /** The original names of its variables, by those that they have in the code. */
   readonly names: ReadonlyMap<string, string>;
 }
+
+/** Where a breakpoint is in one target. */
+export interface BreakpointPlace {
+  readonly target: string;
+  readonly place: MappedPlace;
+}
+
+/** What can be debugged, and how it is reached. */
+export interface TargetSource {
+  readonly session: CDPSession;
+  readonly targetId: string;
+  /** `Page 1`, `Worker https://…`. */
+  readonly label: string;
+  readonly pageId: number | undefined;
+  /** Whether a pause here blocks its page. */
+  readonly blocksPage: boolean;
+}
+
+export function targetSource(
+  { session, kind, target }: TargetSession,
+  page: SessionPage,
+  rootId: string,
+): TargetSource {
+  const pageId = page.id;
+  if (target === undefined) return { session, targetId: rootId, label: `Page ${pageId}`, pageId, blocksPage: true };
+  return { session, targetId: target.targetId, label: labelOf(target, pageId), pageId, blocksPage: kind === 'iframe' };
+}
+
+export const placeKey = ({ url, line, column }: CodePlace): string => `${url} ${line} ${column}`;
+
+/** Code of a target that has stopped, and why. */
+export interface Stop {
+  readonly event: Protocol.Debugger.PausedEvent;
+  readonly causes: readonly PauseCause[];
+  readonly breakpoints: readonly Breakpoint[];
+}
+
+export type StepAction = 'over' | 'into' | 'out' | 'resume';
 
 /** From the previews alone, where the page's values refuse to be read without side effects (proxies). */
 export function scopeFromProperties(

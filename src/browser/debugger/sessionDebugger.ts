@@ -7,12 +7,13 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
-import { DebuggedTarget, type Stop } from './debuggedTarget.js';
+import { DebuggedTarget } from './debuggedTarget.js';
 import { generatedLine, textAt } from './pausedFrames.js';
 import { OpenPauses } from './openPauses.js';
-import { mappedScript, SourcePlaces, type StopPlace } from './sourcePlaces.js';
+import { LocatedPlaces, mappedScript, SourcePlaces } from './sourcePlaces.js';
 import { describeNoPause, type Breakpoint, type BreakpointList, type BreakpointOptions } from './breakpoints.js';
-import { causeText, labelOf, type MappedPlace, type Pause, type PausedFrame } from './pause.js';
+import { causeText, targetSource } from './pause.js';
+import type { BreakpointPlace, MappedPlace, Pause, PausedFrame, StepAction, Stop, TargetSource } from './pause.js';
 
 export interface SessionDebuggerOptions {
   readonly browser: Browser;
@@ -22,12 +23,6 @@ export interface SessionDebuggerOptions {
   readonly breakpoints: BreakpointList;
   readonly notices: string[];
   readonly clock?: Clock;
-}
-
-/** Where a breakpoint is in one target. */
-export interface BreakpointPlace {
-  readonly target: string;
-  readonly place: MappedPlace;
 }
 
 /** How long a target may take to answer while breakpoints are set: code that runs without end does not. */
@@ -46,13 +41,11 @@ export class SessionDebugger {
   readonly #options: SessionDebuggerOptions;
   readonly pauses: OpenPauses;
   readonly #sources: SourcePlaces;
-  /** By page id. */
   readonly #roots = new Map<number, Promise<PageRoot | undefined>>();
   readonly #targets = new Set<DebuggedTarget>();
-  /** The places of breakpoints in original files, by target and breakpoint. */
-  readonly #located = new WeakMap<DebuggedTarget, Map<number, StopPlace[]>>();
+  readonly #located = new LocatedPlaces();
   /** Sessions on targets that are debugged by another session already, as a service worker of two pages. */
-  readonly #spare = new Map<CDPSession, NewTarget>();
+  readonly #spare = new Map<CDPSession, TargetSource>();
   #stopWatching: Promise<() => Promise<void>> | undefined;
   #isClosed = false;
 
@@ -116,6 +109,13 @@ export class SessionDebugger {
     return this.#sources.names(at && this.#scriptOf(target, at), scope, () => textAt(target, pause, at));
   }
 
+  /** Goes on from a pause; resolves with the next one, or undefined where the code runs on. */
+  async step(pause: Pause, action: StepAction, signal: AbortSignal): Promise<Pause | undefined> {
+    const next = await this.pauses.step(pause, action, signal);
+    await this.#detachIfIdle();
+    return next;
+  }
+
   /** Adds a breakpoint and sets it wherever its code is loaded, and will be. Resolves when targets have answered. */
   async set(options: BreakpointOptions, signal: AbortSignal): Promise<Breakpoint> {
     const breakpoint = this.#options.breakpoints.add(options);
@@ -129,7 +129,7 @@ export class SessionDebugger {
     const breakpoint = this.#options.breakpoints.remove(id);
     await this.#settled(Promise.all([...this.#targets].map((target) => target.unsetTrigger(breakpoint))), signal);
     await this.#update(signal);
-    if (this.breakpoints.length === 0) await this.#detach();
+    await this.#detachIfIdle();
     return breakpoint;
   }
 
@@ -142,6 +142,11 @@ export class SessionDebugger {
       })),
     );
     return Promise.all(places);
+  }
+
+  /** Whether its file is an original one of loaded code. */
+  isOriginal({ id }: Breakpoint): boolean {
+    return [...this.#targets].some((target) => this.#located.of(target, id) !== undefined);
   }
 
   /** The addresses of loaded code, for a file that is not among them. */
@@ -179,6 +184,11 @@ export class SessionDebugger {
     await Promise.all([this.#stopWatching, ...this.#options.pages().map((page) => this.#followPage(page))]);
   }
 
+  /** Code that is paused stays so without a breakpoint. */
+  async #detachIfIdle(): Promise<void> {
+    if (this.breakpoints.length === 0 && ![...this.#targets].some(({ isHeld }) => isHeld)) await this.#detach();
+  }
+
   async #detach(): Promise<void> {
     const roots = await Promise.all(this.#roots.values());
     this.#roots.clear();
@@ -209,7 +219,7 @@ export class SessionDebugger {
     const { targetInfo } = await session.send('Target.getTargetInfo');
     const follower = {
       handlers: () => ({}),
-      enable: (source: TargetSession) => this.#debug(newTarget(source, page, targetInfo.targetId)),
+      enable: (source: TargetSession) => this.#debug(targetSource(source, page, targetInfo.targetId)),
       onGone: (source: TargetSession) => this.#forget(source.session),
     };
     const { ready, stop } = followSessions(session, follower, childFilters.withServiceWorkers);
@@ -218,19 +228,22 @@ export class SessionDebugger {
   }
 
   /** Debugs a target, and sends what it needs before it runs. */
-  #debug(source: NewTarget, parsed: readonly Protocol.Debugger.ScriptParsedEvent[] = []): Promise<unknown>[] {
+  #debug(source: TargetSource, parsed: readonly Protocol.Debugger.ScriptParsedEvent[] = []): Promise<unknown>[] {
     if ([...this.#targets].some(({ targetId }) => targetId === source.targetId)) {
       this.#spare.set(source.session, source);
       return [];
     }
     const target = new DebuggedTarget(source, {
       onPaused: (paused, stop) => void this.#onPaused(paused, stop),
-      onResumed: (resumed) => this.pauses.end(resumed),
+      onResumed: (resumed) => {
+        this.pauses.end(resumed);
+        void this.#detachIfIdle();
+      },
       breakpointsFor: (at) => {
         const pageId = this.#pageOf(at)?.id ?? at.pageId;
         return this.breakpoints.filter((each) => each.pageId === undefined || each.pageId === pageId);
       },
-      generatedPlaces: ({ id }, at) => this.#located.get(at)?.get(id) ?? [],
+      generatedPlaces: ({ id }, at) => this.#located.of(at, id) ?? [],
       onMapped: (at, script) => this.#onMapped(at, script),
       isShared: ({ targetId }) =>
         this.#others().some((other) => [...other.#targets].some((its) => its.targetId === targetId)),
@@ -349,12 +362,8 @@ export class SessionDebugger {
     { breakpoint, limit }: { readonly breakpoint: Breakpoint; readonly limit: AbortSignal },
   ): Promise<boolean> {
     const found = await this.#sources.generated(mappedScript(script, this.#frameOf(target)), breakpoint, limit);
-    if (found.length === 0) return false;
-    const all = this.#located.get(target) ?? new Map<number, StopPlace[]>();
-    this.#located.set(target, all);
-    const others = (all.get(breakpoint.id) ?? []).filter(({ urlRegex }) => urlRegex !== found[0]?.urlRegex);
-    all.set(breakpoint.id, [...others, ...found]);
-    return true;
+    if (found !== undefined) this.#located.add(target, breakpoint.id, found);
+    return found !== undefined;
   }
 
   /** A script with a source map has come: also one that replaces an earlier build. */
@@ -388,12 +397,4 @@ export class SessionDebugger {
 interface PageRoot {
   readonly session: CDPSession;
   readonly stop: () => void;
-}
-
-type NewTarget = Pick<DebuggedTarget, 'session' | 'targetId' | 'label' | 'pageId' | 'blocksPage'>;
-
-function newTarget({ session, kind, target }: TargetSession, page: SessionPage, rootId: string): NewTarget {
-  const pageId = page.id;
-  if (target === undefined) return { session, targetId: rootId, label: `Page ${pageId}`, pageId, blocksPage: true };
-  return { session, targetId: target.targetId, label: labelOf(target, pageId), pageId, blocksPage: kind === 'iframe' };
 }

@@ -2,11 +2,12 @@ import type { Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { compileRegex } from '../patterns/regex.js';
-import type { Position } from '../sources/mapReader.js';
+import type { NamedPosition, Position } from '../sources/mapReader.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
-import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
+import { withinScript, type MappedScript, type SourceMaps } from '../sources/sourceMaps.js';
 import { namesSource } from '../sources/sourceNames.js';
-import { pathPattern, type Breakpoint } from './breakpoints.js';
+import { escapeRegex, pathPattern, type Breakpoint } from './breakpoints.js';
+import { declarationsIn } from './breakpointConditions.js';
 import type { CodePlace, SourcePlace } from './pause.js';
 
 /** A place in generated code to stop at. `column` is undefined for the first statement of the line. */
@@ -50,44 +51,53 @@ export class SourcePlaces {
     }
   }
 
-  /** Where a line breakpoint of an original file is in a script; none if it is no file of its map. Never rejects. */
-  async generated(script: MappedScript, { trigger }: Breakpoint, signal: AbortSignal): Promise<StopPlace[]> {
-    if (trigger.on !== 'line') return [];
+  /**
+   * Where a line breakpoint of an original file is in a script: nowhere if nothing was made of the line, undefined if it
+   * is no file of its map. Never rejects.
+   */
+  async generated(
+    script: MappedScript,
+    { trigger }: Breakpoint,
+    signal: AbortSignal,
+  ): Promise<StopPlace[] | undefined> {
+    if (trigger.on !== 'line') return undefined;
     try {
       const map = await this.#sources.open(script, signal);
-      if (map === undefined || 'problem' in map) return [];
+      if (map === undefined || 'problem' in map) return undefined;
       const matches = trigger.file.includes('*') ? compileRegex(`(^|/)${pathPattern(trigger.file)}$`, '') : undefined;
       const isNamed = ({ url, name }: { url: string; name: string }): boolean =>
         matches?.(name) ?? namesSource(trigger.file, url, name);
       const source = map.files.findIndex(isNamed);
-      if (source === -1) return [];
+      if (source === -1) return undefined;
       const found = await this.#sources.generated(script, { source, line: trigger.line }, signal);
-      const urlRegex = `^${script.url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;
+      const urlRegex = `^${escapeRegex(script.url)}$`;
       return (found?.places ?? []).map(({ line, column }) => ({ urlRegex, line: line + 1, column: column + 1 }));
     } catch {
-      return [];
+      return undefined;
     }
   }
 
-  /** The original names of the identifiers in a part of a script, by those that stand there. Never rejects. */
+  /** The original names of the variables of a scope, by those that they have in the code. Never rejects. */
   async names(
     script: MappedScript | undefined,
     { startLocation: start, endLocation: end }: Protocol.Debugger.Scope,
     readText: () => Promise<string>,
   ): Promise<ReadonlyMap<string, string>> {
     const names = new Map<string, string>();
-    if (script === undefined || script.sourceMapUrl === '' || start === undefined || end === undefined) return names;
-    try {
-      const part = { from: positionOf(start), to: positionOf(end) };
-      const found = await this.#sources.names(script, part, timeLimit(originalMs));
-      const lines = found.length === 0 ? [] : (await readText()).split('\n');
-      for (const { line, column, name } of found) {
-        const [short] = identifier.exec(lines[line]?.slice(column, column + maxIdentifier) ?? '') ?? [];
-        // Where it is declared comes first.
-        if (short !== undefined && !names.has(short)) names.set(short, name);
-      }
-    } catch {
-      // Without a map that can be read, the names of the code stand alone.
+    if (start === undefined || end === undefined) return names;
+    const from = positionOf(start);
+    const { found, lines } = await this.#named(script, { from, to: positionOf(end) }, readText);
+    if (script === undefined || found.length === 0) return names;
+    const within = ({ line, column }: Position): Position =>
+      withinScript({ line: line + 1, column: column + 1 }, script.start);
+    const code = codeBetween(lines, within(from), within(positionOf(end)));
+    const nameAt = new Map(found.map(({ line, column, name }) => [`${line}:${column}`, name]));
+    for (const [short, offset] of declarationsIn(code)) {
+      const before = code.slice(0, offset).split('\n');
+      const { line, column } = within(from);
+      const inLine = (before.at(-1) ?? '').length + (before.length === 1 ? column : 0);
+      const name = nameAt.get(`${line + before.length - 1}:${inLine}`);
+      if (name !== undefined) names.set(short, name);
     }
     return names;
   }
@@ -99,11 +109,28 @@ export class SourcePlaces {
     readText: () => Promise<string>,
   ): Promise<string> {
     if (end === undefined || functionName === '') return functionName;
-    const { lineNumber, columnNumber = 0 } = end;
-    const startLocation = { ...end, lineNumber, columnNumber: Math.max(0, columnNumber - maxIdentifier) };
-    const endLocation = { ...end, columnNumber: columnNumber + 1 };
-    const scope = { type: 'local', object: { type: 'object' }, startLocation, endLocation } as const;
-    return (await this.names(script, scope, readText)).get(functionName) ?? functionName;
+    const { line, column } = positionOf(end);
+    const part = { from: { line, column: Math.max(0, column - maxIdentifier) }, to: { line, column: column + 1 } };
+    const { found, lines } = await this.#named(script, part, readText);
+    const isOfFunction = (place: Position): boolean =>
+      identifier.exec(lines[place.line]?.slice(place.column, place.column + maxIdentifier) ?? '')?.[0] === functionName;
+    return found.find(isOfFunction)?.name ?? functionName;
+  }
+
+  /** The original identifiers of a part of a script, and its lines; none without a map that can be read. */
+  async #named(
+    script: MappedScript | undefined,
+    part: { readonly from: Position; readonly to: Position },
+    readText: () => Promise<string>,
+  ): Promise<{ readonly found: readonly NamedPosition[]; readonly lines: readonly string[] }> {
+    const nothing = { found: [], lines: [] };
+    if (script === undefined || script.sourceMapUrl === '') return nothing;
+    try {
+      const found = await this.#sources.names(script, part, timeLimit(originalMs));
+      return found.length === 0 ? nothing : { found, lines: (await readText()).split('\n') };
+    } catch {
+      return nothing;
+    }
   }
 
   /** A line of an original file. Undefined where its text is not to be had. */
@@ -124,8 +151,32 @@ export class SourcePlaces {
   }
 }
 
+/** Where the breakpoints of original files are, by the target of the code and their ids. */
+export class LocatedPlaces {
+  readonly #places = new WeakMap<object, Map<number, readonly StopPlace[]>>();
+
+  /** Undefined where no script of the target was made of the file. */
+  of(target: object, id: number): readonly StopPlace[] | undefined {
+    return this.#places.get(target)?.get(id);
+  }
+
+  /** Adds the places in one script, in place of those that it had. */
+  add(target: object, id: number, found: readonly StopPlace[]): void {
+    const all = this.#places.get(target) ?? new Map<number, readonly StopPlace[]>();
+    this.#places.set(target, all);
+    const others = (all.get(id) ?? []).filter(({ urlRegex }) => urlRegex !== found[0]?.urlRegex);
+    all.set(id, [...others, ...found]);
+  }
+}
+
 const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*/u;
 const maxIdentifier = 100;
+
+function codeBetween(lines: readonly string[], from: Position, to: Position): string {
+  const part = lines.slice(from.line, to.line + 1);
+  const last = part.at(-1)?.slice(0, to.column);
+  return [...part.slice(0, -1), ...(last === undefined ? [] : [last])].join('\n').slice(from.column);
+}
 
 const positionOf = ({ lineNumber, columnNumber = 0 }: Protocol.Debugger.Location): Position => ({
   line: lineNumber,

@@ -5,8 +5,16 @@ import { offersOptions } from './optionList.js';
 const checkedTypes = ['checkbox', 'radio'];
 const checkedRoles = ['checkbox', 'radio', 'switch'];
 const buttonTypes = ['button', 'submit', 'reset', 'image'];
-/** Types whose value has a notation of its own, which is set as a whole. */
-const formattedTypes = ['date', 'time', 'datetime-local', 'month', 'week', 'range', 'color'];
+/** Types whose value has a notation of its own, which is set as a whole, with an example. */
+const formattedTypes: Readonly<Record<string, string>> = {
+  date: '2026-12-24',
+  time: '19:05',
+  'datetime-local': '2026-12-24T19:05',
+  month: '2026-12',
+  week: '2026-W52',
+  range: '5',
+  color: '#ff0000',
+};
 const minFieldSide = 4;
 const maxOptionsListed = 30;
 
@@ -68,15 +76,25 @@ function fillWhole(element: AnyElement, value: string): FillResult | undefined {
   const { type = '' } = element;
   if (type === 'file') return fail('takes files: use upload_file');
   if (buttonTypes.includes(type)) return fail('is a button: use click');
-  if (!formattedTypes.includes(type)) return undefined;
+  const example = Object.hasOwn(formattedTypes, type) ? formattedTypes[type] : undefined;
+  if (example === undefined) return undefined;
+  const before = element.value ?? '';
   element.focus?.();
   element.value = value;
-  if (element.value !== value) {
-    return fail(`does not take ${JSON.stringify(value)} as its ${type}; it holds ${JSON.stringify(element.value)}`);
+  const held = element.value;
+  if (held !== value && !isSameValue(type, value, held)) {
+    element.value = before;
+    const isOutside = type === 'range' && Number.isFinite(Number(value));
+    const how = isOutside ? `the nearest that it takes is ${held}` : `write it as ${example}`;
+    return fail(`does not take ${JSON.stringify(value)} as its ${type}: ${how}; it holds ${JSON.stringify(before)}`);
   }
   dispatchChange(element);
   return { remaining: 'set' };
 }
+
+/** Whether a field of this type took a value that it writes in another way: a colour by its name, a time after a blank. */
+const isSameValue = (type: string, value: string, held: string | undefined): boolean =>
+  (type === 'color' && CSS.supports('color', value)) || (type === 'datetime-local' && held !== '' && /^[\d-]+ [\d:.]+$/.test(value));
 
 function takesText(element: AnyElement): boolean {
   const isField = element.localName === 'input' || element.localName === 'textarea';

@@ -16,13 +16,18 @@ const triedPoints: readonly BoxPoint[] = [
 const controls =
   'a[href],button,input,select,textarea,summary,[role=button],[role=link],[role=checkbox],[role=menuitem]';
 
-/** The first box of an element, or of a text. */
+/** The first box of an element, or of a text, that has a size: what is empty in an inline element has a box, too. */
 export function boxOf(node: Node): DOMRect | undefined {
+  const boxes = [...boxesOf(node)];
+  return boxes.find(({ width, height }) => width > 0 && height > 0) ?? boxes[0];
+}
+
+function boxesOf(node: Node): DOMRectList {
   const element = elementOf(node);
-  if (node === element) return element.getClientRects()[0];
+  if (node === element) return element.getClientRects();
   const range = document.createRange();
   range.selectNodeContents(node);
-  return range.getClientRects()[0];
+  return range.getClientRects();
 }
 
 /**

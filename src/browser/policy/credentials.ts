@@ -12,8 +12,11 @@ export function withoutCredentials(url: string): string {
  * WWW-Authenticate.
  */
 export function describeChallenge(challenge: string, url: string): string {
-  const [scheme = ''] = challenge.split(/[\s,]/, 1);
-  const realm = /realm="([^"]{0,200})"/i.exec(challenge)?.[1];
+  // A server may offer several.
+  const basic = /(?:^|[\s,])basic(?=[\s,]|$)/i.exec(challenge);
+  const offered = basic === null ? challenge : challenge.slice(basic.index).replace(/^[\s,]+/, '');
+  const [scheme = ''] = offered.split(/[\s,]/, 1);
+  const realm = /realm="([^"]{0,200})"/i.exec(offered)?.[1];
   const asks = `It asks for credentials: ${scheme}${realm === undefined ? '' : `, realm ${JSON.stringify(realm)}`}.`;
   if (scheme.toLowerCase() !== 'basic') return `${asks} Send them with emulate and extraHttpHeaders.`;
   return `${asks} Give them with set_credentials {"origin": "${new URL(url).origin}", …}, then navigate_page again.`;

@@ -24,17 +24,23 @@ export interface LoadedFrom {
 
 const chunkBytes = 1024 ** 2;
 
+interface Loading {
+  readonly frame: LoadingFrame | undefined;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+}
+
 /**
- * The text of a script, a source map or an original file: from a `data:` URL, from the folder of an extension, from a file
+ * A script, a source map, an original file or a PDF: from a `data:` URL, from the folder of an extension, from a file
  * of the workspace, or from the network, through the page and past what pages may not see of other origins. Throws a
  * SourceMapProblem, also for more than `maxBytes`.
  */
-export async function loadText(
+export async function loadBytes(
   { browser, addresses }: LoadedFrom,
   url: string,
-  { frame, maxBytes, signal }: { frame: LoadingFrame | undefined; maxBytes: number; signal: AbortSignal },
-): Promise<string> {
-  if (url.startsWith('data:')) return textOfDataUrl(url, maxBytes);
+  { frame, maxBytes, signal }: Loading,
+): Promise<Buffer> {
+  if (url.startsWith('data:')) return bytesOfDataUrl(url, maxBytes);
   const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: '' };
   if (!['http:', 'https:', 'file:', 'chrome-extension:'].includes(protocol)) {
     throw new SourceMapProblem(`is at ${protocol || 'no'} address that can be loaded`);
@@ -42,22 +48,23 @@ export async function loadText(
   const allowed = await addresses.resolve(url).catch((error: unknown) => {
     throw new SourceMapProblem(`is not loaded: ${messageOf(error)}`);
   });
-  if (protocol === 'file:') return readFileText(fileURLToPath(allowed), maxBytes);
+  if (protocol === 'file:') return readFileBytes(fileURLToPath(allowed), maxBytes);
   return withCdpScope(browser, signal, async (scope) => {
-    if (protocol === 'chrome-extension:') return readFileText(await fileOfExtension(scope, new URL(allowed)), maxBytes);
+    if (protocol === 'chrome-extension:')
+      return readFileBytes(await fileOfExtension(scope, new URL(allowed)), maxBytes);
     if (frame === undefined) throw new SourceMapProblem('is not loaded: no page is open');
     return loadFromNetwork(scope, allowed, frame, maxBytes);
   });
 }
 
-function textOfDataUrl(url: string, maxBytes: number): string {
+function bytesOfDataUrl(url: string, maxBytes: number): Buffer {
   const comma = url.indexOf(',');
   if (comma === -1 || url.length > maxBytes * 2) throw tooBig(maxBytes);
   const content = url.slice(comma + 1);
   try {
     return /;base64$/i.test(url.slice(0, comma).trimEnd())
-      ? Buffer.from(decodeURIComponent(content), 'base64').toString('utf8')
-      : decodeURIComponent(content);
+      ? Buffer.from(decodeURIComponent(content), 'base64')
+      : Buffer.from(decodeURIComponent(content));
   } catch {
     throw new SourceMapProblem('is broken: its data: URL cannot be read');
   }
@@ -74,7 +81,7 @@ async function fileOfExtension(scope: CdpScope, { host, pathname }: URL): Promis
   return path;
 }
 
-async function readFileText(path: string, maxBytes: number): Promise<string> {
+async function readFileBytes(path: string, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -87,7 +94,7 @@ async function readFileText(path: string, maxBytes: number): Promise<string> {
     if (error instanceof SourceMapProblem) throw error;
     throw new SourceMapProblem('cannot be read from the disk', { cause: error });
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /** Ends with the scope, so that a server that never answers holds no connection of the page's. */
@@ -96,7 +103,7 @@ async function loadFromNetwork(
   url: string,
   { targetId, frameId }: LoadingFrame,
   maxBytes: number,
-): Promise<string> {
+): Promise<Buffer> {
   const session = await scope.attach(targetId);
   const { resource } = await scope.untilAborted(
     session.send('Network.loadNetworkResource', {
@@ -115,7 +122,7 @@ async function loadFromNetwork(
   return readStream(scope, session, resource.stream, maxBytes);
 }
 
-async function readStream(scope: CdpScope, session: CDPSession, handle: string, maxBytes: number): Promise<string> {
+async function readStream(scope: CdpScope, session: CDPSession, handle: string, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for (let isEnd = false; !isEnd;) {
@@ -130,7 +137,7 @@ async function readStream(scope: CdpScope, session: CDPSession, handle: string, 
     chunks.push(chunk);
     isEnd = eof;
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 const tooBig = (maxBytes: number): SourceMapProblem =>

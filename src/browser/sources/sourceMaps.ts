@@ -7,7 +7,7 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { MappedFile, NamedPosition, Position } from './mapReader.js';
 import { SourceMapProblem } from './sourceNames.js';
 import type { Script } from './scriptRegistry.js';
-import { loadText, type LoadedFrom, type LoadingFrame } from './sourceLoader.js';
+import { loadBytes, type LoadedFrom, type LoadingFrame } from './sourceLoader.js';
 import { SourceReader } from './sourceReader.js';
 
 /** A script whose source map is needed. */
@@ -157,10 +157,15 @@ export class SourceMaps {
   }
 
   /** The text of a file at an address. Throws a SourceMapProblem. */
-  loadText(url: string, frame: LoadingFrame | undefined, signal: AbortSignal): Promise<string> {
-    const load = (): Promise<string> => {
+  async loadText(url: string, frame: LoadingFrame | undefined, signal: AbortSignal): Promise<string> {
+    return (await this.loadBytes(url, frame, signal)).toString('utf8');
+  }
+
+  /** A file at an address. Throws a SourceMapProblem. */
+  loadBytes(url: string, frame: LoadingFrame | undefined, signal: AbortSignal): Promise<Buffer> {
+    const load = (): Promise<Buffer> => {
       const limit = AbortSignal.any([signal, timeLimit(loadMs)]);
-      return loadText(this.#from, url, { frame, maxBytes: maxFileBytes, signal: limit });
+      return loadBytes(this.#from, url, { frame, maxBytes: maxFileBytes, signal: limit });
     };
     const lock = this.#loads[(this.#nextLoad += 1) % maxLoads];
     return url.startsWith('data:') || lock === undefined ? load() : lock.run(signal, load);
@@ -274,8 +279,8 @@ function absolute(url: string, base: string): string {
   return URL.canParse(url, base) ? new URL(url, base).href : url;
 }
 
-/** In an inline script, CDP counts from the beginning of the document. */
-function withinScript({ line, column }: { line: number; column: number }, start: Position): Position {
+/** From 0; `place` counts from 1, in an inline script from the beginning of the document. */
+export function withinScript({ line, column }: { line: number; column: number }, start: Position): Position {
   const inner = line - 1 - start.line;
   return { line: inner, column: column - 1 - (inner === 0 ? start.column : 0) };
 }

@@ -26,6 +26,14 @@ export interface SourceOperations {
   /** Of each original file of the map; of the text itself without one. */
   coverage(part: { key: string | undefined; text: string; used: UsedRanges }): readonly CoveredLines[];
   searchText(search: { query: TextQuery; text: string }): readonly TextMatch[];
+  pdf(file: { bytes: Uint8Array }): Promise<PdfText>;
+}
+
+/** What is written in a PDF. */
+export interface PdfText {
+  readonly pages: number;
+  /** Of its first pages, as far as the bounds go. */
+  readonly lines: readonly (readonly string[])[];
 }
 
 export type SourceOperation = keyof SourceOperations;
@@ -79,17 +87,44 @@ const operations: SourceOperations = {
   coverage: ({ key, text, used }) =>
     key === undefined ? [coveredText(text, used)] : coveredOriginals(text, used, mapOf(key).mappedLines()),
   searchText: ({ query, text }) => searchText(text, query),
+  pdf: ({ bytes }) => readPdf(bytes),
 };
+
+const maxPdfChars = 500_000;
+const maxPdfPages = 500;
+
+/** A PDF comes from a page and may be malformed: one that cannot be read throws a SourceMapProblem. */
+async function readPdf(bytes: Uint8Array): Promise<PdfText> {
+  // Loaded with the first PDF.
+  const { getDocumentProxy } = await import('unpdf');
+  const document = await getDocumentProxy(bytes, { verbosity: 0, isEvalSupported: false, stopAtErrors: false }).catch(
+    (error: unknown) => {
+      const isLocked = error instanceof Error && error.name === 'PasswordException';
+      throw new SourceMapProblem(isLocked ? 'cannot be read without its password' : 'is not a PDF that can be read');
+    },
+  );
+  const lines: string[][] = [];
+  let chars = 0;
+  while (lines.length < Math.min(document.numPages, maxPdfPages) && chars < maxPdfChars) {
+    const { items } = await (await document.getPage(lines.length + 1)).getTextContent();
+    const text = items.map((item) => ('str' in item ? `${item.str}${item.hasEOL ? '\n' : ''}` : '')).join('');
+    lines.push(text.split('\n').filter((line) => line.trim() !== ''));
+    chars += text.length;
+  }
+  return { pages: document.numPages, lines };
+}
 
 /** Time for the texts of one search together; the remaining ones are not searched. */
 const searchMs = 8_000;
 
-parentPort?.on('message', ({ id, operation, argument }: SourceRequest) => {
+parentPort?.on('message', (request: SourceRequest) => void respond(request));
+
+async function respond({ id, operation, argument }: SourceRequest): Promise<void> {
   let response: SourceResponse;
   try {
-    response = { id, value: operations[operation](argument) };
+    response = { id, value: await operations[operation](argument) };
   } catch (error) {
     response = { id, error: messageOf(error), isProblem: error instanceof SourceMapProblem };
   }
   parentPort?.postMessage(response);
-});
+}

@@ -39,8 +39,24 @@ const files: Readonly<Record<string, string>> = {
 
 const typed: AppFiles = {
   'src/main.ts': `import { add } from './sum';
+import { Basket, unused } from './basket';
 const given: number[] = [3, 4];
 document.title = String(add(given));
+const basket = new Basket();
+const clock = { ticks: 0 };
+Object.assign(window, { tick: () => (clock.ticks += 1), fill: (price: number) => basket.put(price) });
+`,
+  'src/basket.ts': `export class Basket {
+  prices: number[] = [];
+  put(price: number, count = 1) {
+    const line = { price, count };
+    this.prices.push(line.price * line.count);
+    return this.prices.length;
+  }
+}
+export function unused() {
+  return document.title;
+}
 `,
   'src/sum.ts': `export function add(prices: readonly number[]): number {
   let result = 0;
