@@ -61,6 +61,7 @@ const answers: Readonly<Record<string, Answer>> = {
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from([0, 1, 2, 255])),
   '/stream': (response) => response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"first":1}\n'),
   '/file.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(pdf),
+  '/login': (response) => response.writeHead(302, { location: '/login' }).end(),
   '/framed': (response) =>
     response.writeHead(200, html).end('<title>Framed</title><iframe src="/file.pdf"></iframe><embed src="/none.pdf">'),
   '/none.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end('no PDF'),
@@ -165,6 +166,16 @@ describe('a document', () => {
     expect(await harness.text('list_network_requests')).not.toMatch(/chrome:|chrome-extension:/);
     expect((await go('/start')).text).toBe(`Now at ${url}/start`);
     expect(await run('() => document.title')).toBe('"Start"');
+  });
+
+  test('that redirects in a loop is an error that says so, and the next page loads', async () => {
+    expect(await harness.refusal('navigate_page', { url: `${url}/login` })).toMatch(
+      /net::ERR_TOO_MANY_REDIRECTS\. Its answers redirect in a loop.*list_network_requests/,
+    );
+    expect(await harness.refusal('navigate_page', { url: 'http://127.0.0.1:1/' })).toContain(
+      'Browsers refuse this port',
+    );
+    expect((await go('/start')).text).toBe(`Now at ${url}/start`);
   });
 
   test('a PDF is read by its text, in a frame too, and its bytes are kept', async () => {

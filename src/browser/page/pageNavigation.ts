@@ -68,7 +68,8 @@ async function loadAndSettle(
         { limitMs: timeoutMs },
       ),
     );
-    if (failure !== undefined && outcome.response === undefined) throw loadFailure(failure, outcome, timeoutMs);
+    const isUnanswered = outcome.response === undefined || failure?.message === redirectLoop;
+    if (failure !== undefined && isUnanswered) throw loadFailure(failure, outcome, timeoutMs);
     return outcome;
   } catch (error) {
     // Also a load that the browser has not reported yet.
@@ -100,6 +101,9 @@ function noAnswer(timeoutMs: number): ToolError {
   );
 }
 
+/** After the last redirect that Chrome follows, whose answer is no document. */
+const redirectLoop = 'net::ERR_TOO_MANY_REDIRECTS';
+
 /** What to do about a network error. */
 export function adviceFor(error: string): string {
   if (error.startsWith('net::ERR_CERT_') || error.startsWith('net::ERR_SSL_')) {
@@ -108,6 +112,10 @@ export function adviceFor(error: string): string {
       '--accept-insecure-certs.'
     );
   }
+  if (error === redirectLoop) {
+    return 'Its answers redirect in a loop, as a login without its cookie does: list_network_requests shows them.';
+  }
+  if (error === 'net::ERR_UNSAFE_PORT') return 'Browsers refuse this port: serve it at another one.';
   if (error === 'net::ERR_ABORTED') return 'The page or its server cancelled it.';
   if (error.startsWith('net::ERR_BLOCKED_BY_')) return 'The browser refused it: see list_console_messages.';
   return 'Check the address, and that its server runs.';

@@ -43,7 +43,7 @@ export class SourceReader {
     operation: Name,
     argument: Parameters<SourceOperations[Name]>[0],
     signal?: AbortSignal,
-  ): Promise<ReturnType<SourceOperations[Name]>> {
+  ): Promise<Awaited<ReturnType<SourceOperations[Name]>>> {
     const thread = (this.#thread ??= this.#start());
     const id = (this.#lastId += 1);
     const answer = new Promise<unknown>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
@@ -51,8 +51,8 @@ export class SourceReader {
     this.#markUsed();
     thread.postMessage({ id, operation, argument });
     try {
-      return (await untilAborted(answer, AbortSignal.any([limit, ...(signal ? [signal] : [])]))) as ReturnType<
-        SourceOperations[Name]
+      return (await untilAborted(answer, AbortSignal.any([limit, ...(signal ? [signal] : [])]))) as Awaited<
+        ReturnType<SourceOperations[Name]>
       >;
     } catch (error) {
       if (!limit.aborted) throw error;
