@@ -160,10 +160,7 @@ function addShellCommands(program: Command, { commands, environment, read, done 
   withHiddenOptions(withToken(withTarget(program.command('call'), fallback)))
     .description('call tools in one session, in order, and print their results; stops at the first failure')
     .usage('[options] TOOL JSON [TOOL JSON ...]')
-    .argument(
-      '[tool...]',
-      `the name of each tool, followed by its arguments: new_page '{"url":"https://example.com"}' take_snapshot`,
-    )
+    .argument('[tool...]', `each tool and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
     .option('--session <name>', 'keep the session under this name for later commands; needs a running server')
     .option('--file <file>', 'read the calls from a file, one TOOL JSON per line; - is standard input')
     .option('--json', 'print each result as one line of JSON')
