@@ -178,6 +178,15 @@ function textsIn(value: unknown, key: string): [key: string, text: string][] {
   return Object.entries(value).flatMap(([name, item]) => textsIn(item, key === '' ? name : `${key}.${name}`));
 }
 
+function* untranslatedKeys(audited: Audited, texts: readonly (readonly [key: string, text: string])[]): Findings {
+  for (const [key, text] of texts.filter(([each]) => untranslated.test(each)))
+    yield atKey(audited, key, [
+      'breaks',
+      `Chrome does not translate this key: ${JSON.stringify(text)} is taken as it stands.`,
+      'Write the text itself.',
+    ]);
+}
+
 const maxStyleSheets = 100;
 
 /** Texts of style sheets that are not translated: Chrome then puts in none of that file. */
@@ -197,12 +206,7 @@ function* localeFindings(audited: Audited, read: ReadText): Findings {
   const { json, paths } = audited;
   const texts = textsIn(json, '').filter(([, text]) => text.includes('__MSG_'));
   const used = messagesIn(texts.flatMap(([key, text]) => (translated.test(key) ? text : [])).join(' '));
-  for (const [key, text] of texts.filter(([each]) => untranslated.test(each)))
-    yield atKey(audited, key, [
-      'breaks',
-      `Chrome does not translate this key: ${JSON.stringify(text)} is taken as it stands.`,
-      'Write the text itself.',
-    ]);
+  yield* untranslatedKeys(audited, texts);
   const locale = json['default_locale'];
   const folders = new Set(
     [...paths].filter((path) => path.startsWith('_locales/')).map((path) => path.split('/')[1] ?? ''),
