@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
-import { performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
+import { heldReason, performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
 import type { DocumentResponse } from '../browser/page/pageActivity.js';
 import { describeChallenge, withoutCredentials } from '../browser/policy/credentials.js';
 import { describeDialog } from '../browser/page/interruptions.js';
@@ -146,9 +146,11 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   if (dialog) lines.push(describeDialog(dialog));
   else if (paused !== undefined) lines.push(paused);
   else if (!settled) {
-    lines.push(
-      `The page is still busy: ${busyWith}. Its content can be read; wait_for waits for a text that is missing.`,
-    );
+    const next =
+      busyWith === heldReason
+        ? 'close_page closes it; uninstall_extension ends a content script that does it.'
+        : 'Its content can be read; wait_for waits for a text that is missing.';
+    lines.push(`The page is still busy: ${busyWith}. ${next}`);
   }
   return lines;
 }

@@ -32,7 +32,9 @@ const maxRuntimeErrors = 100;
 const maxUnanswered = 20;
 const payloadChars = 200;
 
-const unansweredRow = z.object({ from: z.string(), payload: z.string(), problem: z.string(), count: z.int() });
+const unansweredRow = z.object({
+  ...{ from: z.string(), place: z.string().optional(), payload: z.string(), problem: z.string(), count: z.int() },
+});
 
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
@@ -72,8 +74,9 @@ export const getRuntimeErrorsTool = defineTool({
   },
 });
 
-function describeUnanswered({ from, payload, problem, count: times }: UnansweredMessage): string {
-  return `${times > 1 ? `${times}x ` : ''}[${from}] ${payload}: ${problem}`;
+function describeUnanswered({ from, place, payload, problem, count: times }: UnansweredMessage): string {
+  const at = place === undefined ? '' : ` at ${place}`;
+  return `${times > 1 ? `${times}x ` : ''}[${from}${at}] ${payload}: ${problem}`;
 }
 
 export const clearErrorsTool = defineTool({

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { ReloadResult } from '../browser/extensions/extensionInstall.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
+import { endHeldCode } from '../browser/page/runScript.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { shortUrl } from './answers.js';
@@ -72,6 +73,12 @@ export function describeSelectionAfter({ selected }: SessionBrowser, { closed, o
       ? 'No page is selected now.'
       : `Page ${selected.id} is selected now: ${shortUrl(selected.url())}`;
   return [...lines, now];
+}
+
+/** Terminates scripts that block pages: a content script may outlive its extension. A line for each such page. */
+export async function freePages({ browser, signal }: BrowserToolContext): Promise<string[]> {
+  const freed = await endHeldCode(browser.pages(), signal);
+  return freed.map((page) => `Page ${page.id} was blocked by a script, which was terminated.`);
 }
 
 /** The changes by a reload, and the pages that still run the old code. */

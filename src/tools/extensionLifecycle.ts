@@ -23,6 +23,7 @@ import {
   count,
   workerState,
   describeSelectionAfter,
+  freePages,
 } from './extensionFields.js';
 import { runningContexts, namedPages } from '../browser/extensions/liveContexts.js';
 import {
@@ -34,7 +35,7 @@ import {
   uninstallExtension,
 } from '../browser/extensions/installedExtensions.js';
 import { readManifest } from '../browser/extensions/manifest.js';
-import { WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
+import { mergedErrors, WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
 import { oneLine } from './pagination.js';
 import { shortUrl } from './answers.js';
 
@@ -183,12 +184,8 @@ function extensionLine({
 }
 
 const detailsOutput = z.object({
-  id: extensionId,
-  name: z.string(),
-  version: z.string(),
-  description: z.string(),
-  path: z.string(),
-  location: z.string(),
+  ...{ id: extensionId, name: z.string(), version: z.string(), description: z.string() },
+  ...{ path: z.string(), location: z.string() },
   enabled: z.boolean(),
   disabledBecause: z.array(z.string()),
   /** As Chrome shows them to users. */
@@ -203,8 +200,7 @@ const detailsOutput = z.object({
   serviceWorker: workerState,
   incognito: z.boolean(),
   fileAccess: z.boolean(),
-  manifestErrors: z.array(z.string()),
-  runtimeErrors: z.array(z.string()),
+  ...{ manifestErrors: z.array(z.string()), runtimeErrors: z.array(z.string()) },
 });
 
 type ExtensionDetails = z.infer<typeof detailsOutput>;
@@ -261,7 +257,7 @@ function toDetails(
     incognito: info.incognitoAccess.isActive,
     fileAccess: info.fileAccess.isActive,
     manifestErrors: manifestErrors.map(({ message }) => message),
-    runtimeErrors: runtimeErrors.map(({ message }) => message),
+    runtimeErrors: mergedErrors(runtimeErrors.map(({ message: text }) => ({ text, place: '' }))),
   };
 }
 
@@ -279,8 +275,7 @@ function describeDetails(details: ExtensionDetails): string {
     `Commands: ${oneLine(list(details.commands), 2_000)}`,
     `Incognito: ${details.incognito ? 'yes' : 'no'}; file addresses: ${details.fileAccess ? 'yes' : 'no'}`,
     ...details.manifestErrors.map((message) => `Manifest: ${oneLine(message, 1_000)}`),
-    ...(runtimeErrors.length > 0 ? [`${count(runtimeErrors.length, 'runtime error')}:`] : []),
-    ...runtimeErrors.map((message) => `  ${oneLine(message, 200)}`),
+    ...runtimeErrors.map((message) => `Runtime error: ${oneLine(message, 200)}`),
   ].join('\n');
 }
 
@@ -325,6 +320,7 @@ export const reloadExtensionTool = defineTool({
         describeReload({ ...reloading, stalePages }, previousVersion),
         ...loaded.map((page) => `Loaded page ${page.id} again: ${shortUrl(page.url())}`),
         ...describeSelectionAfter(browser, changes),
+        ...(await freePages(context)),
       ].join('\n'),
       structured: {
         extensionId: id,
@@ -348,7 +344,8 @@ export const setExtensionEnabledTool = defineTool({
   input: z.strictObject({ extensionId: extensionIdInput, enabled: z.boolean().describe('false: disable') }),
   output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
-  async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
+  async handler({ extensionId: id, enabled: wanted }, context) {
+    const { browser, signal } = context;
     const { before, after } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const same = { extension, warnings: [], isTheme: false };
@@ -363,9 +360,10 @@ export const setExtensionEnabledTool = defineTool({
     const effects = enabled
       ? 'Open pages get its content scripts when they are reloaded.'
       : 'Its pages were closed and its service worker stopped.';
-    const lines = before === enabled ? [`"${name}" was ${state} already.`] : [`"${name}" is ${state} now. ${effects}`];
+    const first = before === enabled ? `"${name}" was ${state} already.` : `"${name}" is ${state} now. ${effects}`;
+    const freed = enabled ? [] : await freePages(context);
     return {
-      text: [...lines, ...warnings.map((warning) => `Warning: ${oneLine(warning, 1_000)}`)].join('\n'),
+      text: [first, ...freed, ...warnings.map((warning) => `Warning: ${oneLine(warning, 1_000)}`)].join('\n'),
       structured: { extensionId: id, enabled, before, warnings: [...warnings] },
     };
   },
@@ -380,7 +378,8 @@ export const uninstallExtensionTool = defineTool({
   input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ extensionId, name: z.string(), left: z.array(z.string()) }),
   annotations: { readOnlyHint: false, destructiveHint: true },
-  async handler({ extensionId: id }, { browser, signal }) {
+  async handler({ extensionId: id }, context) {
+    const { browser, signal } = context;
     const { extension, left } = await withCdpScope(browser.browser, signal, async (scope) => {
       const found = await findExtension(scope, id);
       await uninstallExtension(scope, found);
@@ -392,8 +391,9 @@ export const uninstallExtensionTool = defineTool({
     const { name, path } = extension;
     // An extension from an archive exists in the session's folder alone.
     if (dirname(path) === (await browser.folder())) await rm(path, { recursive: true, force: true });
+    const rest = left.length === 0 ? 'No extension is' : count(left.length, 'extension');
     return {
-      text: `Uninstalled "${name}" with its storage. ${left.length === 0 ? 'No extension is' : count(left.length, 'extension')} left.`,
+      text: [`Uninstalled "${name}" with its storage. ${rest} left.`, ...(await freePages(context))].join('\n'),
       structured: { extensionId: id, name, left: left.map((other) => other.id) },
     };
   },

@@ -6,6 +6,9 @@ import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
+import { mergedErrors } from '../../src/browser/extensions/serviceWorkers.js';
+import { isAnswering } from '../../src/browser/page/runScript.js';
+import { waitUntil } from '../browser/support/testPool.js';
 import { servePages } from '../support/servePages.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
@@ -85,5 +88,38 @@ describe('[S10] what a worker throws at a session', () => {
     );
     await tools.run('uninstall_extension', { extensionId });
     await tools.browser.closePage((await tools.browser.newPage()).id);
+  });
+
+  test('a content script that does not end holds its page no longer than its extension is installed', async () => {
+    const loops = ['setTimeout(() => { for (;;); }, 100);', 'setInterval(() => { for (;;); }, 100);'];
+    for (const [index, code] of loops.entries()) {
+      const extensionId = await tools.install(
+        `Holding ${index}`,
+        { content_scripts: [{ matches: ['http://127.0.0.1/*'], js: ['c.js'] }] },
+        { 'c.js': code },
+      );
+      const pageId = await tools.openPage('/settled.html');
+      const page = tools.browser.pages().find(({ id }) => id === pageId);
+      const answers = (): Promise<boolean> =>
+        page === undefined ? Promise.resolve(true) : isAnswering(page, new AbortController().signal);
+      await waitUntil(async () => !(await answers()));
+      const text = await tools.text('uninstall_extension', { extensionId });
+      expect(text).toContain(`Page ${pageId} did not answer, since a script in it did not end: that was ended.`);
+      await waitUntil(answers);
+      // A timer that held it would do so again.
+      const waits = () => page?.page.evaluate('new Promise((done) => setTimeout(done, 300, true))').catch(() => false);
+      await waitUntil(async () => (await waits()) === true);
+      await tools.browser.closePage(pageId);
+    }
+  });
+
+  test('errors that differ in numbers are one line, and no more than ten lines are told', () => {
+    const errors = Array.from({ length: 300 }, (_, at) => ({ text: `boom ${at}`, place: `worker.js:${at % 2}` }));
+    expect(mergedErrors(errors)).toEqual(['boom 0 (worker.js:0; 150 like it)', 'boom 1 (worker.js:1; 150 like it)']);
+    const many = Array.from({ length: 12 }, (_, at) => ({ text: 'x'.repeat(at), place: '' }));
+    expect(mergedErrors(many).slice(9)).toEqual([
+      'xxxxxxxxx',
+      '2 further errors: get_extension_runtime_errors lists them.',
+    ]);
   });
 });

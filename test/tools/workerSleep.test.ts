@@ -11,12 +11,14 @@ afterAll(() => tools.close());
 const worker = `
 let count = 0;
 const seen = new Map();
+const times = [];
 chrome.runtime.onMessage.addListener((message, sender, reply) => {
   if (message.type === 'count') {
     count += 1;
     chrome.storage.local.set({ count });
     reply({ count, at: Date.now() });
     seen.set(message.type, true);
+    times.push({ at: Date.now() });
   } else if (message.type === 'total') reply(count);
   else if (message.type === 'first') {
     if (!seen.has('count')) { setTimeout(() => { throw new Error('never counted'); }); }
@@ -39,6 +41,7 @@ it('tells which answers, storage, errors and variables a sleep changes, and leav
     ...{ step: 2, what: 'variable', name: 'count', at: 'w.js:2', awake: '1', asleep: '0' },
   });
   expect(differences).toContainEqual(expect.objectContaining({ step: 2, name: 'seen', awake: '[["count",true]]' }));
+  expect(differences).toContainEqual(expect.objectContaining({ step: 2, name: 'times', at: 'w.js:4', asleep: '[]' }));
   expect(differences).toContainEqual(expect.objectContaining({ step: 3, what: 'error', awake: 'nothing' }));
   expect(differences).not.toContainEqual(expect.objectContaining({ what: 'answer', step: 1 }));
   expect(differences).not.toContainEqual(expect.objectContaining({ what: 'answer', step: 4 }));

@@ -31,6 +31,11 @@ export function flowOf(activity: ExtensionRecorder, extensionId: string, max: nu
   return events.sort((a, b) => a.at - b.at).slice(-max);
 }
 
+function problemAt(message: ExtensionMessage): string | undefined {
+  const [problem, { place }] = [answerProblem(message), message];
+  return problem === undefined || place === undefined ? problem : `Sent at ${place}. ${problem}`;
+}
+
 function messageEvents(message: ExtensionMessage): FlowEvent[] {
   const { at, api, from, payload, reply, error, replyMs = 0 } = message;
   // Who answered may be closed, or too busy, before it could report.
@@ -38,7 +43,7 @@ function messageEvents(message: ExtensionMessage): FlowEvent[] {
   const sent: FlowEvent = {
     ...{ at, kind: 'message', from, to },
     label: `${api} ${payload}`,
-    problem: answerProblem(message),
+    problem: problemAt(message),
   };
   const answer = reply ?? error;
   if (answer === undefined) return [sent];

@@ -11,6 +11,8 @@ export interface ExtensionMessage {
   readonly api: string;
   /** The context that sent it. */
   readonly from: string;
+  /** Where it sent it, as `content.js:2`. */
+  readonly place: string | undefined;
   /** Contexts that are known to have received it; empty if only the sending was observed. */
   readonly to: readonly string[];
   /** How the listeners of each of them took it. */
@@ -70,12 +72,12 @@ export class MessageLog {
     const clearedId = this.#clearedIds.get(extensionId) ?? 0;
     const found = new Map<string, UnansweredMessage>();
     for (const { id, value } of this.#ring.read().entries) {
-      const { from, payload } = value;
+      const { from, payload, place } = value;
       if (id <= clearedId || value.extensionId !== extensionId || from === ownSender) continue;
       const problem = answerProblem(value);
       if (problem === undefined) continue;
-      const key = JSON.stringify([from, payload, problem]);
-      found.set(key, { from, payload, problem, count: (found.get(key)?.count ?? 0) + 1 });
+      const key = JSON.stringify([from, place, payload, problem]);
+      found.set(key, { from, place, payload, problem, count: (found.get(key)?.count ?? 0) + 1 });
     }
     return [...found.values()];
   }
@@ -103,6 +105,7 @@ export class MessageLog {
       extensionId,
       api: report.api,
       from: isSent ? name : senderOf(report.sender, extensionId),
+      place: report.place,
       to: isSent ? [] : [name],
       outcomes: {},
       isSent,
@@ -136,7 +139,14 @@ export class MessageLog {
     if (found === undefined) return undefined;
     this.#ring.update(found.id, (value) =>
       isSender
-        ? { ...value, api: report.api, from: name, isSent: true, at: Math.min(value.at, report.at) }
+        ? {
+            ...value,
+            api: report.api,
+            from: name,
+            place: report.place,
+            isSent: true,
+            at: Math.min(value.at, report.at),
+          }
         : { ...value, to: [...value.to, name] },
     );
     return found.id;
@@ -168,6 +178,7 @@ type MessageOutcome = Pick<ExtensionMessage, 'api' | 'to' | 'outcomes' | 'isOver
 /** A message without a proper answer, equal ones counted. */
 export interface UnansweredMessage {
   readonly from: string;
+  readonly place: string | undefined;
   readonly payload: string;
   readonly problem: string;
   readonly count: number;
@@ -253,8 +264,8 @@ function parseSender(json: string | undefined): Sender {
   }
 }
 
-function sizeOf({ payload, reply = '', error = '', from, to }: ExtensionMessage): number {
-  const chars = payload.length + reply.length + error.length + from.length + to.join().length;
+function sizeOf({ payload, reply = '', error = '', from, place = '', to }: ExtensionMessage): number {
+  const chars = payload.length + reply.length + error.length + from.length + place.length + to.join().length;
   return 200 + 2 * chars;
 }
 
@@ -267,6 +278,7 @@ const reportSchema = z.object({
   error: z.string().optional(),
   outcome: z.enum(['silent', 'late', 'pending', 'empty', 'answered', 'threw', 'closed']).optional(),
   sender: z.string().optional(),
+  place: z.string().optional(),
   at: z.number(),
 }) satisfies z.ZodType<ActivityReport>;
 

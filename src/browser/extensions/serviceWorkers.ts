@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
+import { shortenText } from '../../text.js';
 import { auditExtension } from './audit/auditExtension.js';
 import { ExtensionsPage, originOf, type Extension, type ExtensionProblem } from './installedExtensions.js';
 import { readManifest } from './manifest.js';
@@ -89,12 +90,15 @@ export class WorkerMonitor {
     );
   }
 
-  /** Errors that workers of this extension threw while monitored, oldest first, each once, with its location. */
+  /** Errors that workers of this extension threw while monitored, oldest first, like ones as one, with their location. */
   errors(extensionId: string): string[] {
     const own = this.#errors.filter(({ sourceURL }) => sourceURL.startsWith(workerScope(extensionId)));
-    return [
-      ...new Set(own.map((error) => `${error.errorMessage} (${error.sourceURL}:${Math.max(1, error.lineNumber)})`)),
-    ];
+    return mergedErrors(
+      own.map(({ errorMessage: text, sourceURL, lineNumber }) => ({
+        text,
+        place: `${sourceURL}:${Math.max(1, lineNumber)}`,
+      })),
+    );
   }
 
   /** The number of starts of each worker, to distinguish later starts from earlier ones. */
@@ -155,6 +159,28 @@ export class WorkerMonitor {
         undefined,
       );
   }
+}
+
+const maxErrors = 10;
+const maxErrorChars = 500;
+
+/** One line for errors of one place that differ in numbers alone, and at most ten lines. */
+export function mergedErrors(errors: readonly { readonly text: string; readonly place: string }[]): string[] {
+  const merged = new Map<string, { readonly text: string; readonly notes: string[]; count: number }>();
+  for (const { text: whole, place } of errors) {
+    const text = shortenText(whole, maxErrorChars);
+    const key = `${place} ${text.replace(/\d+/g, '0')}`;
+    const known = merged.get(key);
+    if (known) known.count += 1;
+    else merged.set(key, { text, notes: place === '' ? [] : [place], count: 1 });
+  }
+  const lines = [...merged.values()].map(({ text, notes, count }) => {
+    const all = [...notes, ...(count > 1 ? [`${count} like it`] : [])];
+    return all.length === 0 ? text : `${text} (${all.join('; ')})`;
+  });
+  const left = lines.length - maxErrors;
+  if (left <= 0) return lines;
+  return [...lines.slice(0, maxErrors), `${left} further errors: get_extension_runtime_errors lists them.`];
 }
 
 /** Of a fast start only the end is reported. */

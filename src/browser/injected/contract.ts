@@ -267,6 +267,8 @@ export interface ActivityReport {
   readonly outcome?: DeliveryOutcome | undefined;
   /** The sender of a received message as Chrome describes it, JSON. */
   readonly sender?: string | undefined;
+  /** Of a message that is sent: where, as `content.js:2`. */
+  readonly place?: string | undefined;
   /** Milliseconds since 1970. */
   readonly at: number;
 }

@@ -7,7 +7,7 @@ const maxPending = 500;
 /** For one context: more would block the browser's connection. */
 const maxPerSecond = 1_000;
 
-type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome'>;
+type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome' | 'place'>;
 
 /** Reports the end of a call or message. */
 export type ReportEnd = (details: Details) => void;

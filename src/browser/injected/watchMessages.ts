@@ -40,9 +40,22 @@ export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter, 
 function watchSending(reporter: Reporter, owner: object | undefined, api: string): void {
   if (owner === undefined) return;
   replaceMethod(owner, 'sendMessage', (original) => (...args) => {
-    const end = reporter.begin('send', api, { value: print(messageAmong(api, args)) });
+    const end = reporter.begin('send', api, { value: print(messageAmong(api, args)), place: callingPlace() });
     return followCall(original, owner, args, end);
   });
+}
+
+const maxFrames = 10;
+
+/** Where the extension's code calls, as `content.js:2`. */
+function callingPlace(): string | undefined {
+  const stack: unknown = new Error().stack;
+  if (typeof stack !== 'string') return undefined;
+  for (const line of stack.split('\n', maxFrames)) {
+    const [, path, number] = /chrome-extension:\/\/[a-p]{32}\/([^\s?#]+?)(?:[?#]\S*)?:(\d+):\d+\)?$/.exec(line) ?? [];
+    if (path !== undefined) return `${path}:${number ?? ''}`;
+  }
+  return undefined;
 }
 
 /** The message among the arguments: after the id of a tab or of another extension. */
@@ -61,7 +74,8 @@ function watchConnecting(watch: PortWatch, owner: object | undefined, api: strin
   replaceMethod(owner, 'connect', (original) => (...args) => {
     const port = original.apply(owner, args);
     if (isPort(port)) {
-      watchPort(watch, port, watch.reporter.begin('send', api, { value: print(port.name) }));
+      const place = callingPlace();
+      watchPort(watch, port, watch.reporter.begin('send', api, { value: print(port.name), place }));
     }
     return port;
   });

@@ -5,6 +5,7 @@ import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { Interruption, OpenDialog } from './interruptions.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
 import { answerTimeoutMs, type StoppedNavigation } from './pendingNavigations.js';
+import { isAnswering } from './runScript.js';
 import type { SessionPage } from './sessionPage.js';
 
 /** A page without changes for this long is settled: longer than the timers that scripts use to defer rendering. */
@@ -101,7 +102,7 @@ export async function performAction<T>(
     const settled = await settle(page, activity, cancelled, limitMs);
     if (!settled && !page.interruptions.current) await page.navigations.stop();
     await windows.opened(activity.opened.length, stopped);
-    return outcome({ settled });
+    return outcome({ settled, isHeld: !settled && !(await isAnswering(page, signal)) });
   };
   try {
     const end = await page.interruptions.runUntilInterrupted(
@@ -122,8 +123,13 @@ export async function performAction<T>(
 
 interface ActionEnd {
   readonly settled: boolean;
+  /** The page's code does not let it answer. */
+  readonly isHeld?: boolean;
   readonly interruption?: Interruption;
 }
+
+/** Of a page that is busy. */
+export const heldReason = 'a script in it does not end, so it answers nothing';
 
 const windowTimeoutMs = 1_500;
 
@@ -159,7 +165,7 @@ function outcomeOf(
   page: SessionPage,
   activity: PageActivity,
   windows: OpenedWindows,
-  { settled, interruption }: ActionEnd,
+  { settled, isHeld, interruption }: ActionEnd,
 ): ActionOutcome {
   const { navigated, isUnreachable: unreachable, response, challenges, download, external } = activity;
   const count = Math.max(activity.opened.length, windows.pages.length);
@@ -168,7 +174,8 @@ function outcomeOf(
     return { url: window?.url() || (activity.opened[index] ?? ''), pageId: window?.id };
   });
   const closed = page.isClosed;
-  const busyWith = settled || closed || interruption ? undefined : activity.describe();
+  const reason = isHeld === true ? heldReason : activity.describe();
+  const busyWith = settled || closed || interruption ? undefined : reason;
   const stopped = page.navigations.takeStopped();
   const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
   const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;

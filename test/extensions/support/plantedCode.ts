@@ -165,6 +165,30 @@ export const plantedCode: Readonly<Record<string, AuditCase>> = {
     worker('fetch("x").then(() => chrome.runtime.onMessage.addListener(() => 0));'),
     'breaks worker.js:1: The listener of chrome.runtime.onMessage is added late',
   ],
+  ...Object.fromEntries(
+    [
+      ['new Map()', 'kept.set(tab.id, tab.url)', 'kept.get(message)'],
+      ['new Set()', 'kept.add(tab.url)', 'kept.has(message)'],
+      ['[]', 'kept.push(tab.url)', 'kept.length'],
+      ['{}', 'kept[tab.id] = tab.url', 'kept[message]'],
+      ['{ last: "" }', 'kept.last = tab.url', 'kept.last'],
+    ].map(([value = '', change = '', reading = '']): [string, AuditCase] => [
+      `${value} that a worker loses`,
+      [
+        worker(
+          `const kept = ${value};\nchrome.tabs.onCreated.addListener((tab) => { ${change}; });\nchrome.runtime.onMessage.addListener((message, sender, reply) => reply(${reading}));`,
+          { permissions: ['tabs'] },
+        ),
+        'advice worker.js:1: "kept" is changed in events and kept in a variable, which is lost',
+      ],
+    ]),
+  ),
+  'a listener of the worker itself that is added late': [
+    worker('chrome.storage.local.get("x").then(() => {\n  self.addEventListener("push", () => 1);\n});', {
+      permissions: ['storage'],
+    }),
+    'breaks worker.js:2: The listener of "push" is added late',
+  ],
   'a variable that a worker loses': [
     worker(`let count = 0;\n${onMessage('count += 1; return count;')}`),
     'advice worker.js:1: "count" is changed in events',
@@ -333,6 +357,9 @@ export const plantedCode: Readonly<Record<string, AuditCase>> = {
       'setTimeout("go(" + 1 + ")", 9);',
       'Function.apply(null, ["return 1"])();',
       'Reflect.construct(Function, ["return 1"]);',
+      '(() => 1).constructor("return 1")();',
+      '[].constructor.constructor("return 1")();',
+      'const Made = Object.getPrototypeOf(async () => 1).constructor; new Made("return 1");',
     ].map((code): [string, AuditCase] => [
       `eval by ${code}`,
       [popup('<script src=a.js></script>', { 'a.js': code }), "which Chrome's policy for extensions refuses"],

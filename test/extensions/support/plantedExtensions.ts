@@ -328,4 +328,43 @@ export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
       [rules({ id: 1, ...rule }), line],
     ]),
   ),
+  'an API through a parameter that has a default': [
+    worker('function start(api = chrome) {\n  api.alarms.create({});\n}\nstart();'),
+    'breaks worker.js:2: The code uses chrome.alarms',
+  ],
+  'an API through a default in a pattern': [
+    worker('function start({ api = chrome } = {}) {\n  api.alarms.create({});\n}\nstart();'),
+    'breaks worker.js:2: The code uses chrome.alarms',
+  ],
+  'a rule in code that Chrome does not take': [
+    worker(
+      'const block = { type: "block" };\nchrome.declarativeNetRequest.updateDynamicRules({ addRules: [\n  { id: 1, action: block, condition: { urlFilter: "a" } },\n  { id: 1, action: block, condition: { urlFilter: "b" } },\n] });',
+      { permissions: ['declarativeNetRequest'] },
+    ),
+    'breaks worker.js:2: chrome.declarativeNetRequest.updateDynamicRules fails, and changes no rule: addRules[1]: its id 1 was there before.',
+  ],
+  'a rule of the session with a type that there is not': [
+    worker(
+      'chrome.declarativeNetRequest.updateSessionRules({ addRules: [{ id: 1, action: { type: "deny" }, condition: {} }] });',
+      { permissions: ['declarativeNetRequest'] },
+    ),
+    'addRules[0]: action.type is "deny"',
+  ],
+  'a message in a style sheet that is not translated': [
+    [
+      { default_locale: 'en', content_scripts: [{ matches: ['https://example.com/*'], css: ['a.css'] }] },
+      {
+        'a.css': 'b { color: red; }\nb::before { content: "__MSG_Gone__"; direction: __MSG_@@bidi_dir__; }',
+        '_locales/en/messages.json': '{ "title": { "message": "Title" } }',
+      },
+    ],
+    'breaks a.css:2: There is no message "Gone"',
+  ],
+  'a message in a key that is not translated': [
+    [
+      { default_locale: 'en', version_name: '__MSG_title__' },
+      { '_locales/en/messages.json': '{ "title": { "message": "Title" } }' },
+    ],
+    'breaks manifest.json:6 version_name: Chrome does not translate this key',
+  ],
 };

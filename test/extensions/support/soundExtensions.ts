@@ -58,6 +58,37 @@ export const soundExtensions: Readonly<Record<string, AuditCase>> = {
     worker('const start = () => { chrome.runtime.onMessage.addListener(() => 0); };\nstart();'),
     'added late',
   ],
+  'ports and callbacks that no storage can keep': [
+    worker(
+      'const ports = new Map();\nconst waiting = new Map();\nchrome.runtime.onConnect.addListener((line) => { ports.set(line.name, line); });\nchrome.runtime.onMessage.addListener((message, sender, reply) => { waiting.set(message, reply); ports.get(message)?.postMessage(1); return true; });\nchrome.tabs.onRemoved.addListener((id) => { waiting.get(id)?.(); });',
+    ),
+    'lost',
+  ],
+  'a map that the event which reads it has filled': [
+    worker(
+      'const known = new Map();\nchrome.tabs.onUpdated.addListener((id) => { if (!known.has(id)) known.set(id, Date.now()); known.get(id); });\nchrome.tabs.onRemoved.addListener((id) => { known.delete(id); });',
+    ),
+    'lost',
+  ],
+  'a map that is filled at each start': [
+    worker(
+      'const handlers = new Map();\nhandlers.set("a", 1);\nfunction add(name) { handlers.set(name, 1); }\nadd("b");\nchrome.runtime.onMessage.addListener((message) => { handlers.get(message); });',
+    ),
+    'lost',
+  ],
+  'rules in code that are right': [
+    worker(
+      'chrome.declarativeNetRequest.updateSessionRules({ addRules: [{ id: 1, priority: 2, action: { type: "block" }, condition: { urlFilter: "||a.example", tabIds: [1] } }, make(2)] });\nfunction make(id) { return { id }; }',
+      { permissions: ['declarativeNetRequest'] },
+    ),
+    'addRules',
+  ],
+  'a constructor that is asked for and not called': [
+    popup('<script src=a.js></script>', {
+      'a.js': 'const F = (() => 1).constructor; typeof x === F; this.constructor(1);',
+    }),
+    'refuses',
+  ],
   'a variable that is filled again': [
     worker(
       `let options;\nchrome.storage.local.get().then((all) => { options = all; });\nchrome.storage.onChanged.addListener(() => { options = {}; });\n${onMessage('return options;')}`,

@@ -1,5 +1,6 @@
 import type { AnyNode, CallExpression, NewExpression } from 'acorn';
 import { parsePattern } from '../matchPattern.js';
+import { ruleProblem } from './ruleFileRules.js';
 import { forEachChild, isFunctionNode, keyOf, type FunctionNode, type Names, type Scope } from './scopes.js';
 
 export interface Around {
@@ -18,8 +19,11 @@ export function faultsOfCall(call: CallExpression | NewExpression, path: string,
     return isText(first) ? ['eval'] : longTimer(path, writtenNumber(second, around));
   if (/^(?:eval|Function)\.(?:apply|bind|call)$/.test(path)) return [path.split('.', 1)[0] ?? ''];
   if (path === 'Reflect.construct' && first && names.valueOf(first, scope) === 'Function') return ['Function'];
+  if (takesConstructor(call.callee, around)) return ['Function'];
+  if (path === 'addEventListener') return workerEvent(first, around);
   if (!path.startsWith('chrome.')) return [];
   return [
+    ...ruleFaults(path, first, around),
     ...menuFaults(path, first, around),
     ...answerFaults(path, first, around),
     ...blockingFaults(path, call, around),
@@ -29,6 +33,68 @@ export function faultsOfCall(call: CallExpression | NewExpression, path: string,
     ...patternFaults(path, call, around),
     ...(path === 'chrome.i18n.getMessage' ? messageName(first, around) : []),
   ];
+}
+
+/** Whether this is the constructor of a function, which makes code of a text: `(() => {}).constructor`. */
+function takesConstructor(callee: AnyNode, around: Around): boolean {
+  const value = heldBy(callee, around);
+  return (
+    value?.type === 'MemberExpression' &&
+    keyOf(value.property, value.computed) === 'constructor' &&
+    isFunction(value.object, around)
+  );
+}
+
+function isFunction(node: AnyNode, around: Around): boolean {
+  if (node.type === 'MemberExpression') return keyOf(node.property, node.computed) === 'constructor';
+  const { names, scope } = around;
+  if (node.type === 'CallExpression' && names.valueOf(node.callee, scope) === 'Object.getPrototypeOf')
+    return node.arguments.some((each) => isFunction(each, around));
+  const written = names.functionOf(node, scope);
+  return written !== undefined && isFunctionNode(written);
+}
+
+/** Chrome takes listeners of these only while the worker's script runs for the first time. */
+const workerEvents = new Set([
+  ...['activate', 'fetch', 'install', 'message', 'notificationclick', 'notificationclose', 'push'],
+  ...['pushsubscriptionchange', 'sync'],
+]);
+
+function workerEvent(first: AnyNode | undefined, around: Around): string[] {
+  const name = first && writtenText(first, around);
+  return name !== undefined && workerEvents.has(name) ? [`addEventListener{event ${name}}`] : [];
+}
+
+/** Rules that are written out and that Chrome does not take: the whole call fails. */
+function ruleFaults(path: string, options: AnyNode | undefined, around: Around): string[] {
+  const [, kind] = /^chrome\.declarativeNetRequest\.update(Dynamic|Session)Rules$/.exec(path) ?? [];
+  if (kind === undefined) return [];
+  const list = heldBy(propertyOf(options, 'addRules', around), around);
+  const ids = new Set<unknown>();
+  return (list?.type === 'ArrayExpression' ? itemsOf(list) : []).flatMap((item, index) => {
+    const rule = writtenValue(item, around);
+    const problem = rule === undefined ? undefined : ruleProblem(rule, ids, kind === 'Session');
+    return problem === undefined ? [] : [fault(path, 'rule', `addRules[${index}]: ${problem}`)];
+  });
+}
+
+/** A value that is written out as JSON could be; undefined if a part of it is not. */
+function writtenValue(node: AnyNode | undefined, around: Around): unknown {
+  const value = heldBy(node, around);
+  if (value?.type === 'Literal') return value.value ?? undefined;
+  if (value?.type === 'TemplateLiteral') return writtenText(value, around);
+  if (value?.type === 'ArrayExpression') {
+    const items = itemsOf(value).map((item) => writtenValue(item, around));
+    return items.includes(undefined) ? undefined : items;
+  }
+  if (value?.type !== 'ObjectExpression') return undefined;
+  const entries = value.properties.map((property): [string | undefined, unknown] =>
+    property.type === 'Property'
+      ? [keyOf(property.key, property.computed), writtenValue(property.value, around)]
+      : [undefined, undefined],
+  );
+  const isKnown = entries.every(([key, item]) => key !== undefined && item !== undefined);
+  return isKnown ? Object.fromEntries(entries) : undefined;
 }
 
 const fault = (path: string, kind: string, detail: string): string =>

@@ -65,6 +65,11 @@ const rules: Readonly<Record<string, Rule>> = {
     fix: 'Use chrome.alarms, with the permission "alarms".',
     isForWorker: true,
   }),
+  rule: (problem, path) => ({
+    severity: 'breaks',
+    problem: `${path} fails, and changes no rule: ${problem}.`,
+    fix: 'Mend or remove the rule.',
+  }),
   pattern: (problem, path) => ({
     severity: 'breaks',
     problem: `${path} refuses it: ${problem}.`,
@@ -118,7 +123,8 @@ export function* messageFindings({ uses, loaded }: LinkedCode): Generator<Findin
 
 const maxCallChars = 300;
 
-function messageNames(text: string): string[] {
+/** The names of the messages in a file, without capitals, which mean nothing in them. */
+export function messageNames(text: string): string[] {
   try {
     const { value } = parseChromeJson(text);
     return isJsonObject(value) ? Object.keys(value).map((name) => name.toLowerCase()) : [];

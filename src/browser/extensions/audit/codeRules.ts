@@ -338,6 +338,12 @@ function* importScriptsHits(
 
 /** A listener that is removed again waits for one answer. */
 function* lateHits({ path, isLate }: LinkedUse, isAtStart: boolean, removed: ReadonlySet<string>): Generator<Hit> {
+  const [, own] = /^addEventListener\{event (\w+)\}$/.exec(path) ?? [];
+  if (own !== undefined && (isLate || !isAtStart)) {
+    const problem = `The listener of "${own}" is added late, after a wait or in a callback: Chrome takes it only while the script of the worker runs for the first time.`;
+    const fix = 'Call addEventListener at the top of the worker, at once; wait within the listener.';
+    yield { what: own, finding: { severity: 'breaks', problem, fix } };
+  }
   if (!path.endsWith('.addListener') || !/^chrome\.[\w.]+$/.test(path) || (isAtStart && !isLate)) return;
   const event = path.slice(0, -'.addListener'.length);
   if (removed.has(event)) return;

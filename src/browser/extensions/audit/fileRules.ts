@@ -5,6 +5,7 @@ import { parseChromeJson } from '../chromeJson.js';
 import { localPath } from '../extensionFiles.js';
 import { isJsonObject, objectAt, objectsIn, stringsIn } from '../manifest.js';
 import { atKey, placeAt, type Audited, type Finding, type Findings, type Severity } from './findings.js';
+import { messageNames } from './callRules.js';
 import type { LoadedCode, MissingFile } from './loadedCode.js';
 import { ruleFindings } from './ruleFileRules.js';
 
@@ -159,10 +160,53 @@ function* reservedNames({ paths }: Audited): Findings {
 
 const maxLocales = 100;
 
+/** The keys of a manifest that Chrome translates; and of the others those that it uses. */
+const translated =
+  /^(?:name|short_name|description|omnibox\.keyword|action\.default_title|commands\..+\.description|(?:chrome_settings_overrides|file_browser_handlers|input_components|tts_engine)\b.*)$/;
+const untranslated =
+  /^(?:version_name|author|homepage_url|update_url|side_panel|options_page|options_ui|background|content_scripts|icons|devtools_page|chrome_url_overrides|web_accessible_resources|externally_connectable|storage)\b/;
+
+const messagesIn = (text: string): string[] => [
+  ...new Set(Array.from(text.matchAll(/__MSG_([\w@]+?)__/g), ([, name = '']) => name)),
+];
+
+/** The texts of a manifest with their keys. */
+function textsIn(value: unknown, key: string): [key: string, text: string][] {
+  if (typeof value === 'string') return [[key, value]];
+  if (Array.isArray(value)) return value.flatMap((item, index) => textsIn(item, `${key}[${index}]`));
+  if (!isJsonObject(value)) return [];
+  return Object.entries(value).flatMap(([name, item]) => textsIn(item, key === '' ? name : `${key}.${name}`));
+}
+
+function* untranslatedKeys(audited: Audited, texts: readonly (readonly [key: string, text: string])[]): Findings {
+  for (const [key, text] of texts.filter(([each]) => untranslated.test(each)))
+    yield atKey(audited, key, [
+      'breaks',
+      `Chrome does not translate this key: ${JSON.stringify(text)} is taken as it stands.`,
+      'Write the text itself.',
+    ]);
+}
+
+const maxStyleSheets = 100;
+
+/** Texts of style sheets that are not translated: Chrome then puts in none of that file. */
+function* styleFindings(paths: ReadonlySet<string>, names: ReadonlySet<string>, read: ReadText): Findings {
+  const sheets = [...paths].filter((path) => path.endsWith('.css') && !path.startsWith('_'));
+  for (const path of sheets.slice(0, maxStyleSheets)) {
+    const text = read(path) ?? '';
+    const missing = messagesIn(text).find((name) => !name.startsWith('@@') && !names.has(name.toLowerCase()));
+    if (missing === undefined) continue;
+    const problem = `There is no message "${missing}": the texts __MSG_…__ of this file stay as they are.`;
+    const fix = `Add "${missing}": { "message": "…" } to the translations of default_locale.`;
+    yield { severity: 'breaks', at: placeAt(path, text, text.indexOf(`__MSG_${missing}__`)), problem, fix };
+  }
+}
+
 function* localeFindings(audited: Audited, read: ReadText): Findings {
   const { json, paths } = audited;
-  const named = JSON.stringify(json).matchAll(/__MSG_([\w@]+?)__/g);
-  const used = [...new Set(Array.from(named, ([, name = '']) => name))];
+  const texts = textsIn(json, '').filter(([, text]) => text.includes('__MSG_'));
+  const used = messagesIn(texts.flatMap(([key, text]) => (translated.test(key) ? text : [])).join(' '));
+  yield* untranslatedKeys(audited, texts);
   const locale = json['default_locale'];
   const folders = new Set(
     [...paths].filter((path) => path.startsWith('_locales/')).map((path) => path.split('/')[1] ?? ''),
@@ -180,6 +224,7 @@ function* localeFindings(audited: Audited, read: ReadText): Findings {
         `__MSG_${used[0] ?? ''}__ is shown as it stands: there are no translations.`,
         'Write the text itself, or add default_locale and _locales.',
       ]);
+    yield* styleFindings(paths, new Set(), read);
     return;
   }
   const main = `_locales/${locale}/messages.json`;
@@ -193,6 +238,7 @@ function* localeFindings(audited: Audited, read: ReadText): Findings {
     ]);
     return;
   }
+  yield* styleFindings(paths, new Set(messageNames(read(main) ?? '')), read);
   for (const folder of [...folders].slice(0, maxLocales)) {
     const path = `_locales/${folder}/messages.json`;
     if (/^[a-z]{4,}$/i.test(folder))

@@ -137,6 +137,18 @@ function findingsOfRule(rule: unknown, ids: Set<unknown>, { hasHosts, paths }: E
   return findings;
 }
 
+/** Why Chrome does not take a rule from code; undefined if it does. */
+export function ruleProblem(rule: unknown, ids: Set<unknown>, isOfSession: boolean): string | undefined {
+  if (!isJsonObject(rule)) return 'it is no object';
+  const [action, condition] = [objectAt(rule, 'action'), objectAt(rule, 'condition')];
+  return (
+    unreadable(rule) ??
+    identityProblem(rule, ids) ??
+    conditionProblem(condition, isOfSession) ??
+    actionProblem(action, condition)
+  );
+}
+
 /** What is read, and matches nothing. */
 function* lostFilters(condition: Record<string, unknown>): Iterable<RuleFinding> {
   for (const [key, value] of Object.entries(condition)) {
@@ -193,10 +205,10 @@ function identityProblem({ id, priority }: Record<string, unknown>, ids: Set<unk
   return typeof priority === 'number' && priority < 1 ? 'its priority is below 1' : undefined;
 }
 
-function conditionProblem(condition: Record<string, unknown>): string | undefined {
+function conditionProblem(condition: Record<string, unknown>, isOfSession = false): string | undefined {
   if ('urlFilter' in condition && 'regexFilter' in condition) return 'it has both urlFilter and regexFilter';
   const tabs = ['tabIds', 'excludedTabIds'].find((key) => key in condition);
-  if (tabs !== undefined) return `${tabs} is for rules of updateSessionRules alone`;
+  if (tabs !== undefined && !isOfSession) return `${tabs} is for rules of updateSessionRules alone`;
   for (const key of ['urlFilter', 'regexFilter']) {
     const problem = filterProblem(key, condition[key]);
     if (problem !== undefined) return problem;

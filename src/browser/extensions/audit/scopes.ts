@@ -92,13 +92,8 @@ type Declaration<Type extends AnyNode['type']> = (
 ) => void;
 
 const scopeTypes = new Set([
-  'BlockStatement',
-  'ForStatement',
-  'ForInStatement',
-  'ForOfStatement',
-  'SwitchStatement',
-  'CatchClause',
-  'StaticBlock',
+  ...['BlockStatement', 'ForStatement', 'ForInStatement', 'ForOfStatement', 'SwitchStatement'],
+  ...['CatchClause', 'StaticBlock'],
 ]);
 
 /** The name of a property that is written out. */
@@ -206,11 +201,12 @@ export class Names {
   }
 
   #declare({ pattern, kind, scope, source, definition }: Declared): void {
-    forEachTarget(pattern, [], (target, keys) => {
+    forEachTarget(pattern, [], (target, keys, node) => {
       if (target.type !== 'Identifier') return;
       const offset = target.start;
       const whole = keys.length === 0 && definition ? { kind, offset, definition } : { kind, offset };
       const binding = scope.declare(target.name, whole);
+      if (node !== undefined) binding.sources.push({ node, scope, keys: [] });
       if (source !== undefined) binding.sources.push({ ...source, keys: [...source.keys, ...keys] });
     });
   }
@@ -370,11 +366,11 @@ function isWithin(node: AnyNode, name: string): boolean {
   return node.type === 'BinaryExpression' && (isWithin(node.left, name) || isWithin(node.right, name));
 }
 
-/** What a pattern assigns to, with the keys on the way. */
+/** What a pattern assigns to, with the keys on the way, and what it gets where nothing is given. */
 export function forEachTarget(
   pattern: AnyNode,
   keys: readonly string[],
-  visit: (target: AnyNode, keys: readonly string[]) => void,
+  visit: (target: AnyNode, keys: readonly string[], otherwise?: AnyNode) => void,
 ): void {
   switch (pattern.type) {
     case 'ObjectPattern':
@@ -387,7 +383,9 @@ export function forEachTarget(
       for (const element of pattern.elements) if (element) forEachTarget(element, [...keys, '[]'], visit);
       return;
     case 'AssignmentPattern':
-      forEachTarget(pattern.left, keys, visit);
+      forEachTarget(pattern.left, keys, (target, inner, node) =>
+        visit(target, inner, target === pattern.left ? pattern.right : node),
+      );
       return;
     case 'RestElement':
       forEachTarget(pattern.argument, keys, visit);

@@ -7,17 +7,8 @@ import {
   type Program,
 } from 'acorn';
 import { findInAssignment, referencesOfCall, type Found, type Reference } from './fileReferences.js';
-import {
-  forEachChild,
-  forEachTarget,
-  isFunctionNode,
-  keyOf,
-  Names,
-  type Binding,
-  type FunctionNode,
-  type Scope,
-} from './scopes.js';
-import { Conditions, isNegative, isWindow, mentions, namesOtherBrowser, onlyLogs } from './conditions.js';
+import { forEachChild, forEachTarget, isFunctionNode, keyOf, Names, type FunctionNode, type Scope } from './scopes.js';
+import { Conditions, isNegative, isWindow, KeptState, namesOtherBrowser, onlyLogs } from './conditions.js';
 import { FunctionCalls } from './functionCalls.js';
 import type { ScriptFacts } from './scriptFacts.js';
 
@@ -64,6 +55,7 @@ class Walker {
   readonly #calls: FunctionCalls;
   readonly #used = new Set<string>();
   readonly #conditions: Conditions;
+  readonly #state: KeptState;
   readonly #exported: [exported: string, local: string][] = [];
   #guards = 0;
 
@@ -76,11 +68,11 @@ class Walker {
     this.#names = new Names(program);
     this.#calls = new FunctionCalls(this.#names, facts);
     this.#conditions = new Conditions(this.#names, facts);
+    this.#state = new KeptState(this.#names, facts);
   }
 
   walk(): void {
     const scope = this.#names.program;
-    for (const [name, binding] of scope.names()) this.#watch(name, binding);
     for (const statement of this.program.body) this.#visit(statement, scope);
     const { uses } = this.facts;
     uses.forEach((use, index) => {
@@ -94,13 +86,6 @@ class Walker {
   #wait(offset: number): void {
     this.#calls.waited = true;
     if (this.#calls.within === 0) this.facts.topAwait ??= offset;
-  }
-
-  /** Variables of the program that may change. */
-  #watch(name: string, { kind, offset }: Binding): void {
-    if (kind !== 'let') return;
-    const nothing = { writers: new Set<number>(), readers: new Set<number>(), counts: false, isTested: false };
-    this.facts.state.set(name, { name, offset, ...nothing });
   }
 
   #export(exported: string, local: string): void {
@@ -165,9 +150,9 @@ class Walker {
       if (init) this.#visit(init, scope, id.type === 'ArrayPattern' ? 'value' : 'held');
     },
     AssignmentExpression: (node, scope) => this.#assignment(node, scope),
-    UpdateExpression: ({ argument }, scope) => {
-      if (argument.type === 'Identifier') this.#write(argument.name, scope, true);
-      this.#visit(argument, scope);
+    UpdateExpression: (node, scope) => {
+      this.#state.update(node, scope, this.#calls.within);
+      this.#visit(node.argument, scope);
     },
     Property: (node, scope) => this.#property(node, scope),
     MethodDefinition: (node, scope) => this.#property(node, scope),
@@ -227,8 +212,7 @@ class Walker {
   }
 
   #read(node: Extract<AnyNode, { type: 'Identifier' }>, scope: Scope, role: Role): void {
-    const found = scope.find(node.name);
-    if (found?.scope === this.#names.program) this.facts.state.get(node.name)?.readers.add(this.#calls.within);
+    this.#state.read(node, scope, this.#calls.within);
     this.#use(node, isWindow(node, scope) ? 'window' : this.#names.valueOf(node, scope), role);
   }
 
@@ -274,6 +258,7 @@ class Walker {
   }
 
   #call(node: CallExpression | NewExpression, scope: Scope): void {
+    this.#state.call(node, scope, this.#calls.within);
     const { callee } = node;
     if (callee.type !== 'Super') {
       const path = this.#names.valueOf(callee, scope);
@@ -373,10 +358,8 @@ class Walker {
   #assignment(node: Extract<AnyNode, { type: 'AssignmentExpression' }>, scope: Scope): void {
     const { left, right } = node;
     const value = this.#names.valueOf(right, scope);
+    this.#state.assign(node, scope, this.#calls.within);
     this.#pattern(left, scope);
-    // The id of a timer is worth nothing once the worker has slept, as the timer itself.
-    if (left.type === 'Identifier' && value !== 'setTimeout()' && value !== 'setInterval()')
-      this.#write(left.name, scope, node.operator !== '=' || mentions(right, left.name));
     this.#addFound(findInAssignment(node, { names: this.#names, scope }));
     const target = left.type === 'MemberExpression' ? this.#names.valueOf(left, scope) : undefined;
     if (left.type === 'Identifier' && scope.find(left.name) === undefined) this.#global(left.name, value);
@@ -389,12 +372,5 @@ class Walker {
 
   #global(name: string, value: string | undefined): void {
     if (value !== undefined && value !== name) this.facts.exports.set(name, { value });
-  }
-
-  #write(name: string, scope: Scope, counts: boolean): void {
-    if (scope.find(name)?.scope !== this.#names.program) return;
-    const variable = this.facts.state.get(name);
-    variable?.writers.add(this.#calls.within);
-    if (variable && counts) variable.counts = true;
   }
 }
