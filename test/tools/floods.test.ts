@@ -104,7 +104,7 @@ describe('[S10] what a worker throws at a session', () => {
         page === undefined ? Promise.resolve(true) : isAnswering(page, new AbortController().signal);
       await waitUntil(async () => !(await answers()));
       const text = await tools.text('uninstall_extension', { extensionId });
-      expect(text).toContain(`Page ${pageId} did not answer, since a script in it did not end: that was ended.`);
+      expect(text).toContain(`Page ${pageId} was blocked by a script, which was terminated.`);
       await waitUntil(answers);
       // A timer that held it would do so again.
       const waits = () => page?.page.evaluate('new Promise((done) => setTimeout(done, 300, true))').catch(() => false);

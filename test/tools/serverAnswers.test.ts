@@ -190,7 +190,7 @@ describe('a document', () => {
     await go('/framed');
     const framed = await harness.text('take_snapshot');
     expect(framed).toContain('  text "Invoice 4711"');
-    expect(framed).toContain(`PDF "${url}/none.pdf", whose text is not read: it is no PDF that can be read.`);
+    expect(framed).toContain(`PDF "${url}/none.pdf", whose text is not read: it is not a PDF that can be read.`);
   });
 
   test('with a certificate that nobody signed names it and the switch', async () => {

@@ -94,7 +94,8 @@ function fillWhole(element: AnyElement, value: string): FillResult | undefined {
 
 /** Whether a field of this type took a value that it writes in another way: a colour by its name, a time after a blank. */
 const isSameValue = (type: string, value: string, held: string | undefined): boolean =>
-  (type === 'color' && CSS.supports('color', value)) || (type === 'datetime-local' && held !== '' && /^[\d-]+ [\d:.]+$/.test(value));
+  (type === 'color' && CSS.supports('color', value)) ||
+  (type === 'datetime-local' && held !== '' && /^[\d-]+ [\d:.]+$/.test(value));
 
 function takesText(element: AnyElement): boolean {
   const isField = element.localName === 'input' || element.localName === 'textarea';
