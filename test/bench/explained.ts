@@ -16,7 +16,7 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
     'A fifth of it are the two writes, a fifth XState: two events, two microsteps and four observations are a ping; the table ' +
       'of limits has what the chart alone costs. Done, from 0.16 to 0.22 of bare: four microsteps to two, an answer in one ' +
       'write, a signal made when it is wanted, Host and credentials parsed once, folds without copies (1.1 µs of a ping), queries ' +
-      'read when they are asked for, two listeners an answer in place of five (a tenth of a ping over Streamable HTTP). ' +
+      'read when they are asked for, two listeners on the end of an answer in place of four (a tenth of a ping over Streamable HTTP). ' +
       'Left: delivery beside the actor, since its order and refusals are the promises S3 and S4.',
   ],
   [
