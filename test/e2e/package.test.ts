@@ -9,7 +9,7 @@ import { root } from '../support/root.js';
 
 const run = promisify(execFile);
 /** A budget with little room: who needs more says so here. */
-const maxInstalledMegabytes = 118;
+const maxInstalledMegabytes = 121;
 
 /**
  * Compiles the example of the page on embedding against the installed package, with every strictness of the compiler: the
