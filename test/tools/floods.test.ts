@@ -113,9 +113,12 @@ describe('[S10] what a worker throws at a session', () => {
     }
   });
 
-  test('errors that differ in numbers are one line, and no more than ten lines are told', () => {
+  test('errors that differ only in numbers take one line, and an answer has at most ten', () => {
     const errors = Array.from({ length: 300 }, (_, at) => ({ text: `boom ${at}`, place: `worker.js:${at % 2}` }));
-    expect(mergedErrors(errors)).toEqual(['boom 0 (worker.js:0; 150 like it)', 'boom 1 (worker.js:1; 150 like it)']);
+    expect(mergedErrors([...errors, ...errors])).toEqual([
+      'boom 0 (worker.js:0; and 149 more that differ only in numbers)',
+      'boom 1 (worker.js:1; and 149 more that differ only in numbers)',
+    ]);
     const many = Array.from({ length: 12 }, (_, at) => ({ text: 'x'.repeat(at), place: '' }));
     expect(mergedErrors(many).slice(9)).toEqual([
       'xxxxxxxxx',

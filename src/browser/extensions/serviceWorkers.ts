@@ -164,19 +164,20 @@ export class WorkerMonitor {
 const maxErrors = 10;
 const maxErrorChars = 500;
 
-/** One line for errors of one place that differ in numbers alone, and at most ten lines. */
+/** One line for errors of one place whose texts differ only in numbers, and at most ten lines. */
 export function mergedErrors(errors: readonly { readonly text: string; readonly place: string }[]): string[] {
-  const merged = new Map<string, { readonly text: string; readonly notes: string[]; count: number }>();
+  const merged = new Map<string, { readonly place: string; readonly texts: Set<string> }>();
   for (const { text: whole, place } of errors) {
     const text = shortenText(whole, maxErrorChars);
     const key = `${place} ${text.replace(/\d+/g, '0')}`;
-    const known = merged.get(key);
-    if (known) known.count += 1;
-    else merged.set(key, { text, notes: place === '' ? [] : [place], count: 1 });
+    const { texts } = merged.get(key) ?? { texts: new Set() };
+    merged.set(key, { place, texts: texts.add(text) });
   }
-  const lines = [...merged.values()].map(({ text, notes, count }) => {
-    const all = [...notes, ...(count > 1 ? [`${count} like it`] : [])];
-    return all.length === 0 ? text : `${text} (${all.join('; ')})`;
+  const lines = [...merged.values()].map(({ place, texts }) => {
+    const [first = ''] = texts;
+    const more = texts.size === 1 ? [] : [`and ${texts.size - 1} more that differ only in numbers`];
+    const notes = [...(place === '' ? [] : [place]), ...more];
+    return notes.length === 0 ? first : `${first} (${notes.join('; ')})`;
   });
   const left = lines.length - maxErrors;
   if (left <= 0) return lines;
