@@ -27,7 +27,7 @@ export interface Installation {
 }
 
 /** Limit on the wait for the first start of a worker; a later one is reported as not started. */
-const firstStartTimeoutMs = 5_000;
+const firstStartTimeoutMs = 10_000;
 
 /**
  * Loads an unpacked extension and waits for the first start of its service worker, so that the next tool finds it

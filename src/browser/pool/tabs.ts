@@ -148,7 +148,7 @@ export function isTab(target: Target): boolean {
 }
 
 /** Chrome reports nothing about a tab that crashes as it opens. */
-const openTimeoutMs = 10_000;
+const openTimeoutMs = 20_000;
 const closedGraceMs = 2_000;
 
 /**
