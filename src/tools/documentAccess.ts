@@ -55,16 +55,7 @@ async function firstRefused(
 
 /** The PDFs among the documents of a page, the page itself first. */
 async function pdfDocuments(page: SessionPage): Promise<FrameDocument[]> {
-  const documents = await page.frames.documents();
-  const types = documents.map(async ({ cdp, frameId }) => {
-    const contextId = await page.isolatedWorldOf(cdp, frameId);
-    return cdp.send('Runtime.evaluate', { expression: 'document.contentType', contextId });
-  });
-  const read = await Promise.allSettled(types);
-  return documents.filter((_, index) => {
-    const type = read[index];
-    return type?.status === 'fulfilled' && type.value.result.value === 'application/pdf';
-  });
+  return (await page.frames.documents()).filter(({ mimeType }) => mimeType === 'application/pdf');
 }
 
 /** A PDF that the page itself is, as its server sends it; undefined for another page. Throws a SourceMapProblem. */

@@ -65,7 +65,7 @@ export class FileEncryption {
   async decrypt(file: Buffer, identity: FileIdentity): Promise<string> {
     const headerEnd = file.indexOf('\n') + 1;
     const read = headerSchema.safeParse(parsedJson(file.toString('utf8', 0, headerEnd)));
-    if (!read.success) throw new ToolError(`${identity.name} was changed or cut since it was saved: save it again.`);
+    if (!read.success) throw damaged(identity);
     const key = await this.#key();
     requireSame(read.data, key, identity, this.#keyPlace);
     const [bodyAt, tagAt] = [headerEnd + nonceBytes, file.length - tagBytes];
@@ -76,7 +76,7 @@ export class FileEncryption {
       const parts = await inSlices(inParts(decipher, file.subarray(bodyAt, tagAt)));
       return Buffer.concat([...parts, decipher.final()]).toString('utf8');
     } catch (error) {
-      throw new ToolError(`${identity.name} was changed or cut since it was saved: save it again.`, { cause: error });
+      throw damaged(identity, error);
     }
   }
 
@@ -127,6 +127,9 @@ export class FileEncryption {
     return this.#parsedKey(await readFile(this.#keyPlace, 'utf8'));
   }
 }
+
+const damaged = ({ name }: FileIdentity, cause?: unknown): ToolError =>
+  new ToolError(`${name} was changed or cut since it was saved: save it again.`, { cause });
 
 const headerOf = (key: Buffer, { owner, name }: FileIdentity): Header => ({
   version,

@@ -12,6 +12,7 @@ export interface FrameSession {
 export interface FrameDocument extends FrameSession {
   readonly loaderId: string;
   readonly url: string;
+  readonly mimeType: string;
   readonly parentId: string | undefined;
 }
 
@@ -138,7 +139,8 @@ async function readTree(cdp: CDPSession): Promise<FrameDocument[]> {
   const { frameTree } = await cdp.send('Page.getFrameTree');
   const documents: FrameDocument[] = [];
   const collect = ({ frame, childFrames }: Protocol.Page.FrameTree): void => {
-    documents.push({ frameId: frame.id, loaderId: frame.loaderId, url: frame.url, parentId: frame.parentId, cdp });
+    const { id: frameId, loaderId, url, mimeType, parentId } = frame;
+    documents.push({ frameId, loaderId, url, mimeType, parentId, cdp });
     childFrames?.forEach(collect);
   };
   collect(frameTree);
