@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Page } from 'puppeteer-core';
 import { performAction } from '../../src/browser/page/performAction.js';
 import { Lock } from '../../src/async.js';
@@ -69,6 +69,12 @@ describe('session page', () => {
     page = await harness.browser.newPage();
   });
   afterAll(() => harness.close());
+
+  test('a tab whose first document is not there yet is blank', () => {
+    const url = jest.spyOn(page.page, 'url').mockReturnValue('');
+    expect(page.url()).toBe('about:blank');
+    url.mockRestore();
+  });
 
   test('tells its title while a dialog stops it', async () => {
     await page.page.goto('data:text/html,<title>Stopped</title>');

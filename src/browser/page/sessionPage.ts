@@ -159,8 +159,9 @@ export class SessionPage {
     return this.#closed.signal.aborted || this.cdp.detached;
   }
 
+  /** Before its first document is there Chrome tells no URL: it shows the initial empty document. */
   url(): string {
-    return withoutCredentials(this.page.url());
+    return withoutCredentials(this.page.url()) || 'about:blank';
   }
 
   /** Whether loading its address restores all that matters: nothing was entered, recorded, set up or is in use. */
