@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { nodesOf } from '../../src/browser/process/browserTransport.js';
 import { PipeTransport } from '../../src/browser/process/pipeTransport.js';
 
 interface Opened {
@@ -106,15 +105,35 @@ function recorded(handler: () => void | Promise<void>) {
 describe('a long message is not made in one piece', () => {
   const mib = 1024 ** 2;
   const session = '"sessionId":"A1"';
+  /** Characters that are parsed at once: a turn takes no longer because a message is longer. */
+  const mostAtOnce = 256 * 1024;
+  const parse = JSON.parse;
+  let parsed: number[];
+  beforeEach(() => {
+    parsed = [];
+    JSON.parse = (text: string, ...rest: []): unknown => {
+      parsed.push(text.length);
+      return parse(text, ...rest);
+    };
+  });
+  afterEach(() => void (JSON.parse = parse));
+
   /** What is handed over of a message that arrives in pieces of 64 KiB, as a pipe is read. */
   async function heard(text: string): Promise<Record<string, unknown>> {
     const { browser, received, transport } = open(64 * mib);
+    const messages: object[] = [];
+    transport.deliverTo({
+      session: (id) => (id === 'A1' ? { onMessage: (message) => void messages.push(message) } : null),
+    });
     const bytes = Buffer.from(`${text}\0{"end":1}\0`);
     for (let at = 0; at < bytes.length; at += 64 * 1024) browser.write(bytes.subarray(at, at + 64 * 1024));
     while (received.at(-1) !== '{"end":1}') await nextTurn();
     expect(transport.droppedBecause).toBeUndefined();
-    return JSON.parse(received.length === 1 ? '{}' : (received[0] ?? '')) as Record<string, unknown>;
+    expect(Math.max(0, ...parsed)).toBeLessThan(mostAtOnce);
+    const [message] = [...messages, ...received.slice(0, -1).map((short) => parse(short) as object)];
+    return (message ?? {}) as Record<string, unknown>;
   }
+  const response = (result: object): string => `${JSON.stringify({ id: 7, result }).slice(0, -1)},${session}}`;
   const event = (method: string, params: unknown): string =>
     `${JSON.stringify({ method, params }).slice(0, -1)},${session}}`;
 
@@ -137,32 +156,77 @@ describe('a long message is not made in one piece', () => {
   });
 
   test.each(['Page.screencastFrame', 'HeapProfiler.addHeapSnapshotChunk'])('data of %s stays whole', async (method) => {
-    expect(await heard(event(method, { data: 'a'.repeat(2 * mib) }))).toMatchObject({
+    expect(await heard(event(method, { data: 'a'.repeat(2 * mib) }))).toEqual({
+      method,
+      sessionId: 'A1',
       params: { data: 'a'.repeat(2 * mib) },
     });
   });
 
-  test('a response is whole, in any characters', async () => {
-    const body = 'é"\u0001😀'.repeat(mib / 4);
-    expect(await heard(JSON.stringify({ id: 7, result: { body } }))).toEqual({ id: 7, result: { body } });
+  test.each([
+    ['letters', 'a'],
+    ['escapes', '\u0001'],
+    ['quotation marks and backslashes', '"\\\\'],
+    ['characters of two, three and four bytes', 'éあ😀'],
+    ['a mixture', 'é"\u0001😀\n'],
+  ])('a response of %s is whole', async (_what, part) => {
+    for (const before of ['', 'x', 'xy', 'xyz', '\\', '"']) {
+      const body = before + part.repeat((2 * mib) / Buffer.byteLength(part));
+      const { result, ...rest } = await heard(response({ body, base64Encoded: false }));
+      expect(rest).toEqual({ id: 7, sessionId: 'A1' });
+      // Not `toEqual`, whose message would have both.
+      expect((result as { body: string }).body === body).toBe(true);
+    }
   });
 
-  test('the nodes of a large tree are parsed one after another, and are the same', async () => {
+  test('a response of many parts is the same as parsed at once, with long parts in it', async () => {
     const names = ['a', '"]}', '\\', '\\"', 'é😀', '[{', 'x'.repeat(200_000)];
     const nodes = Array.from({ length: 6_000 }, (_, index) => ({
       nodeId: String(index),
-      name: { value: names[index % 500 === 0 ? 6 : index % 6], list: [[index], {}] },
+      name: { value: names[index % 500 === 0 ? 6 : index % 6], list: [[index, -1.5e-3, null, true], {}, []] },
     }));
-    const response = await heard(`${JSON.stringify({ id: 7, result: { nodes } }).slice(0, -1)},${session}}`);
-    expect(response).toMatchObject({ id: 7, sessionId: 'A1', result: { nodes: [] } });
-    const read = nodesOf(response['result'] as { readonly nodes: object[] });
-    expect(read.length).toBe(nodes.length);
-    expect(JSON.stringify(read) === JSON.stringify(nodes)).toBe(true);
-    expect(nodesOf({ nodes: [1, 2] })).toEqual([1, 2]);
+    const byName = Object.fromEntries(nodes.map((node, index) => [`${index}"\\é`, node]));
+    const text = response({ nodes, byName, long: { [names[6] ?? '']: [[[nodes]]] } });
+    const found = await heard(text.replace('"nodes":', ' "__proto__" : {"a":1} ,\n "nodes" :\t'));
+    const wanted = parse(text.replace('"nodes":', '"__proto__":{"a":1},"nodes":')) as object;
+    expect(JSON.stringify(found) === JSON.stringify(wanted)).toBe(true);
+    expect(found['result']).not.toHaveProperty('a');
   });
 
-  test('one that would take too long to parse is an error of its command alone', async () => {
-    const text = `{"id":7,"result":{"body":"${'a'.repeat(25 * mib)}"},${session}}`;
+  test.each([
+    ['to no session', (text: string) => text.replace(`,${session}`, '')],
+    ['to a session that is gone', (text: string) => text.replace('A1', 'B2')],
+  ])('a long response %s is an error of its command', async (_to, changed) => {
+    expect(await heard(changed(response({ body: 'a'.repeat(2 * mib) })))).toEqual({
+      id: 7,
+      error: { code: -32000, message: expect.stringContaining('left out: it is too long') as unknown },
+    });
+  });
+
+  test.each(['}', '],', '1 ', '"', '\u0001'])(
+    'a long message that is broken (%j) ends the connection',
+    async (broken) => {
+      const { browser, transport, closed, drops } = open(64 * mib);
+      transport.deliverTo({ session: () => ({ onMessage: () => undefined }) });
+      const text = response({ list: [[[1]]], body: 'a'.repeat(2 * mib) });
+      browser.write(`${text.replace('[[[', `[[[${broken}`)}\0`);
+      await closed;
+      expect(drops).toEqual([expect.stringContaining('could not be handled')]);
+    },
+  );
+
+  test('messages behind a long one wait for it', async () => {
+    const { browser, transport, received } = open(64 * mib);
+    const order: unknown[] = [];
+    const onMessage = (message: object): void => void order.push((message as { id: number }).id, received.length);
+    transport.deliverTo({ session: () => ({ onMessage }) });
+    browser.write(`{"first":1}\0${response({ body: 'a'.repeat(2 * mib) })}\0{"last":1}\0`);
+    while (received.length < 2) await nextTurn();
+    expect(order).toEqual([7, 1]);
+  });
+
+  test('one longer than a tool may ask for is an error of its command alone', async () => {
+    const text = `{"id":7,"result":{"body":"${'a'.repeat(33 * mib)}"},${session}}`;
     expect(await heard(text)).toEqual({
       id: 7,
       sessionId: 'A1',

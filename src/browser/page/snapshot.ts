@@ -11,7 +11,6 @@ import {
 import { captureDocuments, hashCapture, noClickables, readClickables, type Capture } from './clickable.js';
 import { inSlices } from '../patterns/slices.js';
 import { buildTree, type AccessibilityFrame, type SnapshotNode, type Steps } from './accessibility.js';
-import { nodesOf } from '../process/browserTransport.js';
 import { writeLines, type LineOptions, type SnapshotLines } from './snapshotLines.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
@@ -202,8 +201,8 @@ function selectWhole(weights: readonly DocumentSize[]): boolean[] {
 }
 
 async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameReading, 'nodes' | 'next'>> {
-  const response = await cdp.send('Accessibility.getFullAXTree', { frameId });
-  return { nodes: nodesOf(response), next: undefined };
+  const { nodes } = await cdp.send('Accessibility.getFullAXTree', { frameId });
+  return { nodes, next: undefined };
 }
 
 /** How much was read; `next` is in the frame of `start` or in a later one. */

@@ -129,7 +129,6 @@ async function connectTo(
   signal: AbortSignal,
   headers: RequestHeaders,
 ): Promise<BrowserConnection> {
-  const { connect } = await untilAborted(import('puppeteer-core'), signal);
   const transport = new SocketTransport(url, { headers });
   const dropped = new Promise<never>((_resolve, reject) => {
     transport.ondrop = (cause) => reject(new Error(cause));
@@ -139,7 +138,7 @@ async function connectTo(
     untilAborted(Promise.race([dropped, response]), signal);
   try {
     await untilAnswered(transport.opened);
-    const browser = await untilAnswered(connect({ transport, defaultViewport: null, issuesEnabled: false }));
+    const browser = await untilAnswered(transport.connect());
     const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
     const product = cutText(await untilAnswered(browser.version()), maxProductLength);
     ledger.connections.opened += 1;

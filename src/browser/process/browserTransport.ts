@@ -1,13 +1,33 @@
-import { randomUUID } from 'node:crypto';
 import { StringDecoder } from 'node:string_decoder';
-import type { ConnectionTransport } from 'puppeteer-core';
+import type { Browser, ConnectionTransport } from 'puppeteer-core';
 import { messageOf } from '../../errors/errors.js';
+import { inSlices, JsonReader } from '../patterns/slices.js';
 
 /**
  * Default limit on one message of a browser, in bytes. The longest useful message is a response body: 8 MiB, which JSON
  * may escape to six times that. Heap snapshots and traces arrive in chunks.
  */
 const maxMessageBytes = 64 * 1024 ** 2;
+/** Messages, and their characters, that wait before the browser is no longer read. */
+const maxWaiting = 2_000;
+const maxWaitingLength = 16 * 1024 ** 2;
+
+/** A message too long to be read at once. */
+export interface LongMessage {
+  readonly length: number;
+  /** Returns what was parsed, or a text to take in its place; undefined if there is nothing. */
+  read(): Generator<undefined, ParsedMessage | string | undefined>;
+}
+
+interface ParsedMessage {
+  readonly id?: number;
+  readonly sessionId?: string;
+}
+
+/** What takes a parsed message: part of puppeteer's `Connection`, whose own `onMessage` parses a text at once. */
+export interface ParsedMessageReceiver {
+  session(id: string): { onMessage(message: object): void } | null;
+}
 
 /**
  * The transport of one browser connection. Its messages may be controlled by pages: one that is too long, or whose
@@ -21,6 +41,11 @@ export abstract class BrowserTransport implements ConnectionTransport {
   ondrop?: (cause: string) => void;
   readonly maxMessageBytes: number;
   #droppedBecause: string | undefined;
+  #receiver: ParsedMessageReceiver | undefined;
+  /** Messages that were not handed over yet, in order, and their length. */
+  #waiting: (string | LongMessage)[] = [];
+  #waitingLength = 0;
+  #isEnded = false;
 
   constructor(limit = maxMessageBytes) {
     this.maxMessageBytes = limit;
@@ -32,16 +57,43 @@ export abstract class BrowserTransport implements ConnectionTransport {
 
   abstract send(message: string): void;
   abstract close(): void;
-  /** Ends the connection immediately; messages in transit are not read. */
-  abstract terminate(): void;
+  /** Closes the connection immediately. */
+  protected abstract cut(): void;
+  protected abstract pause(): void;
+  protected abstract resume(): void;
 
-  protected async receive(message: string): Promise<void> {
-    if (this.#droppedBecause !== undefined) return;
-    try {
-      await this.onmessage?.(message);
-    } catch (error) {
-      this.drop(`A message of the browser could not be handled: ${messageOf(error)}`);
-    }
+  /** Connects puppeteer over this transport. */
+  async connect(): Promise<Browser> {
+    const { connect } = await import('puppeteer-core');
+    const browser = await connect({ transport: this, defaultViewport: null, issuesEnabled: false });
+    // Not public: a long message would otherwise have to be parsed at once.
+    this.deliverTo((browser as unknown as { readonly _connection: ParsedMessageReceiver })._connection);
+    return browser;
+  }
+
+  /** Says who takes parsed messages. */
+  deliverTo(receiver: ParsedMessageReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  /** Ends the connection immediately; messages in transit are not read. */
+  terminate(): void {
+    this.#waiting = [];
+    this.cut();
+  }
+
+  protected enqueue(message: string | LongMessage | undefined): void {
+    if (message === undefined || this.#droppedBecause !== undefined) return;
+    if (this.#waiting.push(message) === 1) setImmediate(this.#handOver);
+    this.#waitingLength += message.length;
+    // A browser that says more than can be heard waits.
+    if (this.#waitingLength > maxWaitingLength || this.#waiting.length > maxWaiting) this.pause();
+  }
+
+  /** The connection has ended, which is told after the last message. */
+  protected ended(): void {
+    this.#isEnded = true;
+    if (this.#waiting.length === 0) this.#handOver();
   }
 
   protected drop(cause: string): void {
@@ -54,6 +106,95 @@ export abstract class BrowserTransport implements ConnectionTransport {
   protected get tooLongCause(): string {
     return `The browser sent a message of more than ${this.maxMessageBytes} bytes, and its connection was dropped.`;
   }
+
+  /**
+   * One message per turn of the event loop: code that awaits a response runs before the next event, and a busy browser
+   * leaves turns to others.
+   */
+  readonly #handOver = (): void => {
+    const [message] = this.#waiting;
+    if (message === undefined) {
+      if (this.#isEnded) this.onclose?.();
+      return;
+    }
+    if (typeof message === 'string') {
+      this.#shift(message);
+      void this.#handle(() => this.onmessage?.(message));
+      return;
+    }
+    void this.#handle(async () => {
+      const read = await inSlices(message.read(), undefined, Infinity);
+      // Not if the connection was ended meanwhile.
+      if (!this.#shift(message)) return;
+      if (typeof read === 'string') await this.onmessage?.(read);
+      else if (read !== undefined) this.#deliver(read, message.length);
+    });
+  };
+
+  #shift(message: string | LongMessage): boolean {
+    if (this.#waiting[0] !== message) return false;
+    this.#waiting.shift();
+    this.#waitingLength -= message.length;
+    if (this.#waiting.length > 0 || this.#isEnded) setImmediate(this.#handOver);
+    if (this.#waitingLength < maxWaitingLength / 2 && this.#waiting.length < maxWaiting / 2) this.resume();
+    return true;
+  }
+
+  async #handle(handling: () => unknown): Promise<void> {
+    if (this.#droppedBecause !== undefined) return;
+    try {
+      await handling();
+    } catch (error) {
+      this.drop(`A message of the browser could not be handled: ${messageOf(error)}`);
+    }
+  }
+
+  /** Only sessions take what is parsed: a long response to a command without a session is an error of the command. */
+  #deliver(message: ParsedMessage, length: number): void {
+    const { id, sessionId = '' } = message;
+    const session = this.#receiver?.session(sessionId);
+    if (session != null) session.onMessage(message);
+    else if (id !== undefined) void this.onmessage?.(errorOf(id, leftOutText(length)));
+  }
+}
+
+const leftOutText = (bytes: number): string => `The browser's message of ${bytes} bytes was left out: it is too long.`;
+
+const errorOf = (id: number, message: string, session = {}): string =>
+  JSON.stringify({ id, error: { code: -32000, message }, ...session });
+
+/** Bytes that are read at once. */
+const partBytes = 64 * 1024;
+
+function* parsedOf(pieces: readonly Buffer[]): Generator<undefined, ParsedMessage> {
+  return (yield* new JsonReader(textsOf(pieces)).read()) as ParsedMessage;
+}
+
+function* textsOf(pieces: readonly Buffer[]): Generator<string> {
+  const decoder = new StringDecoder('utf8');
+  for (const piece of inParts(pieces)) yield decoder.write(piece);
+  yield decoder.end();
+}
+
+function* inParts(pieces: readonly Buffer[]): Generator<Buffer> {
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += partBytes) yield piece.subarray(at, at + partBytes);
+}
+
+/** A long message that came as a whole. */
+export function longMessage(pieces: readonly Buffer[], maxBytes: number): LongMessage {
+  return {
+    length: pieces.reduce((length, piece) => length + piece.length, 0),
+    *read() {
+      const message = new IncomingMessage(maxBytes);
+      for (const part of inParts(pieces)) {
+        message.append(part);
+        yield;
+      }
+      const read = message.end();
+      return typeof read === 'object' ? yield* read.read() : read;
+    },
+  };
 }
 
 /** A message up to this length is taken as it is. */
@@ -64,7 +205,7 @@ const maxEventBytes = 2 * 1024 ** 2;
 /** A longer source map within a script is cut. */
 const maxScriptTextBytes = 16 * 1024 ** 2;
 /** A longer response is an error of its command. */
-const maxResponseBytes = 24 * 1024 ** 2;
+const maxResponseBytes = 32 * 1024 ** 2;
 /** Bytes searched at the end of a message that is left out. */
 const tailBytes = 200;
 
@@ -77,49 +218,19 @@ const recordedEvents =
   /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown|bindingCalled)|Log\.|Audits\.|Network\.)/;
 const consoleEvents = /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown)|Log\.)/;
 
-/** An accessibility tree: of a large page, more than can be parsed at once. */
-const treeResponse = /^\{"id":\d+,"result":\{"nodes":\[\{"nodeId":"/;
-
-/** The nodes of long responses that have not been taken yet. */
-const kept = new Map<string, readonly unknown[]>();
-const maxKept = 16;
-
-function keepNodes(nodes: readonly unknown[]): string {
-  const key = randomUUID();
-  kept.set(key, nodes);
-  const [oldest] = kept.keys();
-  if (kept.size > maxKept && oldest !== undefined) kept.delete(oldest);
-  return key;
-}
-
-/** The nodes of a response, also if it was so long that they were parsed one after another. To be called once. */
-export function nodesOf<Node>(response: { readonly nodes: Node[] }): Node[] {
-  const { key } = response as { readonly key?: string };
-  if (key === undefined) return response.nodes;
-  const nodes = kept.get(key);
-  kept.delete(key);
-  return (nodes ?? []) as Node[];
-}
-
 const [quote, backslash, letterU] = [0x22, 0x5c, 0x75];
 
-/**
- * One message of the browser while it arrives. A page decides how long the texts of its events are, and a text is
- * decoded, parsed and copied in one turn of the event loop: the texts of a long message are truncated and decoded piece
- * by piece instead.
- */
+/** One message of the browser while it arrives. A page decides how long the texts of its events are: they are cut. */
 export class IncomingMessage {
   readonly #maxBytes: number;
+  /** What is kept. */
   #pieces: Buffer[] = [];
+  #keptBytes = 0;
+  /** Of the whole message. */
   #bytes = 0;
   /** The beginning of a message that is not short. */
   #beginning = '';
-  /** From `shortBytes` on: what is kept, decoded, and what cuts the texts in it. */
-  #text: string | undefined;
-  #decoder: StringDecoder | undefined;
   #cutter: TextCutter | undefined;
-  #nodes: NodeList | undefined;
-  #keptBytes = 0;
   /** The last bytes of a message that is otherwise dropped. */
   #tail: Buffer | undefined;
 
@@ -129,47 +240,43 @@ export class IncomingMessage {
 
   /** False if it is longer than any message may be. */
   append(chunk: Buffer): boolean {
+    const wasShort = this.#beginning === '';
     this.#bytes += chunk.length;
-    if (this.#beginning === '' && this.#bytes > Math.min(shortBytes, this.#maxBytes))
-      this.#beginning = Buffer.concat([...this.#pieces, chunk]).toString('latin1', 0, tailBytes);
+    if (wasShort && this.#bytes > Math.min(shortBytes, this.#maxBytes)) this.#begin(chunk);
     if (this.#bytes > this.#maxBytes && this.#tail === undefined) {
       if (!scriptEvents.test(this.#beginning)) return false;
       this.#leaveOut();
     }
-    if (this.#tail !== undefined)
-      this.#tail = Buffer.concat([this.#tail, chunk.subarray(-tailBytes)]).subarray(-tailBytes);
-    else if (this.#text === undefined) this.#collect(chunk);
-    else this.#keep(chunk);
+    this.#keep(chunk);
     return true;
   }
 
-  /** The text to hand over; undefined if there is none. */
-  end(): string | undefined {
-    if (this.#nodes !== undefined) return this.#withoutNodes(this.#nodes);
+  /** What is to be handed over; undefined if there is nothing. */
+  end(): string | LongMessage | undefined {
     if (this.#tail !== undefined) return this.#standIn(this.#tail.toString('latin1'));
-    if (this.#text !== undefined) return this.#text + (this.#decoder?.end() ?? '');
-    return (this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces))?.toString('utf8') ?? '';
+    const pieces = this.#pieces;
+    if (this.#keptBytes > shortBytes) return { length: this.#keptBytes, read: () => parsedOf(pieces) };
+    return (pieces.length === 1 ? pieces[0] : Buffer.concat(pieces))?.toString('utf8') ?? '';
   }
 
-  #collect(chunk: Buffer): void {
-    this.#pieces.push(chunk);
-    if (this.#bytes <= shortBytes) return;
-    this.#text = '';
-    if (treeResponse.test(this.#beginning)) this.#nodes = new NodeList();
-    const isEvent = this.#beginning.startsWith('{"method":') && !dataEvents.test(this.#beginning);
-    if (isEvent) this.#cutter = new TextCutter(scriptEvents.test(this.#beginning) ? maxScriptTextBytes : maxTextBytes);
-    for (const piece of this.#pieces.splice(0)) if (this.#tail === undefined) this.#keep(piece);
+  /** It is not short: decides, with the chunk to come, what is kept of it, also of what has come already. */
+  #begin(chunk: Buffer): void {
+    const pieces = this.#pieces;
+    this.#beginning = Buffer.concat([...pieces, chunk]).toString('latin1', 0, tailBytes);
+    if (!this.#beginning.startsWith('{"method":') || dataEvents.test(this.#beginning)) return;
+    this.#cutter = new TextCutter(scriptEvents.test(this.#beginning) ? maxScriptTextBytes : maxTextBytes);
+    [this.#pieces, this.#keptBytes] = [[], 0];
+    for (const piece of pieces) this.#keep(piece);
   }
 
   #keep(chunk: Buffer): void {
-    if (this.#nodes !== undefined) {
-      this.#nodes.add(chunk);
+    if (this.#tail !== undefined) {
+      this.#tail = Buffer.concat([this.#tail, chunk.subarray(-tailBytes)]).subarray(-tailBytes);
       return;
     }
-    const decoder = (this.#decoder ??= new StringDecoder('utf8'));
     for (const part of this.#cutter?.cut(chunk) ?? [chunk]) {
       this.#keptBytes += part.length;
-      this.#text = (this.#text ?? '') + decoder.write(part);
+      this.#pieces.push(part);
     }
     const isResponse = this.#beginning.startsWith('{"id":');
     const isTooLong = isResponse
@@ -178,14 +285,8 @@ export class IncomingMessage {
     if (isTooLong) this.#leaveOut();
   }
 
-  #withoutNodes({ nodes, end }: NodeList): string {
-    const key = keepNodes(nodes);
-    return `${/^\{"id":\d+/.exec(this.#beginning)?.[0] ?? ''},"result":{"nodes":[],"key":"${key}"${end.slice(1)}`;
-  }
-
   #leaveOut(): void {
     this.#tail = Buffer.alloc(0);
-    this.#text = undefined;
     this.#pieces = [];
   }
 
@@ -194,80 +295,11 @@ export class IncomingMessage {
     const [, session] = /"sessionId":"(\w+)"\}$/.exec(tail) ?? [];
     const to = session === undefined ? {} : { sessionId: session };
     const [, id] = /^\{"id":(\d+)/.exec(this.#beginning) ?? [];
-    const text = `The browser's message of ${this.#bytes} bytes was left out: it is too long.`;
-    if (id !== undefined) return JSON.stringify({ id: Number(id), error: { code: -32000, message: text }, ...to });
+    const text = leftOutText(this.#bytes);
+    if (id !== undefined) return errorOf(Number(id), text, to);
     if (!consoleEvents.test(this.#beginning)) return undefined;
     const entry = { source: 'other', level: 'warning', text, timestamp: Date.now() };
     return JSON.stringify({ method: 'Log.entryAdded', params: { entry }, ...to });
-  }
-}
-
-const [bracket, bracketEnd, brace, braceEnd] = [0x5b, 0x5d, 0x7b, 0x7d];
-
-/** The first list of a JSON document that arrives in pieces: the items of each piece are parsed on arrival. */
-class NodeList {
-  readonly nodes: unknown[] = [];
-  /** The text after the list, including its end. */
-  end = '';
-  #rest: Buffer = Buffer.alloc(0);
-  /** Levels within the list; undefined before it. */
-  #depth: number | undefined;
-  #isInText = false;
-  #isEscaped = false;
-  #isOver = false;
-  /** Of the items in a piece. */
-  #start = 0;
-  #lastEnd = 0;
-
-  add(piece: Buffer): void {
-    if (this.#isOver) {
-      this.end += piece.toString('utf8');
-      return;
-    }
-    [this.#start, this.#lastEnd] = [0, 0];
-    const isOver = this.#scan(piece);
-    if (this.#lastEnd > this.#start) this.#parse(piece.subarray(this.#start, this.#lastEnd));
-    if (this.#depth === undefined || isOver) return;
-    this.#rest = Buffer.concat([this.#rest, piece.subarray(this.#lastEnd)]);
-  }
-
-  /** Whether the list ends in this piece. */
-  #scan(piece: Buffer): boolean {
-    for (let at = 0; at < piece.length && !this.#isOver; at++) {
-      if (this.#isInText) at = this.#skipText(piece, at);
-      else this.#readStructure(piece, at);
-    }
-    return this.#isOver;
-  }
-
-  #skipText(piece: Buffer, at: number): number {
-    const end = endOfText(piece, at, this.#isEscaped);
-    this.#isInText = end === -1;
-    this.#isEscaped = this.#isInText && isEscapedAt(piece, at, piece.length, this.#isEscaped);
-    return this.#isInText ? piece.length : end;
-  }
-
-  #readStructure(piece: Buffer, at: number): void {
-    const byte = piece[at];
-    const opens = byte === bracket || byte === brace;
-    const closes = byte === bracketEnd || byte === braceEnd;
-    if (byte === quote) this.#isInText = true;
-    else if (this.#depth === undefined) {
-      if (byte === bracket) [this.#depth, this.#start, this.#lastEnd] = [0, at + 1, at + 1];
-    } else if (opens) this.#depth += 1;
-    else if (closes && this.#depth === 0) {
-      this.#isOver = true;
-      this.end = piece.toString('utf8', at);
-    } else if (closes) {
-      this.#depth -= 1;
-      if (this.#depth === 0) this.#lastEnd = at + 1;
-    }
-  }
-
-  #parse(bytes: Buffer): void {
-    const text = Buffer.concat([this.#rest, bytes]).toString('utf8');
-    this.#rest = Buffer.alloc(0);
-    for (const node of JSON.parse(`[${text.replace(/^,/, '')}]`) as unknown[]) this.nodes.push(node);
   }
 }
 

@@ -143,8 +143,7 @@ function mergeResolverRules(flags: readonly string[]): string[] {
 }
 
 async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
-  const { connect } = await import('puppeteer-core');
-  const connecting = connect({ transport: chrome.transport, defaultViewport: null, issuesEnabled: false });
+  const connecting = chrome.transport.connect();
   const exited = chrome.exited.then(() => Promise.reject(new Error('Chrome exited while it started.')));
   return untilAborted(Promise.race([connecting, exited]), signal);
 }

@@ -10,16 +10,7 @@ export class PipeTransport extends BrowserTransport {
   readonly #fromBrowser: Readable;
   #unwritten = '';
   #incoming: IncomingMessage | undefined;
-  /** Texts that were not handed over yet, in order, and their length. */
-  #waiting: string[] = [];
-  #waitingLength = 0;
-  #isClosed = false;
-  #isClosingTold = false;
   readonly #onData = (chunk: Buffer): void => this.#readMessages(chunk);
-  readonly #onClose = (): void => {
-    this.#isClosed = true;
-    if (this.#waiting.length === 0) this.#handOver();
-  };
 
   /** @param maxMessageBytes default 64 MiB. */
   constructor(toBrowser: Writable, fromBrowser: Readable, maxMessageBytes?: number) {
@@ -27,7 +18,7 @@ export class PipeTransport extends BrowserTransport {
     this.#toBrowser = toBrowser;
     this.#fromBrowser = fromBrowser;
     fromBrowser.on('data', this.#onData);
-    fromBrowser.once('close', this.#onClose);
+    fromBrowser.once('close', () => this.ended());
     // A dead browser breaks both pipes. The close of the reading one is reported.
     for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', () => fromBrowser.destroy());
   }
@@ -48,11 +39,18 @@ export class PipeTransport extends BrowserTransport {
     this.#toBrowser.destroy();
   }
 
-  terminate(): void {
+  protected cut(): void {
     this.#fromBrowser.off('data', this.#onData);
     this.#incoming = undefined;
-    this.#waiting = [];
     this.close();
+  }
+
+  protected pause(): void {
+    this.#fromBrowser.pause();
+  }
+
+  protected resume(): void {
+    if (this.#fromBrowser.isPaused()) this.#fromBrowser.resume();
   }
 
   #readMessages(chunk: Buffer): void {
@@ -63,7 +61,7 @@ export class PipeTransport extends BrowserTransport {
       const message = isWhole ? chunk.toString('utf8', start, end) : this.#incoming?.end();
       this.#incoming = undefined;
       start = end + 1;
-      if (message !== undefined) this.#enqueue(message);
+      this.enqueue(message);
     }
     if (start < chunk.length) this.#append(chunk.subarray(start));
   }
@@ -75,33 +73,4 @@ export class PipeTransport extends BrowserTransport {
     this.drop(this.tooLongCause);
     return false;
   }
-
-  #enqueue(message: string): void {
-    if (this.#waiting.push(message) === 1) setImmediate(this.#handOver);
-    this.#waitingLength += message.length;
-    // A browser that says more than can be heard waits.
-    if (this.#waitingLength > maxWaitingLength || this.#waiting.length > maxWaiting) this.#fromBrowser.pause();
-  }
-
-  /**
-   * One message per turn of the event loop, as over a socket: code that awaits a response runs before the next event,
-   * and a busy browser leaves turns to others.
-   */
-  readonly #handOver = (): void => {
-    const message = this.#waiting.shift();
-    if (message === undefined) {
-      if (this.#isClosed && !this.#isClosingTold) this.onclose?.();
-      this.#isClosingTold = this.#isClosed;
-      return;
-    }
-    this.#waitingLength -= message.length;
-    if (this.#waiting.length > 0 || this.#isClosed) setImmediate(this.#handOver);
-    const isRead = this.#waitingLength < maxWaitingLength / 2 && this.#waiting.length < maxWaiting / 2;
-    if (isRead && this.#fromBrowser.isPaused()) this.#fromBrowser.resume();
-    void this.receive(message);
-  };
 }
-
-/** Messages, and their characters, that wait before the browser is no longer read. */
-const maxWaiting = 2_000;
-const maxWaitingLength = 16 * 1024 ** 2;

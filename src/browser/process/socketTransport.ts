@@ -1,6 +1,6 @@
 import { WebSocket, type RawData } from 'ws';
 import { codeOf } from '../../errors/errors.js';
-import { BrowserTransport, IncomingMessage } from './browserTransport.js';
+import { BrowserTransport, longMessage, shortBytes } from './browserTransport.js';
 
 export interface SocketOptions {
   readonly maxMessageBytes?: number;
@@ -22,18 +22,15 @@ export class SocketTransport extends BrowserTransport {
       // The target of a redirect would be unchecked.
       followRedirects: false,
       perMessageDeflate: false,
-      // One message per turn of the event loop: code that awaits a response runs before the next event.
-      allowSynchronousEvents: false,
       maxPayload: this.maxMessageBytes,
     });
     this.opened = new Promise((resolve, reject) => this.#socket.once('open', resolve).once('error', reject));
     this.#socket.on('message', (data) => {
-      const message = new IncomingMessage(this.maxMessageBytes);
-      for (const piece of piecesOf(data)) message.append(piece);
-      const text = message.end();
-      if (text !== undefined) void this.receive(text);
+      const pieces = piecesOf(data);
+      const message = longMessage(pieces, this.maxMessageBytes);
+      this.enqueue(message.length > shortBytes ? message : Buffer.concat(pieces).toString('utf8'));
     });
-    this.#socket.on('close', () => this.onclose?.());
+    this.#socket.on('close', () => this.ended());
     this.#socket.on('error', (error) => {
       this.drop(codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? this.tooLongCause : error.message);
     });
@@ -47,8 +44,16 @@ export class SocketTransport extends BrowserTransport {
     this.#socket.close();
   }
 
-  terminate(): void {
+  protected cut(): void {
     this.#socket.terminate();
+  }
+
+  protected pause(): void {
+    this.#socket.pause();
+  }
+
+  protected resume(): void {
+    if (this.#socket.isPaused) this.#socket.resume();
   }
 }
 
