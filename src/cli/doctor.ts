@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { timeLimit } from '../clock.js';
 import { attachBrowser, headersOf } from '../browser/process/attachBrowser.js';
-import type { BrowserConnection } from '../browser/process/browserConnection.js';
+import { type BrowserConnection, createResourceLedger } from '../browser/process/browserConnection.js';
 import {
   findExecutable,
   findRunningChrome,
@@ -14,7 +14,6 @@ import {
 } from '../browser/process/executable.js';
 import { findLeftovers } from '../browser/process/janitor.js';
 import { launchBrowser, openProfile } from '../browser/process/launchBrowser.js';
-import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import type { Config } from '../config/config.js';
 import { codeOf, messageOf } from '../errors/errors.js';
 import { createFolder } from '../folders.js';

@@ -2,7 +2,7 @@ import { appendFile, rm, stat } from 'node:fs/promises';
 import { attachBrowser, headersOf } from '../browser/process/attachBrowser.js';
 import { findExecutable, findRunningChrome, type BrowserSearch } from '../browser/process/executable.js';
 import { openProfile } from '../browser/process/launchBrowser.js';
-import { createResourceLedger } from '../browser/process/resourceLedger.js';
+import { createResourceLedger } from '../browser/process/browserConnection.js';
 import { ConfigError, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';

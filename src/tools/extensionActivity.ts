@@ -327,7 +327,7 @@ export const getExtensionLogsTool = defineTool({
       text: [
         ...lines,
         '',
-        describeDroppedLines(droppedAtSource),
+        describeDroppedLines(droppedAtSource, activity.logs.isIncomplete(id)),
         describeWorkerCoverage(state, keepAlive),
         ...places.problems,
         listing.footer,
@@ -343,9 +343,10 @@ export const getExtensionLogsTool = defineTool({
   },
 });
 
-function describeDroppedLines(dropped: number): string | undefined {
-  if (dropped === 0) return undefined;
-  return `${dropped} lines were dropped: the first ${maxLinesPerSecond} of each second are kept. Log less, or under a condition.`;
+function describeDroppedLines(dropped: number, isIncomplete: boolean): string | undefined {
+  if (dropped === 0 && !isIncomplete) return undefined;
+  const lines = isIncomplete ? `More than ${dropped}` : `${dropped}`;
+  return `${lines} lines were dropped: the first ${maxLinesPerSecond} of each second are kept. Log less, or under a condition.`;
 }
 
 function describeWorkerCoverage(state: string, keepAlive: boolean): string | undefined {

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import puppeteer from 'puppeteer-core';
 import { attachBrowser, headersOf } from '../../src/browser/process/attachBrowser.js';
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { createResourceLedger } from '../../src/browser/process/browserConnection.js';
 import { Refusal } from '../../src/errors/errors.js';
 import {
   withFirstPage,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { runInThisContext } from 'node:vm';
 import { findExecutable, findRunningChrome } from '../../src/browser/process/executable.js';
 import { launchBrowser } from '../../src/browser/process/launchBrowser.js';
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { createResourceLedger } from '../../src/browser/process/browserConnection.js';
 import { chromium } from '../support/chromium.js';
 
 describe('the browser to launch', () => {

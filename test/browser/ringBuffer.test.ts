@@ -62,6 +62,18 @@ describe('a ring', () => {
     expect(ring.read()).toMatchObject({ dropped: 3 });
   });
 
+  it('counts values that were lost before they could be appended, also between others', () => {
+    const ring = ringOf(3, 100);
+    ring.push('a');
+    const { cursor } = ring.read();
+    ring.skip(5);
+    expect(ring.push('b')).toBe(7);
+    expect(ring.read()).toMatchObject({ dropped: 5, entries: [{ id: 1 }, { id: 7 }] });
+    expect(ring.read(cursor)).toMatchObject({ dropped: 5, entries: [{ id: 7 }] });
+    for (const value of 'cd') ring.push(value);
+    expect(ring.read()).toMatchObject({ dropped: 6, entries: [{ id: 7 }, { id: 8 }, { id: 9 }] });
+  });
+
   it('takes an amendment for no news', () => {
     const ring = ringOf(3, 100);
     const id = ring.push('short');

@@ -2,9 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { createResourceLedger, type BrowserConnection } from '../../src/browser/process/browserConnection.js';
 import { attachBrowser, probeBrowser } from '../../src/browser/process/attachBrowser.js';
-import type { BrowserConnection } from '../../src/browser/process/browserConnection.js';
 import { recordingListener, openTestPool, leaseRequest, withFirstPage } from '../browser/support/testPool.js';
 
 const tooMuch = 65 * 1024 ** 2;

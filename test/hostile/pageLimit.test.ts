@@ -1,4 +1,4 @@
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { createResourceLedger } from '../../src/browser/process/browserConnection.js';
 import { PageSet } from '../../src/browser/pool/pageSet.js';
 import { isTab, SessionContexts } from '../../src/browser/pool/tabs.js';
 import { createSessionPageState } from '../../src/browser/pool/recovery.js';

@@ -8,7 +8,7 @@ import {
   sessionMachine,
 } from '../../machines/index.js';
 import { SessionLease } from '../../src/browser/pool/sessionLease.js';
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { createResourceLedger } from '../../src/browser/process/browserConnection.js';
 import { supervisorDefaults, createSupervisor } from '../../src/browser/supervisor.js';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';

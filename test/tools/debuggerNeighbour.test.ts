@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { LeasedBrowser } from '../../src/browser/pool/leasedBrowser.js';
 import { openPlacement } from '../../src/browser/pool/browserPlacement.js';
 import { createSessionPageState } from '../../src/browser/pool/recovery.js';
-import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { createResourceLedger } from '../../src/browser/process/browserConnection.js';
 import { allTools } from '../../src/tools/allTools.js';
 import { serveDebuggedSite } from './support/debuggedSite.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';

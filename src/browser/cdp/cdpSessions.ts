@@ -1,4 +1,5 @@
 import type { CDPEvents, CDPSession, Browser, Page, Protocol } from 'puppeteer-core';
+import type { droppedEvents, DroppedEvents } from '../process/messageQueue.js';
 
 /** The kind of target an event comes from. `iframe`: an out-of-process frame; other frames belong to `page`. */
 export type TargetSessionKind = 'page' | 'iframe' | 'worker';
@@ -10,7 +11,9 @@ export interface TargetSession {
   readonly target?: Protocol.Target.TargetInfo;
 }
 
-export type CdpHandlers = { readonly [Name in keyof CDPEvents]?: (event: CDPEvents[Name]) => void };
+type HandledEvents = CDPEvents & { readonly [droppedEvents]: DroppedEvents };
+
+export type CdpHandlers = { readonly [Name in keyof HandledEvents]?: (event: HandledEvents[Name]) => void };
 
 export interface FollowedSessions {
   /** Resolves when the page's own session has answered the commands of `enable`. Never rejects. */

@@ -15,6 +15,7 @@ import {
 import { noop } from '../../async.js';
 import { RingBuffer, type KeptPart, type RingBufferReading } from './ringBuffer.js';
 import { describeIssue } from './issues.js';
+import { droppedEvents } from '../process/messageQueue.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import {
@@ -130,6 +131,11 @@ export class ConsoleCollector {
       'Runtime.exceptionRevoked': ({ exceptionId }) => {
         const id = this.#exceptions.get(contextKey(exceptionId));
         if (id !== undefined) this.#ring.update(id, (message) => ({ ...message, handledLater: true }));
+      },
+      [droppedEvents]: ({ count, isEndless, executionContextId }) => {
+        this.#ring.skip(count);
+        if (isEndless) this.#record(endlessWarning(), source, extensionOf(executionContextId));
+        this.#release(source.session);
       },
       'Audits.issueAdded': ({ issue }) => this.#recordIssue(issue, source),
       'Log.entryAdded': ({ entry }) => {
@@ -280,6 +286,14 @@ export class ConsoleCollector {
     };
   }
 }
+
+const endlessWarning = (): ConsoleMessageBody =>
+  describeLogEntry({
+    source: 'other',
+    level: 'warning',
+    text: 'Messages come without end: of each second about 1,000 are recorded, the others are lost.',
+    timestamp: Date.now(),
+  });
 
 const maxRemembered = 500;
 

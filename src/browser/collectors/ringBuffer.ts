@@ -144,9 +144,8 @@ const cursorPattern = /^(\d{1,15})-(\d{1,15})$/;
  */
 export class RingBuffer<T> implements Recording {
   readonly #options: RingBufferOptions<T>;
-  /** The value `id` sits at `id % maxEntries`; ids without gaps make that unique among the kept ones. */
-  readonly #slots: (Slot<T> | undefined)[] = [];
-  #oldest = 1;
+  /** Oldest first. */
+  readonly #slots = new Map<number, Slot<T>>();
   #newest = 0;
   #revision = 0;
   #bytes = 0;
@@ -162,7 +161,7 @@ export class RingBuffer<T> implements Recording {
   }
 
   get size(): number {
-    return this.#newest - this.#oldest + 1;
+    return this.#slots.size;
   }
 
   get bytes(): number {
@@ -173,33 +172,38 @@ export class RingBuffer<T> implements Recording {
   push(value: T): number {
     if (this.size === this.#options.maxEntries) this.#dropOldest();
     const slot: Slot<T> = { id: ++this.#newest, value, bytes: this.#options.sizeOf(value), revision: ++this.#revision };
-    this.#slots[this.#indexOf(slot.id)] = slot;
+    this.#slots.set(slot.id, slot);
     this.#bytes += slot.bytes;
     this.#dropExcess();
     this.#options.kept?.grew(slot.bytes);
     return slot.id;
   }
 
+  /** Values that came and were lost before they could be appended. They have numbers too. */
+  skip(count: number): void {
+    this.#newest += count;
+  }
+
   get(id: number): T | undefined {
-    return this.#slotOf(id)?.value;
+    return this.#slots.get(id)?.value;
   }
 
   /** The value that came last, if it is still kept. */
   last(): RingBufferEntry<T> | undefined {
-    return this.#slotOf(this.#newest);
+    return this.#slots.get(this.#newest);
   }
 
   /** Replaces a value, which counts as changed for every reader. False if it is gone. */
   update(id: number, change: (value: T) => T): boolean {
     const changed = this.amend(id, change);
-    const slot = this.#slotOf(id);
+    const slot = this.#slots.get(id);
     if (slot !== undefined) slot.revision = ++this.#revision;
     return changed;
   }
 
   /** Replaces a value by a more complete form of the same, which is no news to readers. False if it is gone. */
   amend(id: number, change: (value: T) => T): boolean {
-    const slot = this.#slotOf(id);
+    const slot = this.#slots.get(id);
     if (slot === undefined) return false;
     slot.value = change(slot.value);
     this.#bytes -= slot.bytes;
@@ -215,21 +219,13 @@ export class RingBuffer<T> implements Recording {
    */
   read(since?: string): RingBufferReading<T> {
     const { id, revision } = since === undefined ? { id: 0, revision: 0 } : parseCursor(since);
-    const entries: RingBufferEntry<T>[] = [];
-    for (let next = this.#oldest; next <= this.#newest; next++) {
-      const slot = this.#slotOf(next);
-      if (slot !== undefined && slot.revision > revision) entries.push({ id: slot.id, value: slot.value });
-    }
-    return { entries, dropped: Math.max(0, this.#oldest - 1 - id), cursor: `${this.#newest}-${this.#revision}` };
-  }
-
-  #indexOf(id: number): number {
-    return id % this.#options.maxEntries;
-  }
-
-  #slotOf(id: number): Slot<T> | undefined {
-    const slot = this.#slots[this.#indexOf(id)];
-    return slot?.id === id ? slot : undefined;
+    const slots = [...this.#slots.values()];
+    const entries = slots
+      .filter((slot) => slot.revision > revision)
+      .map((slot) => ({ id: slot.id, value: slot.value }));
+    const kept = slots.filter((slot) => slot.id > id).length;
+    const dropped = Math.max(0, this.#newest - id - kept);
+    return { entries, dropped, cursor: `${this.#newest}-${this.#revision}` };
   }
 
   #dropExcess(): void {
@@ -237,9 +233,10 @@ export class RingBuffer<T> implements Recording {
   }
 
   #dropOldest(): void {
-    const index = this.#indexOf(this.#oldest++);
-    this.#bytes -= this.#slots[index]?.bytes ?? 0;
-    this.#slots[index] = undefined;
+    const [oldest] = this.#slots.values();
+    if (oldest === undefined) return;
+    this.#slots.delete(oldest.id);
+    this.#bytes -= oldest.bytes;
   }
 }
 

@@ -11,6 +11,7 @@ import type { CallLog, MenuEntries, PermissionPrompts } from './callLog.js';
 import type { ExtensionLog, LogSource } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
 import { ownDocumentPath } from './installedExtensions.js';
+import { droppedEvents } from '../process/messageQueue.js';
 import { type MessageLog, type ReportingContext, parseReport } from './messageLog.js';
 
 export interface ActivityLogs {
@@ -156,6 +157,11 @@ export class ContextFollower {
         const world = worldOf(executionContextId) ?? this.#mainWorldSource(stackTrace);
         if (world !== undefined) this.#logs.logs.recordException(event, world);
         if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(session);
+      },
+      [droppedEvents]: ({ count, isEndless, executionContextId }) => {
+        const world = worldOf(executionContextId);
+        if (world !== undefined) this.#logs.logs.addDropped(world.extensionId, count, isEndless);
+        this.#release(session);
       },
       'Log.entryAdded': ({ entry }) => {
         const world = [...this.#contexts.values()].find((candidate) =>

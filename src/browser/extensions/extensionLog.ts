@@ -27,6 +27,14 @@ export interface LogSource {
   readonly worker: string | undefined;
 }
 
+interface LogRate {
+  second: number;
+  /** In this second. */
+  lines: number;
+  dropped: number;
+  isIncomplete: boolean;
+}
+
 type ConsoleCall = Protocol.Runtime.ConsoleAPICalledEvent;
 
 const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
@@ -50,7 +58,7 @@ export class ExtensionLog {
   /** The time of the newest entry of each worker, by target. */
   readonly #newestTimes = new Map<string, number>();
   /** Entries of each extension in the current second, and its total of dropped ones. */
-  readonly #rates = new Map<string, { second: number; lines: number; dropped: number }>();
+  readonly #rates = new Map<string, LogRate>();
   /** The newest entry at the time the errors of an extension were cleared. */
   readonly #clearedIds = new Map<string, number>();
 
@@ -65,6 +73,11 @@ export class ExtensionLog {
   /** The number of entries of an extension that were dropped by the rate limit. */
   droppedCount(extensionId: string): number {
     return this.#rates.get(extensionId)?.dropped ?? 0;
+  }
+
+  /** Whether an unknown number of entries was lost besides. */
+  isIncomplete(extensionId: string): boolean {
+    return this.#rates.get(extensionId)?.isIncomplete ?? false;
   }
 
   /** The uncaught errors of one extension that are kept, without those from before `forgetErrors`. */
@@ -95,6 +108,13 @@ export class ExtensionLog {
       const stack = noted.length > 0 ? noted : parseStackFrames(description ?? '');
       return { ...body, stack, location: stack[0] ?? body.location };
     });
+  }
+
+  /** Entries arrived faster than they could be recorded; `isEndless`: and others are not reported at all. */
+  addDropped(extensionId: string, count: number, isEndless = false): void {
+    const rate = this.#rateOf(extensionId);
+    rate.dropped += count;
+    rate.isIncomplete ||= isEndless;
   }
 
   recordEntry(entry: Protocol.Log.LogEntry, from: LogSource): void {
@@ -134,11 +154,18 @@ export class ExtensionLog {
 
   #isTooFast(extensionId: string, at: number): boolean {
     const second = Math.floor(at / 1000);
-    const before = this.#rates.get(extensionId);
-    const lines = before?.second === second ? before.lines + 1 : 1;
-    const isTooFast = lines > maxLinesPerSecond;
-    this.#rates.set(extensionId, { second, lines, dropped: (before?.dropped ?? 0) + (isTooFast ? 1 : 0) });
+    const rate = this.#rateOf(extensionId);
+    rate.lines = rate.second === second ? rate.lines + 1 : 1;
+    rate.second = second;
+    const isTooFast = rate.lines > maxLinesPerSecond;
+    rate.dropped += Number(isTooFast);
     return isTooFast;
+  }
+
+  #rateOf(extensionId: string): LogRate {
+    const rate = this.#rates.get(extensionId) ?? { second: 0, lines: 0, dropped: 0, isIncomplete: false };
+    this.#rates.set(extensionId, rate);
+    return rate;
   }
 
   /** Entries of a worker are reported in order of time, also when they are repeated. */

@@ -5,9 +5,8 @@ import type { EndpointContexts, UnregisterContext } from './endpointContexts.js'
 import type { PlacementRecord } from './recovery.js';
 import type { OnQueued, QueueOptions } from './waitQueue.js';
 import type { SessionBrowser } from './sessionBrowser.js';
-import type { BrowserObserver, SupervisedBrowser } from '../process/browserConnection.js';
+import type { BrowserObserver, SupervisedBrowser, ResourceLedger } from '../process/browserConnection.js';
 import type { UrlRules } from '../policy/urlRules.js';
-import type { ResourceLedger } from '../process/resourceLedger.js';
 import { Refusal } from '../../errors/errors.js';
 
 /** What a session requests from the pool. */

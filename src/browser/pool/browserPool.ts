@@ -11,12 +11,14 @@ import {
   type AttachBrowserOptions,
 } from '../process/attachBrowser.js';
 import type { UrlRules } from '../policy/urlRules.js';
-import type {
-  BrowserObserver,
-  BrowserState,
-  Connect,
-  Supervise,
-  SupervisedBrowser,
+import {
+  type BrowserObserver,
+  type BrowserState,
+  type Connect,
+  type Supervise,
+  type SupervisedBrowser,
+  createResourceLedger,
+  type ResourceLedger,
 } from '../process/browserConnection.js';
 import { findExecutable, type BrowserSearch } from '../process/executable.js';
 import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '../process/janitor.js';
@@ -30,7 +32,6 @@ import type {
   LeaseRequest,
   BrowserBinding,
 } from './browserLease.js';
-import { createResourceLedger, type ResourceLedger } from '../process/resourceLedger.js';
 import { ProcessSlots, type QueueOptions } from './waitQueue.js';
 import { endpointId, ObservedBrowser } from './endpoint.js';
 import type { ContextRecords, EndpointContexts } from './endpointContexts.js';

@@ -3,7 +3,7 @@ import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { isExtensionsPage } from '../policy/launchPreferences.js';
-import type { ResourceLedger } from '../process/resourceLedger.js';
+import type { ResourceLedger } from '../process/browserConnection.js';
 import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
 import type { PageRecord, PageRecovery, SessionPageState } from './recovery.js';
 import { describeDiscarded, restoreEmulation, pageRecordOf } from './recovery.js';

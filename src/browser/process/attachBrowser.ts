@@ -4,9 +4,8 @@ import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { Refusal } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
-import type { BrowserConnection } from './browserConnection.js';
+import { type BrowserConnection, createResourceLedger, type ResourceLedger } from './browserConnection.js';
 import { findRunningChrome, type RunningChrome } from './executable.js';
-import { createResourceLedger, type ResourceLedger } from './resourceLedger.js';
 import { SocketTransport } from './socketTransport.js';
 import { cutText } from '../../text.js';
 

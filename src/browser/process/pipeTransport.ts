@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
-import { BrowserTransport, IncomingMessage, shortBytes } from './browserTransport.js';
+import { BrowserTransport } from './browserTransport.js';
+import { IncomingMessage, shortBytes } from './incomingMessage.js';
 
 /**
  * CDP over the two pipes of a Chrome started with `--remote-debugging-pipe`: JSON messages, each terminated by a zero
@@ -24,12 +25,12 @@ export class PipeTransport extends BrowserTransport {
   }
 
   /** Messages of one turn are written together: each write wakes the browser. */
-  send(message: string): void {
-    if (this.#unwritten === '') process.nextTick(() => this.#write());
+  protected write(message: string): void {
+    if (this.#unwritten === '') process.nextTick(() => this.#flush());
     this.#unwritten += `${message}\0`;
   }
 
-  #write(): void {
+  #flush(): void {
     if (this.#toBrowser.writable) this.#toBrowser.write(this.#unwritten);
     this.#unwritten = '';
   }

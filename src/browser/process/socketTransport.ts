@@ -1,6 +1,7 @@
 import { WebSocket, type RawData } from 'ws';
 import { codeOf } from '../../errors/errors.js';
-import { BrowserTransport, longMessage, shortBytes } from './browserTransport.js';
+import { BrowserTransport } from './browserTransport.js';
+import { longMessage, shortBytes } from './incomingMessage.js';
 
 export interface SocketOptions {
   readonly maxMessageBytes?: number;
@@ -36,7 +37,7 @@ export class SocketTransport extends BrowserTransport {
     });
   }
 
-  send(message: string): void {
+  protected write(message: string): void {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(message);
   }
 

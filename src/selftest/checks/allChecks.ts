@@ -8,18 +8,16 @@ import { extensionContextChecks } from './extensionContextChecks.js';
 import { extensionDiagnosisChecks } from './extensionDiagnosisChecks.js';
 import { extensionLifeChecks } from './extensionLifeChecks.js';
 import { extensionChecks } from './extensionChecks.js';
-import { extensionStorageChecks } from './extensionStorageChecks.js';
 import { extensionUiChecks } from './extensionUiChecks.js';
 import { inputChecks } from './inputChecks.js';
-import { lookChecks } from './lookChecks.js';
+import { lookChecks, styleChecks } from './lookChecks.js';
 import { memoryChecks } from './memoryChecks.js';
 import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
 import { coverageChecks, sourceChecks } from './sourceChecks.js';
-import { storageChecks } from './storageChecks.js';
-import { styleChecks } from './styleChecks.js';
+import { extensionStorageChecks, storageChecks } from './storageChecks.js';
 
 /**
  * One check for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openBrowserPool } from '../../../src/browser/pool/browserPool.js';
-import type { ResourceCount, ResourceKind } from '../../../src/browser/process/resourceLedger.js';
+import type { ResourceCount, ResourceKind } from '../../../src/browser/process/browserConnection.js';
 import { defineConfig } from '../../../src/config/config.js';
 import { silentLog, type LogFields, type Log } from '../../../src/log.js';
 import { createOrchestrator } from '../../../src/server/orchestrator.js';

@@ -1,7 +1,7 @@
 /** A process for the janitor's test: launches a browser, names its run folder, and waits to be killed. */
 import { openRunFolder } from '../../../src/browser/process/janitor.js';
 import { launchBrowser } from '../../../src/browser/process/launchBrowser.js';
-import { createResourceLedger } from '../../../src/browser/process/resourceLedger.js';
+import { createResourceLedger } from '../../../src/browser/process/browserConnection.js';
 import { chromium } from '../../support/chromium.js';
 
 const parent = process.argv[2] ?? '';

@@ -1,0 +1,161 @@
+import type { Clock } from '../../clock.js';
+import { contextOf, droppedEvents, sessionOf, type DroppedEvents } from './messageQueue.js';
+
+/** More events that were made within a second are a flood. */
+const maxEventsPerSecond = 500;
+const secondMs = 1_000;
+/** How long a session stays disabled if that was not enough: as long as Chrome took to get there, within these bounds. */
+const leastPauseMs = 1_000;
+const mostPauseMs = 30_000;
+/** Ids of commands, far above those of the users of the connection. */
+const firstId = 1_000_000_000;
+
+const runtimeEvent = /^\{"method":"Runtime\.(?:consoleAPICalled|exceptionThrown)"/;
+const commandOfEnabled = /^\{"method":"Runtime\.compileScript"/;
+const timestampField = /"timestamp":([\d.]+)/;
+const detachedSession = /"params":\{"sessionId":"(\w+)"/;
+
+/** Whether a CDP session receives the events of its target's console. */
+type Reporting =
+  /** `since`: the time of the event that began the current second. `wasFlooded`: it was disabled just before. */
+  | { readonly is: 'enabled'; readonly since: number; readonly count: number; readonly wasFlooded: boolean }
+  | { readonly is: 'disabling'; readonly pauses: boolean; readonly from: number }
+  | { readonly is: 'disabled'; readonly timer: unknown }
+  /** Chrome repeats the newest 1,000 events. */
+  | { readonly is: 'enabling' };
+
+interface ReportingSession {
+  readonly id: string;
+  reporting: Reporting;
+  /** The time of the newest event, in the clock of the target. */
+  newest: number;
+}
+
+/**
+ * Ends floods of console events at their source. A context that logs without end fills the queues inside of Chrome, behind
+ * which every answer of the browser waits, until its memory is gone. A session with more than 500 events in a
+ * second is disabled (CDP Runtime.disable) and enabled again, for which Chrome repeats the newest 1,000 events: those that
+ * are new are passed on. If the flood goes on, the session stays disabled for a while each time, or until its page
+ * navigates, since contexts of the new document have to be reported. The users of the session only miss events, which
+ * `droppedEvents` says. Owned by a transport, which closes it.
+ */
+export class ConsoleFlood {
+  readonly #send: (message: string) => void;
+  readonly #report: (message: string) => void;
+  readonly #clock: Clock;
+  readonly #sessions = new Map<string, ReportingSession>();
+  readonly #pending = new Map<number, (isDone: boolean) => void>();
+  #nextId = firstId;
+
+  constructor(send: (message: string) => void, report: (message: string) => void, clock: Clock) {
+    this.#send = send;
+    this.#report = report;
+    this.#clock = clock;
+  }
+
+  /** Whether a message is for the users of the connection: no response to a command of this class, and no repeated event. */
+  accepts(message: string): boolean {
+    if (message.startsWith('{"id":1000')) return !this.#settle(message);
+    if (runtimeEvent.test(message)) return this.#receive(message);
+    if (message.startsWith('{"method":"Page.frameNavigated"')) this.#resume(sessionOf(message));
+    else if (message.startsWith('{"method":"Target.detachedFromTarget"'))
+      this.#forget(detachedSession.exec(message.slice(0, 200))?.[1] ?? '');
+    return true;
+  }
+
+  /** Called before each command: some fail on a session that is disabled. */
+  beforeSend(command: string): void {
+    if (!commandOfEnabled.test(command)) return;
+    const session = this.#sessions.get(sessionOf(command));
+    if (session?.reporting.is !== 'disabling' && session?.reporting.is !== 'disabled') return;
+    if (session.reporting.is === 'disabled') this.#clock.clearTimeout(session.reporting.timer);
+    this.#start(session);
+  }
+
+  close(): void {
+    for (const id of this.#sessions.keys()) this.#forget(id);
+    this.#pending.clear();
+  }
+
+  #receive(message: string): boolean {
+    const id = sessionOf(message);
+    const session = this.#sessions.get(id) ?? this.#open(id);
+    const { reporting } = session;
+    const at = Number(timestampField.exec(message)?.[1] ?? 0);
+    if (reporting.is === 'enabling' && at <= session.newest) return false;
+    session.newest = Math.max(session.newest, at);
+    if (reporting.is === 'enabled') this.#count(session, reporting, message);
+    return true;
+  }
+
+  #open(id: string): ReportingSession {
+    const reporting: Reporting = { is: 'enabled', since: 0, count: 0, wasFlooded: false };
+    const session = { id, reporting, newest: 0 };
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  #count(session: ReportingSession, before: Reporting & { readonly is: 'enabled' }, message: string): void {
+    const { since, count, wasFlooded } = before;
+    if (session.newest - since >= secondMs) {
+      session.reporting = { is: 'enabled', since: session.newest, count: 1, wasFlooded: false };
+    } else if (count >= maxEventsPerSecond) this.#stop(session, wasFlooded, message);
+    else session.reporting = { ...before, count: count + 1 };
+  }
+
+  #stop(session: ReportingSession, pauses: boolean, message: string): void {
+    session.reporting = { is: 'disabling', pauses, from: this.#clock.elapsed() };
+    if (pauses) {
+      const params: DroppedEvents = { count: 0, executionContextId: contextOf(message), isEndless: true };
+      this.#report(JSON.stringify({ method: droppedEvents, params, ...addressOf(session) }));
+    }
+    this.#command(session, 'Runtime.disable', () => {
+      if (session.reporting.is !== 'disabling') return;
+      const { pauses, from } = session.reporting;
+      const drained = Math.max(leastPauseMs, Math.min(mostPauseMs, this.#clock.elapsed() - from));
+      const timer = this.#clock.setTimeout(() => this.#start(session), pauses ? drained : 0);
+      session.reporting = { is: 'disabled', timer };
+    });
+  }
+
+  #resume(id: string): void {
+    const session = this.#sessions.get(id);
+    if (session?.reporting.is === 'disabling') session.reporting = { ...session.reporting, pauses: false };
+    if (session?.reporting.is !== 'disabled') return;
+    this.#clock.clearTimeout(session.reporting.timer);
+    this.#start(session);
+  }
+
+  #start(session: ReportingSession): void {
+    session.reporting = { is: 'enabling' };
+    this.#command(session, 'Runtime.enable', () => {
+      session.reporting = { is: 'enabled', since: session.newest, count: 0, wasFlooded: true };
+    });
+  }
+
+  #command(session: ReportingSession, method: string, done: () => void): void {
+    const id = this.#nextId++;
+    this.#pending.set(id, (isDone) => {
+      if (!this.#sessions.has(session.id)) return;
+      if (isDone) done();
+      else this.#forget(session.id);
+    });
+    this.#send(JSON.stringify({ id, method, params: {}, ...addressOf(session) }));
+  }
+
+  #settle(response: string): boolean {
+    const id = Number(/^\{"id":(\d+)/.exec(response)?.[1]);
+    const settle = this.#pending.get(id);
+    this.#pending.delete(id);
+    settle?.(!response.startsWith(`{"id":${id},"error"`));
+    return settle !== undefined;
+  }
+
+  #forget(id: string): void {
+    const session = this.#sessions.get(id);
+    if (session?.reporting.is === 'disabled') this.#clock.clearTimeout(session.reporting.timer);
+    this.#sessions.delete(id);
+  }
+}
+
+const addressOf = ({ id }: ReportingSession): object => (id === '' ? {} : { sessionId: id });
