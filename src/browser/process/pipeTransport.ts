@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { cutText } from '../../text.js';
 import { BrowserTransport, IncomingMessage, shortBytes } from './browserTransport.js';
 
 /**
@@ -29,9 +30,13 @@ export class PipeTransport extends BrowserTransport {
     this.#unwritten += `${message}\0`;
   }
 
+  /** A long text in parts, each after the one before: a client may send megabytes. */
   #write(): void {
-    if (this.#toBrowser.writable) this.#toBrowser.write(this.#unwritten);
-    this.#unwritten = '';
+    const part = this.#toBrowser.writable ? cutText(this.#unwritten, maxPartLength) : '';
+    this.#unwritten = part === '' ? '' : this.#unwritten.slice(part.length);
+    if (part === '') return;
+    if (this.#unwritten === '') this.#toBrowser.write(part);
+    else this.#toBrowser.write(part, () => this.#write());
   }
 
   close(): void {
@@ -74,3 +79,6 @@ export class PipeTransport extends BrowserTransport {
     return false;
   }
 }
+
+/** Characters written at once. */
+const maxPartLength = 256 * 1024;
