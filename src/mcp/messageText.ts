@@ -1,4 +1,4 @@
-import { atOnce, endOfString, hasMoreValues, JsonReader, windowsOf } from '../browser/patterns/slices.js';
+import { atOnce, closingQuote, hasMoreValues, JsonReader, windowsOf } from '../browser/patterns/slices.js';
 import { Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import { jsonMark, isJsonId, isObject, shownId, valueAt, type JSONRPCMessage } from './protocol.js';
 
@@ -108,7 +108,14 @@ export function* messageIn(json: string): Generator<undefined, unknown> {
   if (yield* hasMoreValues(text, maxValues)) {
     throw new Refusal('invalid_message', { detail: `A message has at most ${maxValues} values. Send less at a time.` });
   }
-  const value: unknown = text.length > maxTextAtOnce ? yield* new JsonReader(windowsOf(text)).read() : JSON.parse(text);
+  const value =
+    text.length > maxTextAtOnce ? yield* new JsonReader(windowsOf(text)).read() : (JSON.parse(text) as unknown);
+  yield* keepDigits(value, text);
+  return value;
+}
+
+/** Keeps what is echoed as it was written: a number that is not safe would be echoed as another one. */
+function* keepDigits(value: unknown, text: string): Generator<undefined, void> {
   const messages: readonly unknown[] = Array.isArray(value) ? value : [value];
   let digits: ReadonlyMap<string, string> | undefined;
   for (const [index, message] of messages.entries()) {
@@ -123,7 +130,6 @@ export function* messageIn(json: string): Generator<undefined, unknown> {
       if (isObject(parent) && exact !== undefined) parent[path.at(-1) ?? ''] = `${jsonMark}${exact}`;
     }
   }
-  return value;
 }
 
 /** A number, a word, or blanks, up to what ends it. */
@@ -144,7 +150,7 @@ function* echoedNumbersIn(text: string): Generator<undefined, ReadonlyMap<string
     const level = levels.at(-1);
     const character = text.charAt(at);
     if (character === '"') {
-      const end = endOfString(text, at + 1) ?? text.length;
+      const end = closingQuote(text, at + 1) ?? text.length;
       if (level?.awaitsKey === true) enter(level, text.slice(at, end + 1));
       at = end;
       continue;

@@ -1,4 +1,4 @@
-import { TextDecoder } from 'node:util';
+import type { TextDecoder } from 'node:util';
 import { ToolError } from '../../errors/errors.js';
 
 /** Milliseconds per turn of the event loop for all computations together. */
@@ -105,7 +105,7 @@ export function* hasMoreValues(text: string, most: number): Generator<undefined,
   let [values, pause] = [0, 0];
   for (let at = 0; at < text.length && values <= most; at++) {
     const character = text[at];
-    if (character === '"') at = endOfString(text, at + 1) ?? text.length;
+    if (character === '"') at = closingQuote(text, at + 1) ?? text.length;
     else if (character === ',' || character === '[' || character === '{') values += 1;
     if (at < pause) continue;
     yield;
@@ -166,14 +166,14 @@ export class JsonReader {
     }
     const text = this.#window.slice(this.#at, end);
     this.#at = end;
-    return JSON.parse(text);
+    return JSON.parse(text) as unknown;
   }
 
   *#string(): Generator<undefined, string> {
     let text = '';
     this.#at += 1;
     for (;;) {
-      const end = endOfString(this.#window, this.#at);
+      const end = closingQuote(this.#window, this.#at);
       const to = end ?? beforeEscape(this.#window, this.#at);
       text += JSON.parse(`"${this.#window.slice(this.#at, to)}"`) as string;
       this.#at = to;
@@ -249,7 +249,7 @@ function endOfWholeItems(text: string, from: number): number | undefined {
   let end: number | undefined;
   for (let at = from; at < text.length; at++) {
     const character = text[at];
-    if (character === '"') at = endOfString(text, at + 1) ?? text.length;
+    if (character === '"') at = closingQuote(text, at + 1) ?? text.length;
     else if (character === '[' || character === '{') depth += 1;
     else if (character === ']' || character === '}') depth -= 1;
     else if (character === ',' && depth === 0) end = at;
@@ -259,7 +259,7 @@ function endOfWholeItems(text: string, from: number): number | undefined {
 }
 
 /** The quotation mark that ends the string that `from` is in. */
-export function endOfString(text: string, from: number): number | undefined {
+export function closingQuote(text: string, from: number): number | undefined {
   for (let end = text.indexOf('"', from); end !== -1; end = text.indexOf('"', end + 1))
     if (backslashesBefore(text, end, from) % 2 === 0) return end;
   return undefined;

@@ -153,7 +153,7 @@ export abstract class BrowserTransport implements ConnectionTransport {
   #deliver(message: ParsedMessage, length: number): void {
     const { id, sessionId = '' } = message;
     const session = this.#receiver?.session(sessionId);
-    if (session != null) session.onMessage(message);
+    if (session !== null && session !== undefined) session.onMessage(message);
     else if (id !== undefined) void this.onmessage?.(errorOf(id, leftOutText(length)));
   }
 }
