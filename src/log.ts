@@ -1,6 +1,7 @@
 import { createLogger, format, transports } from 'winston';
 import { noop } from './async.js';
 import type { Config } from './config/config.js';
+import { cleanText } from './text.js';
 
 /** Fields of one line. A session is named by the first 8 characters of its id: the whole id is a credential. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -63,7 +64,7 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerm
 
 /** Timestamp, level and message come first, for human readers. */
 const jsonFormat = format.printf(({ timestamp, level, message, ...fields }) =>
-  JSON.stringify({ timestamp, level, message, ...fields }),
+  cleanText(JSON.stringify({ timestamp, level, message, ...fields })),
 );
 
 /** The longest transition message of a session, so that the fields of all lines start in the same column. */
@@ -73,8 +74,8 @@ function prettyFormat(colored: boolean) {
   // The message of a transition already contains `from` and `to`.
   const lines = format.printf(({ timestamp, level, message, from: _from, to: _to, ...fields }) => {
     const details = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
-    const tail = details.map(([key, value]) => `${key}=${quoteIfNeeded(String(value))}`).join(' ');
-    return `${String(timestamp)} ${level} ${String(message).padEnd(tail === '' ? 0 : messageWidth)} ${tail}`.trimEnd();
+    const tail = details.map(([key, value]) => `${key}=${cleanText(quoteIfNeeded(String(value)))}`).join(' ');
+    return `${String(timestamp)} ${level} ${cleanText(String(message)).padEnd(tail === '' ? 0 : messageWidth)} ${tail}`.trimEnd();
   });
   const padded = format((info) => ({ ...info, level: info.level.padEnd(5) }));
   const steps = [padded(), format.timestamp({ format: 'HH:mm:ss.SSS' })];

@@ -63,9 +63,14 @@ const unsafeCharacters = /(?![\n\t]|\r\n)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-
  * that could hide or reorder lines are written as JSON escapes.
  */
 export function cleanText(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(unsafeCharacters, (unsafe) => `\\u${unsafe.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.toWellFormed().replace(unsafeCharacters, escaped);
+}
+
+const escaped = (unsafe: string): string => `\\u${unsafe.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** JSON for people: what could hide or reorder text is shown as its escape. */
+export function jsonToShow(value: unknown): string {
+  return JSON.stringify(value).replace(unsafeCharacters, (unsafe) => `\\${escaped(unsafe)}`);
 }
 
 /** JSON data with each string, and each key, well-formed. Data that is already well-formed is returned unchanged. */

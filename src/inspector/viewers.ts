@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
 import { Refusal } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
+import { jsonToShow } from '../text.js';
 import type { Journal } from './journal.js';
 import type { Payloads } from './payloads.js';
 import { SessionTable, type TableDelta } from './sessionTable.js';
@@ -195,7 +196,7 @@ export class Viewers {
       ...delta,
       ...(overview !== undefined && { overview }),
     };
-    const json = JSON.stringify(frame);
+    const json = jsonToShow(frame);
     return { json, bytes: Buffer.from(toEvent(json, { lost: 0 })) };
   }
 }
@@ -207,5 +208,5 @@ function skipFrame(viewer: Viewer): void {
 
 /** One event of the stream: the shared JSON document with a viewer's own fields added. */
 function toEvent(shared: string, own: Pick<Frame, ViewerField>): string {
-  return `data: ${shared.slice(0, -1)},${JSON.stringify(own).slice(1)}\n\n`;
+  return `data: ${shared.slice(0, -1)},${jsonToShow(own).slice(1)}\n\n`;
 }

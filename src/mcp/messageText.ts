@@ -1,3 +1,4 @@
+import { atOnce, closingQuote, hasMoreValues, JsonReader, windowsOf } from '../browser/patterns/slices.js';
 import { Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import { jsonMark, isJsonId, isObject, shownId, valueAt, type JSONRPCMessage } from './protocol.js';
 
@@ -89,36 +90,39 @@ const echoedNames = new Set<unknown>(echoedPaths.map((path) => path.at(-1)));
 /** Values in one text of JSON: more would hold the event loop while they are made, checked and walked. */
 const maxValues = 100_000;
 
-/** Whether a JSON text has more values than a message may. Strings are skipped: only their number counts. */
-export function hasTooManyValues(text: string): boolean {
-  // Each takes two characters at least.
-  if (text.length <= 2 * maxValues) return false;
-  let values = 0;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (character === '"') at = endOfString(text, at);
-    else if (character === ',' || character === '[' || character === '{') values += 1;
-  }
-  return values > maxValues;
-}
+/** Whether a JSON text has more values than a message may. */
+export const hasTooManyValues = (text: string): boolean => atOnce(hasMoreValues(text, maxValues));
 
 /**
  * Parses the JSON of a message, or of a batch of them. Throws what `JSON.parse` throws, or `invalid_message` for one of too
  * many values.
  */
-export function parseMessageText(json: string): unknown {
+export const parseMessageText = (json: string): unknown => atOnce(messageIn(json));
+
+/** A longer text is not parsed in one turn. */
+const maxTextAtOnce = 256 * 1024;
+
+/** Like `parseMessageText`, as a long computation. */
+export function* messageIn(json: string): Generator<undefined, unknown> {
   const text = json.startsWith('\ufeff') ? json.slice(1) : json;
-  if (hasTooManyValues(text)) {
+  if (yield* hasMoreValues(text, maxValues)) {
     throw new Refusal('invalid_message', { detail: `A message has at most ${maxValues} values. Send less at a time.` });
   }
-  const value: unknown = JSON.parse(text);
+  const value =
+    text.length > maxTextAtOnce ? yield* new JsonReader(windowsOf(text)).read() : (JSON.parse(text) as unknown);
+  yield* keepDigits(value, text);
+  return value;
+}
+
+/** Keeps what is echoed as it was written: a number that is not safe would be echoed as another one. */
+function* keepDigits(value: unknown, text: string): Generator<undefined, void> {
   const messages: readonly unknown[] = Array.isArray(value) ? value : [value];
   let digits: ReadonlyMap<string, string> | undefined;
   for (const [index, message] of messages.entries()) {
     for (const path of echoedPaths) {
       const echoed = valueAt(message, path);
       if (!isJsonId(echoed) && (!Number.isInteger(echoed) || Number.isSafeInteger(echoed))) continue;
-      digits ??= echoedNumbersIn(text);
+      digits ??= yield* echoedNumbersIn(text);
       const written = digits.get(JSON.stringify(Array.isArray(value) ? [index, ...path] : path));
       // A text that begins like the mark is kept as its JSON too.
       const exact = isJsonId(echoed) ? JSON.stringify(echoed) : written;
@@ -126,7 +130,6 @@ export function parseMessageText(json: string): unknown {
       if (isObject(parent) && exact !== undefined) parent[path.at(-1) ?? ''] = `${jsonMark}${exact}`;
     }
   }
-  return value;
 }
 
 /** A number, a word, or blanks, up to what ends it. */
@@ -139,14 +142,15 @@ interface Level {
 }
 
 /** The digits of the numbers of a valid JSON text that have a name of `echoedNames`, by path. */
-function echoedNumbersIn(text: string): ReadonlyMap<string, string> {
+function* echoedNumbersIn(text: string): Generator<undefined, ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   const levels: Level[] = [];
-  for (let at = 0; at < text.length; at++) {
+  for (let at = 0, step = 0; at < text.length; at++, step++) {
+    if (step % 10_000 === 0) yield;
     const level = levels.at(-1);
     const character = text.charAt(at);
     if (character === '"') {
-      const end = endOfString(text, at);
+      const end = closingQuote(text, at + 1) ?? text.length;
       if (level?.awaitsKey === true) enter(level, text.slice(at, end + 1));
       at = end;
       continue;
@@ -180,16 +184,6 @@ function structure(levels: Level[], character: string): void {
   if (character !== ',' || level === undefined) return;
   if (typeof level.key === 'number') level.key += 1;
   else level.awaitsKey = true;
-}
-
-/** The index of the quotation mark that ends the string that begins at `start`. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let first = end;
-    while (text[first - 1] === '\\') first -= 1;
-    if ((end - first) % 2 === 0) return end;
-  }
-  return text.length;
 }
 
 function serialize(result: object): SharedResult {

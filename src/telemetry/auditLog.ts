@@ -3,6 +3,7 @@ import type { SettledRequest } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
+import { cleanText } from '../text.js';
 import { settledRequest, type Observation, type ObservationHandler } from './observer.js';
 
 /** Bytes of one file, and the number of older files that are kept: `FILE.1` is the newest. */
@@ -85,7 +86,7 @@ export class AuditLog {
   }
 
   #add(entry: object): void {
-    const line = `${JSON.stringify(entry)}\n`;
+    const line = `${cleanText(JSON.stringify(entry))}\n`;
     if (this.#waitingBytes + line.length > maxWaitingBytes) {
       this.#lostLines += 1;
       return;

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes, type Cipher, type Decipher } from 'node:crypto';
 import { link, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -52,17 +52,17 @@ export class FileEncryption {
   }
 
   /** Throws a ToolError if there is no key and none can be made. */
-  async encrypt(text: string, identity: FileIdentity): Promise<Buffer> {
+  async encrypt(text: Iterable<string>, identity: FileIdentity): Promise<Buffer> {
     const key = (await this.#key()) ?? (await this.#newKey());
     const header = Buffer.from(`${JSON.stringify({ greenroom: 'encrypted', ...headerOf(key, identity) })}\n`);
     const nonce = randomBytes(nonceBytes);
     const cipher = createCipheriv(algorithm, key, nonce, tagLength).setAAD(boundTo(header, identity));
-    const parts = await inSlices(inParts(cipher, Buffer.from(text)));
+    const parts = await inSlices(encryptedParts(cipher, text));
     return Buffer.concat([header, nonce, ...parts, cipher.final(), cipher.getAuthTag()]);
   }
 
   /** Throws a ToolError that says why a file cannot be read, and what to do. */
-  async decrypt(file: Buffer, identity: FileIdentity): Promise<string> {
+  async decrypt(file: Buffer, identity: FileIdentity): Promise<Buffer> {
     const headerEnd = file.indexOf('\n') + 1;
     const read = headerSchema.safeParse(parsedJson(file.toString('utf8', 0, headerEnd)));
     if (!read.success) throw damaged(identity);
@@ -73,8 +73,8 @@ export class FileEncryption {
       const decipher = createDecipheriv(algorithm, key, file.subarray(headerEnd, bodyAt), tagLength)
         .setAAD(boundTo(file.subarray(0, headerEnd), identity))
         .setAuthTag(file.subarray(tagAt));
-      const parts = await inSlices(inParts(decipher, file.subarray(bodyAt, tagAt)));
-      return Buffer.concat([...parts, decipher.final()]).toString('utf8');
+      const parts = await inSlices(decryptedParts(decipher, file.subarray(bodyAt, tagAt)));
+      return Buffer.concat([...parts, decipher.final()]);
     } catch (error) {
       throw damaged(identity, error);
     }
@@ -167,7 +167,16 @@ function requireSame(
 
 const partBytes = 1024 ** 2;
 
-function* inParts(cipher: { update(data: Buffer): Buffer }, data: Buffer): Generator<undefined, Buffer[]> {
+function* encryptedParts(cipher: Cipher, text: Iterable<string>): Generator<undefined, Buffer[]> {
+  const parts: Buffer[] = [];
+  for (const part of text) {
+    parts.push(cipher.update(part, 'utf8'));
+    yield;
+  }
+  return parts;
+}
+
+function* decryptedParts(cipher: Decipher, data: Buffer): Generator<undefined, Buffer[]> {
   const parts: Buffer[] = [];
   for (let at = 0; at < data.length; at += partBytes) {
     parts.push(cipher.update(data.subarray(at, at + partBytes)));

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { harParts, type RecordedRequest } from '../browser/collectors/har.js';
+import { bodyBytes } from '../browser/collectors/responseBody.js';
 import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findUrls } from '../browser/patterns/urlPattern.js';
@@ -143,7 +144,7 @@ async function withBodies(
     const isAllowed = isWanted && (await browser.addresses.allowsPart(value.url));
     // A body that cannot be read is left out.
     const body = isAllowed ? await page.network.responseBody(id).catch(() => undefined) : undefined;
-    left -= body?.content.length ?? 0;
+    left -= body === undefined ? 0 : bodyBytes(body);
     recorded.push({
       request: visibleRequest(value, includeSensitive, browser.credentials),
       postData: await page.network.postData(id),

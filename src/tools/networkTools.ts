@@ -266,11 +266,14 @@ async function responsePart(
   { id, offset, limit }: BodyRange,
 ): Promise<{ responseBody?: BodyPart; bodyNote?: string }> {
   try {
-    const { content, isText, isPartial = false } = await network.responseBody(id);
-    const responseBody = isText
-      ? bodyTextPart(content.toString('utf8'), offset, limit)
-      : bytesPart(content, offset, limit);
-    return { responseBody, ...(isPartial && { bodyNote: 'what has arrived so far; ask again for more' }) };
+    const body = await network.responseBody(id);
+    const responseBody = body.isText
+      ? bodyTextPart(body.content, offset, limit)
+      : bytesPart(body.content, offset, limit);
+    return {
+      responseBody,
+      ...(body.isPartial === true && { bodyNote: 'what has arrived so far; ask again for more' }),
+    };
   } catch (error) {
     // A body that cannot be read is a fact about the request, not a failure of the tool.
     return { bodyNote: messageOf(error) };

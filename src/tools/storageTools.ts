@@ -1,107 +1,26 @@
 import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { inSlices } from '../browser/patterns/slices.js';
-import { PageStorage, type StoredCookie, type StoredItem } from '../browser/page/pageStorage.js';
+import { decodedText, inSlices } from '../browser/patterns/slices.js';
+import {
+  PageStorage,
+  parseState,
+  readState,
+  restoreState,
+  type StoredCookie,
+  type StoredEntry,
+  type StoredItem,
+} from '../browser/page/pageStorage.js';
 import { ToolError, messageOf } from '../errors/errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink, type Tool } from './defineTool.js';
 import { oneLine } from './pagination.js';
 import { requireInsideWorkspace, openInWorkspace, type Workspace } from './workspace.js';
-import { hasJsonWebToken, parsedJson } from '../text.js';
+import { hasJsonWebToken } from '../text.js';
 import { truncateAnswer } from './answers.js';
 
 export const areas = ['cookies', 'local', 'session'] as const;
 export const area = z.enum(areas);
 type PageStorageArea = z.infer<typeof area>;
-
-const stateItems = z.array(z.object({ name: z.string(), value: z.string() }));
-
-/** Playwright's storage state format, with `sessionStorage` added: files of both can be restored. */
-const stateSchema = z.object({
-  cookies: z.array(
-    z.object({
-      name: z.string(),
-      value: z.string(),
-      domain: z.string(),
-      path: z.string().default('/'),
-      expires: z.number().default(-1),
-      httpOnly: z.boolean().default(false),
-      secure: z.boolean().default(false),
-      sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
-    }),
-  ),
-  origins: z.array(
-    z.object({ origin: z.string(), localStorage: stateItems.default([]), sessionStorage: stateItems.default([]) }),
-  ),
-});
-
-type StorageState = z.infer<typeof stateSchema>;
-
-export async function readState(storage: PageStorage): Promise<StorageState> {
-  const [cookies, localStorage, sessionStorage] = await Promise.all([
-    storage.cookies(),
-    storage.items('local'),
-    storage.items('session'),
-  ]);
-  return { cookies, origins: [{ origin: storage.origin, localStorage, sessionStorage }] };
-}
-
-/** Throws a ToolError that names the invalid field. */
-function parseState(text: string, from: string): StorageState {
-  const parsed = parsedJson(text);
-  if (countEntries(parsed) > maxEntries)
-    throw new ToolError(`${from} has more than ${maxEntries} cookies and items. Restore less at a time.`);
-  const checked = stateSchema.safeParse(parsed);
-  if (checked.success) return checked.data;
-  const [issue] = checked.error.issues;
-  throw new ToolError(
-    `${from} is not a saved storage state: "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}.`,
-  );
-}
-
-/** Checking them holds the event loop. */
-const maxEntries = 20_000;
-
-/** Objects and lists: origins, areas of each, and items of these. */
-function countEntries(value: unknown, levels = 4): number {
-  if (typeof value !== 'object' || value === null || levels === 0) return 0;
-  return Object.values(value).reduce((sum: number, inner) => sum + countEntries(inner, levels - 1), 1);
-}
-
-/**
- * Replaces the page's storage with the saved state. Returns the number of restored items. Throws a ToolError, before any
- * change, if the state has nothing of the page's origin.
- */
-async function restoreState(storage: PageStorage, state: StorageState): Promise<number> {
-  const own = state.origins.find(({ origin }) => origin === storage.origin);
-  const cookies = state.cookies.filter(({ domain }) => isDomainOf(domain, storage.url));
-  if (own === undefined && cookies.length === 0) {
-    const saved = [...state.origins.map(({ origin }) => origin), ...state.cookies.map(({ domain }) => domain)];
-    const known = [...new Set(saved)].join(', ') || 'nothing';
-    throw new ToolError(
-      `The saved storage has nothing of ${storage.origin}, only of ${known}. Call navigate_page to one of these first.`,
-    );
-  }
-  await storage.deleteCookies(await storage.cookies());
-  for (const { name, value, ...attributes } of cookies) {
-    const { domain, expires, ...rest } = attributes;
-    // A cookie with a domain is sent to subdomains, too; without one only to the host.
-    const scope = domain.startsWith('.') ? { domain } : {};
-    await storage.setCookie({ name, value }, { ...rest, ...scope, ...(expires === -1 ? {} : { expires }) });
-  }
-  const { localStorage = [], sessionStorage = [] } = own ?? {};
-  for (const [area, items] of [['local', localStorage] as const, ['session', sessionStorage] as const]) {
-    await storage.clearItems(area);
-    for (const item of items) await storage.setItem(area, item);
-  }
-  return cookies.length + localStorage.length + sessionStorage.length;
-}
-
-function isDomainOf(domain: string, url: string): boolean {
-  const bare = domain.replace(/^\./, '');
-  const { hostname } = new URL(url);
-  return hostname === bare || (domain.startsWith('.') && hostname.endsWith(`.${bare}`));
-}
 
 /** Two areas of 5 MB and cookies: what one site may store. */
 const maxStateBytes = 12 * 1024 ** 2;
@@ -171,31 +90,30 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
 
   async remove(storage, args) {
     const [where, names] = [requireArgument(args, 'area'), requireArgument(args, 'names')];
-    const stored = await storedNames(storage, where);
-    const missing = names.filter((name) => !stored.includes(name));
+    const stored = await storedEntries(storage, where);
+    const missing = await inSlices(withoutNames(names, stored));
     if (missing.length > 0) {
-      throw new ToolError(`${where} has no ${namesOf(missing)}, but ${namesOf(stored)}. Nothing was removed.`);
+      throw new ToolError(
+        `${where} has no ${namesOf(missing)}, but ${namesOf(firstNames(stored))}. Nothing was removed.`,
+      );
     }
-    await removeFrom(storage, where, names);
+    if (where === 'cookies') await deleteCookies(storage, new Set(names));
+    else for (const name of names) await storage.removeItem(where, name);
     return { count: names.length, what: `Removed from ${where}: ${namesOf(names)}` };
   },
 
   async clear(storage, args) {
     let count = 0;
     for (const where of args.area === undefined ? areas : [args.area]) {
-      const names = await storedNames(storage, where);
-      await removeFrom(storage, where, names);
-      count += names.length;
+      count += (await storedEntries(storage, where)).length;
+      if (where === 'cookies') await storage.deleteCookies(await storage.cookies());
+      else await storage.clearItems(where);
     }
     return { count, what: `Cleared ${args.area ?? areas.join(', ')}: ${count} items` };
   },
 
   async save(storage, { file }, { workspace, resources }) {
-    const state = await readState(storage);
-    const count =
-      state.cookies.length +
-      state.origins.flatMap((origin) => [origin.localStorage, origin.sessionStorage]).flat().length;
-    const data = JSON.stringify(state, null, 2);
+    const { count, parts: data } = await readState(storage);
     if (file === undefined) {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
       return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
@@ -209,7 +127,7 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
 
   async restore(storage, args, context) {
     const file = requireArgument(args, 'file');
-    const count = await restoreState(storage, parseState(await stateText(file, context), file));
+    const count = await restoreState(storage, await parseState(await stateText(file, context), file));
     return { count, what: `Restored ${count} items from ${file}. Reload the page to let it see them`, file };
   },
 };
@@ -223,21 +141,33 @@ function requireArgument<Name extends 'area' | 'items' | 'names' | 'file'>(
   return value;
 }
 
-async function storedNames(storage: PageStorage, where: PageStorageArea): Promise<string[]> {
-  const items = where === 'cookies' ? await storage.cookies() : await storage.items(where);
-  return [...new Set(items.map(({ name }) => name))];
+async function storedEntries(storage: PageStorage, where: PageStorageArea): Promise<readonly StoredEntry[]> {
+  return where === 'cookies' ? (await storage.cookies()).map(({ name }) => [name]) : storage.items(where);
 }
 
-async function removeFrom(storage: PageStorage, where: PageStorageArea, names: readonly string[]): Promise<void> {
-  if (where === 'cookies') {
-    const cookies = await storage.cookies();
-    return storage.deleteCookies(cookies.filter(({ name }) => names.includes(name)));
+/** The names that no entry has. */
+function* withoutNames(names: readonly string[], entries: readonly StoredEntry[]): Generator<undefined, string[]> {
+  const missing = new Set(names);
+  for (const [index, [name = '']] of entries.entries()) {
+    missing.delete(name);
+    if (index % entriesPerStep === 0) yield;
   }
-  for (const name of names) await storage.removeItem(where, name);
+  return [...missing];
 }
+
+const entriesPerStep = 1_000;
+
+const firstNames = (entries: readonly StoredEntry[]): string[] =>
+  entries.slice(0, maxRows).map(([name = '']) => name.slice(0, 1_000));
+
+async function deleteCookies(storage: PageStorage, names: ReadonlySet<string>): Promise<void> {
+  await storage.deleteCookies((await storage.cookies()).filter(({ name }) => names.has(name)));
+}
+
+const textIn = (content: Buffer): Promise<string> => inSlices(decodedText(new TextDecoder(), content));
 
 async function stateText(file: string, { workspace, resources }: PageToolContext): Promise<string> {
-  if (file.startsWith('greenroom://')) return (await resources.read(file)).toString('utf8');
+  if (file.startsWith('greenroom://')) return textIn(await resources.read(file));
   return withFile(file, workspace, 'read', async (handle) => {
     const { size } = await handle.stat();
     if (size > maxStateBytes)
@@ -246,9 +176,9 @@ async function stateText(file: string, { workspace, resources }: PageToolContext
       );
     const content = await handle.readFile();
     const { encryption, owner } = workspace;
-    if (!encryption.isEncrypted(content)) return content.toString('utf8');
+    if (!encryption.isEncrypted(content)) return textIn(content);
     const name = basename(await requireInsideWorkspace(file, workspace));
-    return encryption.decrypt(content, { owner, name });
+    return textIn(await encryption.decrypt(content, { owner, name }));
   });
 }
 
@@ -302,22 +232,41 @@ const inspectPageStorageTool = definePageTool({
   async handler({ area: onlyArea, name, showSecrets = false }, { page, signal }) {
     const storage = new PageStorage(page);
     const wanted = onlyArea === undefined ? areas : [onlyArea];
-    const all = (await Promise.all(wanted.map((each) => readArea(storage, each)))).flat();
-    const found = name === undefined ? all : itemsNamed(all, name);
+    const areasRead = await Promise.all(wanted.map((each) => readArea(storage, each, name)));
+    const total = areasRead.reduce((sum, { count }) => sum + count, 0);
+    if (name !== undefined && total === 0) throw noSuchItem(name, areasRead);
     const cut = name === undefined ? cutToRow : cutToValue;
-    const shown = found.slice(0, maxRows);
+    const shown = areasRead.flatMap(({ items }) => items).slice(0, maxRows);
     const items = (showSecrets ? shown : await inSlices(hideSecrets(shown), signal)).map(cut);
     return {
-      text: describeItems(storage.origin, wanted, items, found.length),
-      structured: { origin: storage.origin, total: found.length, items },
+      text: describeItems(storage.origin, wanted, items, total),
+      structured: { origin: storage.origin, total, items },
     };
   },
 });
 
-async function readArea(storage: PageStorage, of: PageStorageArea): Promise<StorageItem[]> {
-  if (of === 'cookies') return (await storage.cookies()).map(cookieItem);
-  const items = await storage.items(of);
-  return items.map(({ name, value }) => ({ area: of, name, value, hidden: false, attributes: '' }));
+interface AreaRead {
+  readonly area: PageStorageArea;
+  /** Of the items that were asked for. */
+  readonly count: number;
+  /** The first of them. */
+  readonly items: readonly StorageItem[];
+  /** The names of the first of all. */
+  readonly names: readonly string[];
+}
+
+async function readArea(storage: PageStorage, area: PageStorageArea, name?: string): Promise<AreaRead> {
+  if (area === 'cookies') {
+    const cookies = await storage.cookies();
+    const found = name === undefined ? cookies : cookies.filter((cookie) => cookie.name === name);
+    return { area, count: found.length, items: found.map(cookieItem), names: cookies.map((cookie) => cookie.name) };
+  }
+  const entries = await storage.items(area);
+  const found = name === undefined ? entries : entries.filter((entry) => entry[0] === name);
+  const items = found.slice(0, maxRows).map(([itemName = '', value = '']) => ({
+    ...{ area, name: itemName, value, hidden: false, attributes: '' },
+  }));
+  return { area, count: found.length, items, names: firstNames(entries) };
 }
 
 function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): StorageItem {
@@ -331,11 +280,11 @@ function cookieItem({ name, value, domain, path, expires, httpOnly, secure, same
   return { area: 'cookies', name, value, hidden: false, attributes: attributes.join(' ') };
 }
 
-function itemsNamed(items: readonly StorageItem[], name: string): readonly StorageItem[] {
-  const found = items.filter((item) => item.name === name);
-  if (found.length > 0) return found;
-  const names = oneLine(items.map((item) => `${item.area} ${item.name}`).join(', ') || 'none', 1_000);
-  throw new ToolError(`Nothing is stored as ${JSON.stringify(name)}. Stored: ${names}.`);
+function noSuchItem(name: string, areasRead: readonly AreaRead[]): ToolError {
+  const stored = areasRead.flatMap(({ area: of, names }) => names.map((each) => `${of} ${each}`));
+  return new ToolError(
+    `Nothing is stored as ${JSON.stringify(name)}. Stored: ${oneLine(stored.join(', ') || 'none', 1_000)}.`,
+  );
 }
 
 const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;

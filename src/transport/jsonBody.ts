@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Refusal } from '../errors/errors.js';
-import { parseMessageText } from '../mcp/messageText.js';
+import { decodedText, inSlices } from '../browser/patterns/slices.js';
+import { messageIn, parseMessageText } from '../mcp/messageText.js';
 import type { BodyShare } from './bodyMemory.js';
 
 const utf8 = new TextDecoder();
@@ -11,7 +12,7 @@ const utf8 = new TextDecoder();
  * middleware has read the body already, its `request.body` is returned.
  */
 export async function readJson(request: IncomingMessage, limit: number, share: BodyShare): Promise<unknown> {
-  if (!request.readableEnded) return parseJson(await readJsonBytes(request, limit, share));
+  if (!request.readableEnded) return parseBody(await readJsonBytes(request, limit, share));
   requireJson(request.headers);
   return 'body' in request ? request.body : undefined;
 }
@@ -32,9 +33,27 @@ export function parseJson(bytes: Uint8Array): unknown {
   try {
     return parseMessageText(utf8.decode(bytes));
   } catch (error) {
-    throw error instanceof Refusal ? error : new Refusal('parse_error');
+    throw refusalOf(error);
   }
 }
+
+/** A longer body is not parsed in one turn. */
+const maxBytesAtOnce = 256 * 1024;
+
+async function parseBody(bytes: Uint8Array): Promise<unknown> {
+  if (bytes.length <= maxBytesAtOnce) return parseJson(bytes);
+  try {
+    return await inSlices(messageOf(bytes));
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+function* messageOf(bytes: Uint8Array): Generator<undefined, unknown> {
+  return yield* messageIn(yield* decodedText(new TextDecoder(), bytes));
+}
+
+const refusalOf = (error: unknown): Refusal => (error instanceof Refusal ? error : new Refusal('parse_error'));
 
 /** JSON must be UTF-8 (RFC 8259, section 8.1). Compressed bodies are refused: they hide their size. */
 function requireJson(headers: IncomingHttpHeaders): void {

@@ -15,7 +15,7 @@ import {
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureChart, type ChartCost } from './chart.js';
-import { densityFigures, measureDensity } from './density.js';
+import { densityFigures, measureDensity, measureFirstOfUser } from './density.js';
 import { diagnose, diagnoseExtensions, diagnosisTable } from './diagnosis.js';
 import { erasFigures, measureEras } from './eras.js';
 import { explain } from './explained.js';
@@ -102,12 +102,12 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
   return { figures: browserFigures(browsers), browsers };
 }
 
-/** Sessions that share a browser process, then some with one each. */
+/** Sessions that share a browser process, then some with one each, then a user with a token. */
 async function runDensity(): Promise<Figure[]> {
   const [many, few] = values.quick === true ? [20, 4] : [100, 20];
   const shared = await measureDensity(many, 'context', options.report);
   const own = await measureDensity(few, 'process', options.report);
-  return [shared, own].flatMap(densityFigures);
+  return [...[shared, own].flatMap(densityFigures), await measureFirstOfUser(options.rounds, options.report)];
 }
 
 const isWanted = (part: string): boolean => values.part === undefined || values.part === part;

@@ -129,6 +129,9 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
 }
 
 interface ServerOptions {
+  readonly auth?: 'token';
+  readonly adminToken?: string;
+  readonly dataDir?: string;
   readonly maxSessions?: number;
   readonly maxBrowsers?: number;
   readonly isolation?: 'context' | 'process';

@@ -1,9 +1,11 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, startGreenroom, textOf } from './browserPeers.js';
-import { median, type Figure } from './report.js';
+import { median, spreadOf, type Figure } from './report.js';
 import { startShop } from './tokenSite.js';
 
 /** A browser process for all sessions, or one for each. */
@@ -93,6 +95,41 @@ export async function measureDensity(
     shop.close();
   }
 }
+
+/** The first tool of a user with a token, whose session gets a process of its own that is ready. */
+export async function measureFirstOfUser(rounds: number, report: (line: string) => void): Promise<Figure> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'greenroom-bench-'));
+  const adminToken = 'the-operator-token-of-the-bench';
+  const greenroom = await startGreenroom({ auth: 'token', adminToken, dataDir });
+  const manage = async (path: string, body: object): Promise<unknown> => {
+    const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' };
+    const url = new URL(path, greenroom.url);
+    return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).json();
+  };
+  try {
+    await manage('/api/users', { id: 'anna' });
+    const { token } = (await manage('/api/users/anna/tokens', { label: 'bench' })) as { token: string };
+    const requestInit = { headers: { authorization: `Bearer ${token}` } };
+    const first: number[] = [];
+    for (let round = -1; round < rounds; round += 1) {
+      await pause(refillMs);
+      const startedAt = performance.now();
+      const url = new URL('/mcp', greenroom.url);
+      const client = await connect(new StreamableHTTPClientTransport(url, { requestInit }));
+      await textOf(client, { name: 'evaluate_script', arguments: { function: '() => 1 + 1' } });
+      if (round >= 0) first.push(performance.now() - startedAt);
+      await client.close();
+    }
+    report(`first tool with a token: ${first.map((ms) => ms.toFixed(0)).join(', ')} ms`);
+    return { name: 'first tool with a token', ...spreadOf(first), wanted: { atMost: 150 }, unit: 'ms' };
+  } finally {
+    await greenroom.orchestrator.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+/** After that long, the server has a session ready again. */
+const refillMs = 4_000;
 
 const marks = new WeakMap<Client, string>();
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PipeTransport } from '../../src/browser/process/pipeTransport.js';
 
@@ -30,6 +30,27 @@ test('what is sent in one turn is written at once, in order', async () => {
   transport.send('c');
   await nextTurn();
   expect(written).toEqual(['a\0b\0', 'c\0']);
+});
+
+test('a long message is written in parts, each when the one before is written, and the next message after it', async () => {
+  const [written, taken]: [Buffer[], (() => void)[]] = [[], []];
+  const toBrowser = new Writable({
+    write(part: Buffer, _encoding, callback) {
+      written.push(part);
+      taken.push(callback);
+    },
+  });
+  const transport = new PipeTransport(toBrowser, new PassThrough());
+  const long = '😀é"'.repeat(400_000);
+  for (const message of [long, 'after']) transport.send(message);
+  await nextTurn();
+  transport.send('last');
+  for (let next = taken.shift(); next !== undefined; next = taken.shift()) {
+    expect(toBrowser.writableLength).toBeLessThan(1024 ** 2);
+    next();
+    await nextTurn();
+  }
+  expect(Buffer.concat(written).toString() === `${long}\0after\0last\0`).toBe(true);
 });
 
 test('a message that arrives in pieces is handed over whole, and the next one after it', async () => {

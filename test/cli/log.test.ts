@@ -27,6 +27,18 @@ test('pretty lines have what follows the message in one column, whatever the tra
   expect(new Set(lines.map((line) => line.indexOf('session=')))).toEqual(new Set([58]));
 });
 
+test.each(['pretty', 'json'] as const)(
+  'a name of a client can neither command a terminal nor reorder a %s line',
+  (format) => {
+    const client = 'evil\u001b[2J\u009b2J\u202egnp.exe\nfake line \u2028 end';
+    const lines = linesOf(format, (log) => log.warn(`refused \u001b]0;title\u0007 ${client.slice(0, 4)}`, { client }));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u202a-\u202e]|\n./);
+    expect(lines[0]).toContain('\\u001b[2J\\u009b2J\\u202egnp.exe\\nfake line \\u2028 end');
+    if (format === 'json') expect(JSON.parse(lines[0] ?? '')).toMatchObject({ client });
+  },
+);
+
 test('json lines begin with when, how bad and what, and are one line each', () => {
   const [line = '', ...more] = linesOf('json', (log) => log.warn('refused', { error: 'two\nlines', a: undefined }));
   expect(more).toEqual([]);

@@ -133,6 +133,32 @@ describe('values are counted before they are made, since making, checking and wa
   });
 });
 
+test.each([
+  ['letters of two bytes', 'é'],
+  ['escapes', '\u0001"\\'],
+  ['letters of four bytes', '😀'],
+])('a body as long as allowed, of %s, is parsed part by part and is the same', async (_what, part) => {
+  const mcp = await new RawMcp(served.url).initialize();
+  const long = part.repeat(3_900_000 / (Buffer.byteLength(JSON.stringify(part)) - 2));
+  const body = `\ufeff{"jsonrpc":"2.0","method":"ping","params":{"long":${JSON.stringify(long)}}, "id" : 9007199254740993}`;
+  const parse = JSON.parse;
+  const lengths: number[] = [];
+  JSON.parse = (text: string, ...rest: []): unknown => {
+    lengths.push(text.length);
+    return parse(text, ...rest);
+  };
+  try {
+    expect((await mcp.postText(body)).text).toContain('"id":9007199254740993');
+    expect(Math.max(...lengths)).toBeLessThan(512 * 1024);
+  } finally {
+    JSON.parse = parse;
+  }
+  expect((parseMessageText(body) as { params: { long: string } }).params.long === long).toBe(true);
+  expect((await mcp.postText(body.slice(0, -1))).json).toMatchObject({ error: { data: { reason: 'parse_error' } } });
+  expect((await mcp.postText(`${body}}`)).json).toMatchObject({ error: { data: { reason: 'parse_error' } } });
+  await mcp.delete();
+});
+
 test('messages that come together over a WebSocket are handled a turn of the event loop each', async () => {
   const client = await new RawWebSocket(served.url).whenInitialized();
   const count = (): void => {

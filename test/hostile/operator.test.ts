@@ -141,15 +141,19 @@ test('[S6] markup in all that a client says is text in the inspector', async () 
     await startTestServer({ tools: new TestTools().all }),
     await puppeteer.launch({ executablePath: chromium, args: [...chromiumFlags] }),
   ];
-  const client = new Client({ name: markup, version: markup });
+  const client = new Client({ name: markup, version: `1\u202e2\u2066\u009b` });
   await client.connect(new SSEClientTransport(new URL('/sse', served.url)));
   const watching = await InspectorPage.open(browser, served.url);
   const clean = async (): Promise<void> => {
     const found = `[window.planted ?? null, document.querySelectorAll('img[src=x], a[href^="javascript:"], script:not([src], [type=importmap])').length]`;
     expect(await watching.page.evaluate(found)).toEqual([null, 0]);
+    expect(await watching.page.evaluate('document.body.innerText')).not.toMatch(
+      /[\u0080-\u009f\u202a-\u202e\u2066-\u2069]/,
+    );
     expect(watching.errors).toEqual([]);
   };
   await watching.shows('tbody tr', '<img src=x');
+  await watching.shows('tbody tr', '1\\u202e2\\u2066\\u009b');
   await clean();
   const id = served.orchestrator.registry.list()[0]?.id.slice(0, 8);
   await watching.go(`#/session/${id}`, '.timeline');

@@ -110,7 +110,7 @@ test('an archive of requests is written one request after another', () => {
     return {
       request: { ...plain, ...more } as unknown as RecordedRequest['request'],
       postData: undefined,
-      body: { isText: true, content: Buffer.from(`body ${id}`) },
+      body: { isText: true, content: `body ${id}` },
       messages: [],
     };
   };

@@ -166,10 +166,58 @@ test('a file that holds no state, or one of another site, is refused before anyt
   expect(await restore('{"cookies":[{}],"origins":[]}')).toContain('"cookies.0.name"');
   const many = Array.from({ length: 20_001 }, (_, index) => ({ name: `k${index}`, value: '' }));
   expect(await restore(JSON.stringify({ cookies: many, origins: [] }))).toContain('more than 20000 cookies and items');
-  expect(await restore('['.repeat(1e6) + ']'.repeat(1e6))).toContain('is not a saved storage state');
+  expect(await restore('['.repeat(5e4) + ']'.repeat(5e4))).toContain('is not a saved storage state');
   const foreign = { cookies: [], origins: [{ origin: 'https://x.test', localStorage: [{ name: 'a', value: '2' }] }] };
   expect(await restore(JSON.stringify(foreign))).toContain('only of https://x.test');
   expect(await run(stored)).toEqual([{ a: '1' }, {}, '']);
+});
+
+test('as much as a site may store is read and saved, and never parsed or written in one piece', async () => {
+  await run(`() => { localStorage.a = 'あ'.repeat(5e6); sessionStorage.b = '"\\u0001'.repeat(2e6); return 1 }`);
+  const [parse, stringify] = [JSON.parse, JSON.stringify];
+  let longest = 0;
+  JSON.parse = (text: string, ...rest: []): unknown => {
+    longest = Math.max(longest, text.length);
+    return parse(text, ...rest);
+  };
+  JSON.stringify = ((value: unknown, ...rest: []) => {
+    const text = stringify(value, ...rest);
+    longest = Math.max(longest, text.length);
+    return text;
+  }) as typeof stringify;
+  let file: string;
+  try {
+    expect((await harness.run('inspect_page_storage')).structured).toMatchObject({ total: 2 });
+    file = String((await change({ action: 'save' })).structured['file']);
+  } finally {
+    [JSON.parse, JSON.stringify] = [parse, stringify];
+  }
+  expect(longest).toBeLessThan(512 * 1024);
+  const saved = JSON.parse(String(await harness.resources.read(file))) as {
+    origins: { localStorage: { value: string }[]; sessionStorage: { value: string }[] }[];
+  };
+  const [{ localStorage, sessionStorage } = { localStorage: [], sessionStorage: [] }] = saved.origins;
+  expect(localStorage[0]?.value === 'あ'.repeat(5e6)).toBe(true);
+  expect(sessionStorage[0]?.value === '"\u0001'.repeat(2e6)).toBe(true);
+});
+
+test('of very many items the first are shown, and all of them are counted, found, saved and cleared', async () => {
+  const count = 50_000;
+  await run(`() => { for (let i = 0; i < ${count}; i++) localStorage['k' + i] = 'v"' + i; return 1 }`);
+  const { structured } = await harness.run('inspect_page_storage', { area: 'local' });
+  expect(structured).toMatchObject({ total: count, items: { length: 200 } });
+  expect(await items({ name: 'k49999' })).toMatchObject([{ value: 'v"49999' }]);
+  expect(await refused({ action: 'remove', area: 'local', names: ['k1', 'none'] })).toContain(
+    'local has no none, but k',
+  );
+  const { structured: result } = await change({ action: 'save' });
+  expect(result).toMatchObject({ count });
+  const saved = JSON.parse(String(await harness.resources.read(String(result['file'])))) as {
+    origins: { localStorage: object[] }[];
+  };
+  expect(saved.origins[0]?.localStorage).toHaveLength(count);
+  expect((await change({ action: 'clear' })).structured).toMatchObject({ count });
+  expect(await run(stored)).toEqual([{}, {}, '']);
 });
 
 test('a page without an origin says why it has no storage', async () => {

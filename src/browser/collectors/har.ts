@@ -1,6 +1,6 @@
 import { packageInfo } from '../../packageInfo.js';
 import type { HttpHeaders, NetworkRequest, PostData } from './requestRecord.js';
-import type { ResponseBody } from './responseBody.js';
+import { bodyBytes, type ResponseBody } from './responseBody.js';
 
 /** One request, its body as far as it is known, and the messages of a WebSocket. */
 export interface RecordedRequest {
@@ -84,7 +84,7 @@ function requestOf({ request, postData }: RecordedRequest): object {
 }
 
 function responseOf({ request, body }: RecordedRequest): object {
-  const { status = 0, statusText, mimeType, responseHeaders, transferBytes, bodyBytes, failure } = request;
+  const { status = 0, statusText, mimeType, responseHeaders, transferBytes, failure } = request;
   return {
     status,
     statusText,
@@ -92,12 +92,10 @@ function responseOf({ request, body }: RecordedRequest): object {
     headers: headersOf(responseHeaders),
     cookies: [],
     content: {
-      size: body === undefined ? bodyBytes : body.content.length,
+      size: body === undefined ? request.bodyBytes : bodyBytes(body),
       mimeType,
       ...(body !== undefined &&
-        (body.isText
-          ? { text: body.content.toString('utf8') }
-          : { text: body.content.toString('base64'), encoding: 'base64' })),
+        (body.isText ? { text: body.content } : { text: body.content.toString('base64'), encoding: 'base64' })),
     },
     redirectURL: responseHeaders['location'] ?? '',
     headersSize: -1,

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
+import { inSlices } from '../patterns/slices.js';
 import { NetworkMocks } from './requestMocks.js';
 import {
   endRequest,
@@ -10,7 +11,7 @@ import {
   createWebSocketRequest,
   sizeOfRequest,
   createRequest,
-  describePostData,
+  longPostData,
   withResponse,
   type NetworkRequest,
   type PostData,
@@ -25,7 +26,7 @@ import {
 } from '../cdp/cdpSessions.js';
 import type { Credentials } from '../policy/credentials.js';
 import { noKey, type ScriptKeyOf } from './consoleMessage.js';
-import { missingBody, readArrived, readBody, type ResponseBody } from './responseBody.js';
+import { bodyBytes, missingBody, readArrived, readBody, type ResponseBody } from './responseBody.js';
 import { WebSocketFrameLog } from './webSocketFrameLog.js';
 
 export type { HttpHeaders, NetworkRequest } from './requestRecord.js';
@@ -80,7 +81,7 @@ export class NetworkCollector {
   /** Cache, so that reading a body in parts fetches it once. */
   readonly #bodies = new LRUCache<number, ResponseBody>({
     maxSize: bodyBuffers.maxResourceBufferSize,
-    sizeCalculation: ({ content }) => content.length + 1,
+    sizeCalculation: (body) => bodyBytes(body) + 1,
   });
   readonly #kept: KeptPart | undefined;
   readonly #followed: FollowedSessions;
@@ -147,7 +148,7 @@ export class NetworkCollector {
     if (body === undefined) throw new ToolError(missingBody(request));
     if (body.isPartial !== true) {
       this.#bodies.set(id, body);
-      this.#kept?.grew(body.content.length);
+      this.#kept?.grew(bodyBytes(body));
     }
     return body;
   }
@@ -167,7 +168,7 @@ export class NetworkCollector {
     const session = this.#chains.peek(request.cdpId)?.session ?? this.#cdp;
     const answer = await unlessGone(session.send('Network.getRequestPostData', { requestId: request.cdpId }));
     if (answer === undefined) return undefined;
-    return describePostData(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8'));
+    return inSlices(longPostData(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8')));
   }
 
   /** Records a worker that several pages use, until the returned function is called. */

@@ -1,14 +1,17 @@
 import type { CDPSession } from 'puppeteer-core';
 import { unlessGone } from '../cdp/cdpSessions.js';
+import { decodedText, inSlices } from '../patterns/slices.js';
 import { isBodiless, type NetworkRequest } from './requestRecord.js';
 
-export interface ResponseBody {
-  /** UTF-8 if it is text. */
-  readonly content: Buffer;
-  readonly isText: boolean;
+export type ResponseBody = (
+  { readonly isText: true; readonly content: string } | { readonly isText: false; readonly content: Buffer }
+) & {
   /** More of the body may come, or was lost. */
   readonly isPartial?: boolean;
-}
+};
+
+/** As UTF-8, if it is text. */
+export const bodyBytes = ({ content }: ResponseBody): number => Buffer.byteLength(content);
 
 /**
  * What has arrived of a response that goes on (CDP Network.streamResourceContent), or undefined where no session knows.
@@ -21,7 +24,7 @@ export async function readArrived(
   for (const session of sessions) {
     const answer = await unlessGone(session.send('Network.streamResourceContent', { requestId: request.cdpId }));
     if (answer === undefined) continue;
-    return { ...decodeBody(request, Buffer.from(answer.bufferedData, 'base64')), isPartial: true };
+    return { ...(await decodeBody(request, Buffer.from(answer.bufferedData, 'base64'))), isPartial: true };
   }
   return undefined;
 }
@@ -31,18 +34,19 @@ export async function readBody(request: NetworkRequest, session: CDPSession): Pr
   if (isBodiless(request)) return undefined;
   const answer = await unlessGone(session.send('Network.getResponseBody', { requestId: request.cdpId }));
   if (answer === undefined) return undefined;
-  if (!answer.base64Encoded) return { content: Buffer.from(answer.body, 'utf8'), isText: true };
+  if (!answer.base64Encoded) return { content: answer.body, isText: true };
   return decodeBody(request, Buffer.from(answer.body, 'base64'));
 }
 
 const textTypes = /^text\/|[/+](json|xml|javascript|ecmascript|x-ndjson|x-www-form-urlencoded)$/;
 
 /** Decodes a body as text if its type says so, in the character set of the type. */
-export function decodeBody({ mimeType, responseHeaders }: NetworkRequest, bytes: Buffer): ResponseBody {
+async function decodeBody({ mimeType, responseHeaders }: NetworkRequest, bytes: Buffer): Promise<ResponseBody> {
   const charset = /charset="?([^\s;"]+)/i.exec(responseHeaders['content-type'] ?? '')?.[1];
   if (charset === undefined && !textTypes.test(mimeType)) return { content: bytes, isText: false };
   try {
-    return { content: Buffer.from(new TextDecoder(charset ?? 'utf-8').decode(bytes), 'utf8'), isText: true };
+    const content = await inSlices(decodedText(new TextDecoder(charset ?? 'utf-8'), bytes));
+    return { content, isText: true };
   } catch {
     // A character set without a decoder.
     return { content: bytes, isText: false };

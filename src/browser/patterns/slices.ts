@@ -1,3 +1,4 @@
+import type { TextDecoder } from 'node:util';
 import { ToolError } from '../../errors/errors.js';
 
 /** Milliseconds per turn of the event loop for all computations together. */
@@ -56,6 +57,14 @@ export function createSlices(now: () => number): Slices {
     });
 }
 
+/** Runs a computation that cannot be long in one turn. */
+export function atOnce<T>(steps: Iterator<unknown, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
 /** Runs the long computations of this server. */
 export const inSlices: Slices = createSlices(() => performance.now());
 
@@ -67,13 +76,42 @@ const windowLength = 64 * 1024;
 /** Browsers write no deeper JSON. */
 const maxDepth = 1_000;
 
-/** Parses JSON as a long computation. Throws what `JSON.parse` throws. */
-export function* parsedJson(text: string): Generator<undefined, unknown> {
-  return yield* new JsonReader(windowsOf(text)).read();
+/** Decodes a text of any length. Throws what `decoder` throws. */
+export function* decodedText(decoder: TextDecoder, bytes: Uint8Array): Generator<undefined, string> {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += windowLength) {
+    text += decoder.decode(bytes.subarray(at, at + windowLength), { stream: true });
+    yield;
+  }
+  return text + decoder.decode();
 }
 
-function* windowsOf(text: string): Generator<string> {
+/** The parts of a text of any length. */
+export function* windowsOf(text: string): Generator<string> {
   for (let at = 0; at < text.length; at += windowLength) yield text.slice(at, at + windowLength);
+}
+
+/** The JSON of a text of any length, in parts. */
+export function* jsonOfText(text: string): Generator<string> {
+  yield '"';
+  for (const part of windowsOf(text)) yield JSON.stringify(part).slice(1, -1);
+  yield '"';
+}
+
+/** Whether a JSON text has more values than `most`. Strings are skipped: only their number counts. */
+export function* hasMoreValues(text: string, most: number): Generator<undefined, boolean> {
+  // Each takes two characters at least.
+  if (text.length <= 2 * most) return false;
+  let [values, pause] = [0, 0];
+  for (let at = 0; at < text.length && values <= most; at++) {
+    const character = text[at];
+    if (character === '"') at = closingQuote(text, at + 1) ?? text.length;
+    else if (character === ',' || character === '[' || character === '{') values += 1;
+    if (at < pause) continue;
+    yield;
+    pause = at + windowLength;
+  }
+  return values > most;
 }
 
 /** Reads JSON that comes in pieces. Items that are whole in the window are parsed at once; longer ones part by part. */
@@ -128,14 +166,14 @@ export class JsonReader {
     }
     const text = this.#window.slice(this.#at, end);
     this.#at = end;
-    return JSON.parse(text);
+    return JSON.parse(text) as unknown;
   }
 
   *#string(): Generator<undefined, string> {
     let text = '';
     this.#at += 1;
     for (;;) {
-      const end = endOfString(this.#window, this.#at);
+      const end = closingQuote(this.#window, this.#at);
       const to = end ?? beforeEscape(this.#window, this.#at);
       text += JSON.parse(`"${this.#window.slice(this.#at, to)}"`) as string;
       this.#at = to;
@@ -211,7 +249,7 @@ function endOfWholeItems(text: string, from: number): number | undefined {
   let end: number | undefined;
   for (let at = from; at < text.length; at++) {
     const character = text[at];
-    if (character === '"') at = endOfString(text, at + 1) ?? text.length;
+    if (character === '"') at = closingQuote(text, at + 1) ?? text.length;
     else if (character === '[' || character === '{') depth += 1;
     else if (character === ']' || character === '}') depth -= 1;
     else if (character === ',' && depth === 0) end = at;
@@ -221,7 +259,7 @@ function endOfWholeItems(text: string, from: number): number | undefined {
 }
 
 /** The quotation mark that ends the string that `from` is in. */
-export function endOfString(text: string, from: number): number | undefined {
+export function closingQuote(text: string, from: number): number | undefined {
   for (let end = text.indexOf('"', from); end !== -1; end = text.indexOf('"', end + 1))
     if (backslashesBefore(text, end, from) % 2 === 0) return end;
   return undefined;

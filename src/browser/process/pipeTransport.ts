@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { cutText } from '../../text.js';
 import { BrowserTransport } from './browserTransport.js';
 import { IncomingMessage, shortBytes } from './incomingMessage.js';
 
@@ -30,9 +31,13 @@ export class PipeTransport extends BrowserTransport {
     this.#unwritten += `${message}\0`;
   }
 
+  /** A long text in parts, each after the one before: a client may send megabytes. */
   #flush(): void {
-    if (this.#toBrowser.writable) this.#toBrowser.write(this.#unwritten);
-    this.#unwritten = '';
+    const part = this.#toBrowser.writable ? cutText(this.#unwritten, maxPartLength) : '';
+    this.#unwritten = part === '' ? '' : this.#unwritten.slice(part.length);
+    if (part === '') return;
+    if (this.#unwritten === '') this.#toBrowser.write(part);
+    else this.#toBrowser.write(part, () => this.#flush());
   }
 
   close(): void {
@@ -75,3 +80,6 @@ export class PipeTransport extends BrowserTransport {
     return false;
   }
 }
+
+/** Characters written at once. */
+const maxPartLength = 256 * 1024;
