@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { heldReason, performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
 import type { DocumentResponse } from '../browser/page/pageActivity.js';
@@ -66,10 +67,30 @@ export async function answerAction(
 ): Promise<ToolAnswer<ActionOutput>> {
   const { page, signal, done } = action;
   try {
-    const { value, outcome } = await performAction(page, signal, work, action);
+    const watched = (stopped: AbortSignal) => unlessHeld(page, stopped, () => work(stopped));
+    const { value, outcome } = await performAction(page, signal, watched, action);
     return await answerOutcome(page, [done, ...(value === undefined ? [] : [value])], outcome, action.includeSnapshot);
   } finally {
     await releaseElements(page);
+  }
+}
+
+const watchMs = 3_000;
+
+/** The result of `work`. Throws a ToolError as soon as the page answers nothing any more. */
+async function unlessHeld<T>(page: SessionPage, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const until = AbortSignal.any([signal, done.signal]);
+  const watch = async (): Promise<never> => {
+    for (;;) {
+      await delay(watchMs, undefined, { signal: until });
+      await page.requireAnswer(until, ' Whether the action was done is not known.');
+    }
+  };
+  try {
+    return await Promise.race([work(), watch()]);
+  } finally {
+    done.abort();
   }
 }
 
@@ -148,7 +169,7 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   else if (!settled) {
     const next =
       busyWith === heldReason
-        ? 'close_page closes it; uninstall_extension ends a content script that does it.'
+        ? 'navigate_page ends it, also with reload; uninstall_extension ends a content script that does it.'
         : 'Its content can be read; wait_for waits for a text that is missing.';
     lines.push(`The page is still busy: ${busyWith}. ${next}`);
   }

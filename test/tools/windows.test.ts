@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { servePages } from '../support/servePages.js';
 import { inputTools } from '../../src/tools/inputTools.js';
@@ -32,10 +34,12 @@ const askingPage = Object.entries(asking).map(
 const endpoints = { accounts_endpoint: '/accounts', id_assertion_endpoint: '/assert', login_url: '/' };
 
 let pages: Awaited<ReturnType<typeof servePages>>;
+const redirect = createServer((_, response) => response.writeHead(302, { location: 'mailto:ada@example.com' }).end());
 let harness: ToolHarness;
 const site = () => pages.url.replace('127.0.0.1', 'localhost');
 
 beforeAll(async () => {
+  await new Promise<void>((resolve) => redirect.listen(0, '127.0.0.1', resolve));
   pages = await servePages({
     '/': () => [start],
     '/window': () => ['<title>Window</title><h1>Window</h1>'],
@@ -57,6 +61,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await harness.close();
   pages.close();
+  redirect.close();
 });
 
 beforeEach(async () => {
@@ -165,4 +170,11 @@ test.each([
   expect(text).toContain('None is started here, and the page stays.');
   expect(structured).toMatchObject({ navigated: false, settled: true });
   expect((await click('Blank')).structured['openedPages']).toHaveLength(1);
+});
+
+test('a server that redirects to an address for another program leaves the page as it was', async () => {
+  const { port } = redirect.address() as AddressInfo;
+  const { text, structured } = await harness.run('navigate_page', { url: `http://127.0.0.1:${port}/` });
+  expect(text).toMatch(/^It hands mailto:ada@example\.com to another program .* The page stays\.$/);
+  expect(structured).toMatchObject({ navigated: false, url: `${pages.url}/` });
 });
