@@ -234,9 +234,17 @@ function shownLinesOf({ lines, part }: Snapshot): readonly string[] | undefined 
   return part === undefined && bytes <= maxSnapshotBytes ? lines : undefined;
 }
 
+/** A name may be of any length. */
+const maxLineChars = 10_000;
+
+function shownLine(line: string): string {
+  if (line.length <= maxLineChars) return line;
+  return `${cutText(line, maxLineChars)}… (${line.length - maxLineChars} more characters; find_in_snapshot searches them)`;
+}
+
 /** Cut at a line end, with how to get the rest. */
 function textOfSnapshot({ lines, part }: Snapshot): string {
-  const text = truncateAnswer(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
+  const text = truncateAnswer(lines.map(shownLine).join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
   return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
 }
 
@@ -271,7 +279,7 @@ function describeChanges(before: readonly string[], after: readonly string[]): s
   }
   const gone = goneLines(before, present);
   counts.gone = gone.count;
-  const changes = [...shown, ...gone.lines.map((line) => `- ${line}`)];
+  const changes = [...shown, ...gone.lines.map((line) => `- ${line}`)].map(shownLine);
   if (changes.length === 0) return `Nothing changed since the last snapshot, which has ${after.length} lines.`;
   if (changes.length >= after.length) return undefined;
   const sum = `Since the last snapshot ${counts.new} new (+), ${counts.changed} changed (~), ${counts.gone} gone (-):`;
