@@ -7,7 +7,7 @@ import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';
-import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { launchAsServer, startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 const start = `<title>Start</title>
 <a href="/window" target="_blank">Blank</a> <a href="/window" target="_blank" rel="noopener">Noopener</a>
@@ -26,6 +26,11 @@ const asking = {
   Use: 'navigator.credentials.get({ publicKey: { challenge: new Uint8Array(9) } })',
   Account: `navigator.credentials.get({ identity: { providers: [{ configURL: origin + '/fedcm', clientId: '1' }] } })`,
   Print: 'Promise.resolve(print())',
+  Colour: 'new EyeDropper().open()',
+  Notify: 'Notification.requestPermission()',
+  Idle: 'IdleDetector.requestPermission()',
+  Device: 'navigator.usb.requestDevice({ filters: [] })',
+  Screen: 'navigator.mediaDevices.getDisplayMedia()',
 };
 const askingPage = Object.entries(asking).map(
   ([label, call]) =>
@@ -55,7 +60,8 @@ beforeAll(async () => {
       `<script>document.write(\`<iframe src="//127.0.0.1:\${location.port}/window"></iframe>\`)</script>`,
     ],
   });
-  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]);
+  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools], launchAsServer);
+  await harness.run('new_page', { url: pages.url });
 });
 
 afterAll(async () => {
@@ -151,6 +157,11 @@ test.each([
   ['Account', /It asked the user to sign in with an account of http:\/\/localhost:\d+ \(FedCM\)/, 'NetworkError'],
   ['Account', /It asked the user to sign in with an account/, 'NetworkError'],
   ['Print', /It asked to be printed: nothing is printed here. save_pdf/, 'answered'],
+  ['Colour', /It asked the user to pick a colour from the screen \(EyeDropper\)/, 'AbortError'],
+  ['Notify', undefined, 'answered'],
+  ['Idle', undefined, 'answered'],
+  ['Device', undefined, 'NotFoundError'],
+  ['Screen', undefined, 'NotAllowedError'],
 ])(
   'what waits for a person in a window of the browser ends, is told, and takes no click of the page: %s %s',
   async (label, told, end) => {

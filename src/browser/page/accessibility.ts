@@ -92,6 +92,7 @@ interface DraftNode {
   children: DraftNode[];
   /** A pointer can act on it, which its role does not say. Then the hint of an element without text. */
   readonly clickable: string | undefined;
+  readonly size?: string | undefined;
   /** A pointer can act on it or on a part of it. */
   readonly isActionable: boolean;
   /** A text that begins or ends a line of its own. */
@@ -171,10 +172,13 @@ function* draftNodes(source: AXNode, walk: WalkContext): Steps<DraftNode[]> {
   const isControl = pointerRoles.has(role);
   const children = yield* childDrafts(source, walk, facts, isControl);
   const isClickable = !isControl && isClickTarget(source, facts, walk, children);
-  if (!isClickable && isFolded(source, role, name, walk.verbose)) return inPlaceOf(facts, children);
+  const size = facts?.size;
+  const isShown = isClickable || size !== undefined || !isFolded(source, role, name, walk.verbose);
+  if (!isShown) return inPlaceOf(facts, children);
   const isActionable = isControl || isClickable || children.some((child) => child.isActionable);
   const clickable = isClickable ? (facts?.hint ?? '') : undefined;
-  return [{ source, document, role: role === 'none' ? 'generic' : role, name, children, clickable, isActionable }];
+  const shownRole = size === undefined ? (role === 'none' ? 'generic' : role) : 'Canvas';
+  return [{ source, document, role: shownRole, name, children, clickable, size, isActionable }];
 }
 
 /** The children of a folded node. */
@@ -261,7 +265,7 @@ function* toSnapshotNode(draft: DraftNode, verbose: boolean): Steps<SnapshotNode
     backendNodeId: node.source.backendDOMNodeId ?? 0,
     role: node.role,
     name,
-    states: statesOf(node, name, verbose) + clickableDetails(node, name, children),
+    states: statesOf(node, name, verbose) + sizeOf(node) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
     isFocusable: propertyValue(node.source, 'focusable') === true,
     children: shown,
@@ -291,6 +295,8 @@ function* textsIn(nodes: readonly DraftNode[]): Generator<string> {
     else yield* textsIn(children);
   }
 }
+
+const sizeOf = ({ size }: DraftNode): string => (size === undefined ? '' : ` ${size}`);
 
 /** Identifies a clickable element without text by its id or classes. */
 function clickableDetails({ clickable }: DraftNode, name: string, children: readonly DraftNode[]): string {
