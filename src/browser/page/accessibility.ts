@@ -1,5 +1,5 @@
 import type { Protocol } from 'puppeteer-core';
-import type { ClickableElements, PointerFacts } from './clickable.js';
+import type { ClickableElements, PointerFacts, UnlistedElement } from './clickable.js';
 import type { FrameDocument } from './frames.js';
 
 type AXNode = Protocol.Accessibility.AXNode;
@@ -123,10 +123,10 @@ function withUnlisted({ nodes, clickable }: AccessibilityFrame): readonly AXNode
   const byBackendId = new Map(nodes.map((node) => [node.backendDOMNodeId, node]));
   const listed = new Set(nodes.flatMap(({ backendDOMNodeId = 0 }) => backendDOMNodeId));
   const added = new Map<string, AXNode[]>();
-  for (const { backendNodeId, text, ancestors } of clickable.unlisted(listed)) {
+  for (const { ancestors, ...element } of clickable.unlisted(listed)) {
     const parentId = ancestors.find((ancestor) => listed.has(ancestor));
     const parent = byBackendId.get(parentId);
-    if (parent) added.set(parent.nodeId, [...(added.get(parent.nodeId) ?? []), unlistedNode(backendNodeId, text)]);
+    if (parent) added.set(parent.nodeId, [...(added.get(parent.nodeId) ?? []), unlistedNode(element)]);
   }
   if (added.size === 0) return nodes;
   const extended = nodes.map((node) => {
@@ -136,11 +136,11 @@ function withUnlisted({ nodes, clickable }: AccessibilityFrame): readonly AXNode
   return [...extended, ...[...added.values()].flat()];
 }
 
-function unlistedNode(backendDOMNodeId: number, text: string): AXNode {
+function unlistedNode({ backendNodeId: backendDOMNodeId, text, role }: Omit<UnlistedElement, 'ancestors'>): AXNode {
   return {
     nodeId: `unlisted-${backendDOMNodeId}`,
     ignored: false,
-    role: { type: 'role', value: 'generic' },
+    role: { type: 'role', value: role },
     name: { type: 'string', value: text },
     backendDOMNodeId,
   };
@@ -172,13 +172,13 @@ function* draftNodes(source: AXNode, walk: WalkContext): Steps<DraftNode[]> {
   const isControl = pointerRoles.has(role);
   const children = yield* childDrafts(source, walk, facts, isControl);
   const isClickable = !isControl && isClickTarget(source, facts, walk, children);
-  const size = facts?.size;
-  const isShown = isClickable || size !== undefined || !isFolded(source, role, name, walk.verbose);
-  if (!isShown) return inPlaceOf(facts, children);
+  if (!isClickable && isFolded(source, role, name, walk.verbose)) return inPlaceOf(facts, children);
   const isActionable = isControl || isClickable || children.some((child) => child.isActionable);
-  const clickable = isClickable ? (facts?.hint ?? '') : undefined;
-  const shownRole = size === undefined ? (role === 'none' ? 'generic' : role) : 'Canvas';
-  return [{ source, document, role: shownRole, name, children, clickable, size, isActionable }];
+  const { hint = '', size } = facts ?? {};
+  const clickable = isClickable ? hint : undefined;
+  return [
+    { source, document, role: role === 'none' ? 'generic' : role, name, children, clickable, size, isActionable },
+  ];
 }
 
 /** The children of a folded node. */

@@ -23,6 +23,7 @@ export interface PointerFacts {
 /** An element that can be clicked, or a canvas, that the accessibility tree leaves out. */
 export interface UnlistedElement {
   readonly backendNodeId: number;
+  readonly role: 'generic' | 'Canvas';
   readonly text: string;
   /** Backend ids of its ancestors, the nearest first. */
   readonly ancestors: readonly number[];
@@ -121,6 +122,9 @@ interface Layout {
   readonly text: string;
 }
 
+const sizeOf = (width: number, height: number): string | undefined =>
+  width > 0 && height > 0 ? `${Math.round(width)}×${Math.round(height)}` : undefined;
+
 class CapturedElements implements ClickableElements {
   readonly facts = new Map<number, PointerFacts>();
   readonly #nodes: Protocol.DOMSnapshot.NodeTreeSnapshot;
@@ -167,7 +171,7 @@ class CapturedElements implements ClickableElements {
     field: number | undefined,
   ): PointerFacts {
     const [cursor, display = '', visibility, pointerEvents] = styles;
-    const isReached = width > 0 && height > 0 && visibility === 'visible' && pointerEvents !== 'none';
+    const isReached = sizeOf(width, height) !== undefined && visibility === 'visible' && pointerEvents !== 'none';
     const isFieldDrawn = field !== undefined && this.#layouts.has(field);
     const tag = this.#tagOf(index);
     // Chrome counts every label as clickable. One whose field is not drawn is the only way to it.
@@ -178,7 +182,7 @@ class CapturedElements implements ClickableElements {
       labelsField: isFieldDrawn,
       block: !display.startsWith('inline') && display !== 'contents',
       hint: this.#hintOf(index),
-      size: tag === 'CANVAS' && width > 0 && height > 0 ? `${Math.round(width)}×${Math.round(height)}` : undefined,
+      size: tag === 'CANVAS' ? sizeOf(width, height) : undefined,
     };
   }
 
@@ -191,7 +195,8 @@ class CapturedElements implements ClickableElements {
       const ancestors = this.#ancestorsOf(index);
       const isInside = ancestors.some((ancestor) => !listed.has(ancestor) && this.#isClickable(ancestor));
       if (isInside || (!facts.listener && this.facts.get(ancestors[0] ?? 0)?.pointer === true)) continue;
-      found.push({ backendNodeId, text: this.#textIn(index), ancestors });
+      const role = facts.size === undefined ? 'generic' : 'Canvas';
+      found.push({ backendNodeId, role, text: this.#textIn(index), ancestors });
     }
     return found;
   }
