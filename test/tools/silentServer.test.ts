@@ -120,9 +120,10 @@ describe('a server that accepts and never answers', () => {
 
   test('is told once, however often it is stopped', async () => {
     const { navigations, cdp } = harness.browser.page();
+    const begun = new Promise((resolve) => cdp.once('Page.frameStartedNavigating', resolve));
     const requested = once(server, 'request');
     const loading = cdp.send('Page.navigate', { url: `${url}/silent` });
-    await requested;
+    await Promise.all([begun, requested]);
     await Promise.all([navigations.stop(), navigations.stop(), loading]);
     expect(navigations.takeStopped()).toEqual([{ url: `${url}/silent`, ms: expect.any(Number) }]);
   });
