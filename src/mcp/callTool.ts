@@ -124,6 +124,7 @@ async function runInBrowser(
 ): Result {
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
+  if (tool.needs === 'process' && browser.isolation === 'context') await tool.check?.(args, context);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
   // Code that a breakpoint has stopped may be what a tool waits for; those about pauses are the way out.
   const unlessStalled: SessionBrowser['debugger']['unlessStalled'] = (until, work) =>

@@ -163,19 +163,20 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Names the group of the tool, or similar tools. */
+/** Names the group of the tool, or similar tools: those of the session before others. */
 function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
-  const shown = shortenText(name, 100);
+  const unknown = `Unknown tool: ${shortenText(name, 100)}`;
   const elsewhere = all.get(name);
-  if (elsewhere !== undefined) {
-    return (
-      `Unknown tool: ${shown}. It is in the group "${elsewhere.group}", which this session has not selected: connect with ` +
-      `?tools=${elsewhere.group} or ?tools=all, or start the server with --tools all.`
-    );
-  }
+  if (elsewhere !== undefined) return `${unknown}. It is ${inGroup(elsewhere)}`;
   const near = nearestNames(name, [...tools.keys()]);
-  return `Unknown tool: ${shown}${near.length === 0 ? '' : `. Did you mean ${near.join(' or ')}?`}`;
+  if (near.length > 0) return `${unknown}. Did you mean ${near.join(' or ')}?`;
+  const other = all.get(nearestNames(name, [...all.keys()])[0] ?? '');
+  return other === undefined ? unknown : `${unknown}. Did you mean ${other.name}? It is ${inGroup(other)}`;
 }
+
+const inGroup = ({ group }: Tool): string =>
+  `in the group "${group}", which this session has not selected: connect with ?tools=${group} or ?tools=all, or start ` +
+  'the server with --tools all.';
 
 /** Only what this session has: a client shows no menu for an undeclared capability. */
 export function capabilitiesOfServer({ features: { serverFeatures } }: MethodContext): Record<string, object> {

@@ -154,7 +154,7 @@ class Repair {
       if (value === 0) this.#remarks.push(`"${path.join('.')}": 0 was taken as left out.`);
       return 'omitted';
     }
-    const readings = otherReadings(value).filter((reading) => this.#accepts(parent, key, reading, path));
+    const readings = [...otherReadings(value), ...textsOfList(key, value)].filter((reading) => this.#accepts(parent, key, reading, path));
     const [only] = readings;
     if (readings.length !== 1) return undefined;
     Reflect.set(parent, key, only);
@@ -220,6 +220,14 @@ function otherReadings(value: unknown): unknown[] {
   if (/^-?\d{1,15}(\.\d{1,15})?$/.test(text)) return [Number(text), [value]];
   const cased = [value.toLowerCase(), value.toUpperCase()].filter((other) => other !== value);
   return text === '' ? [] : [...cased, [value]];
+}
+
+/** A list of texts for one text: the only item; for the `value` of a field that takes several, the list as JSON. */
+function textsOfList(key: PropertyKey, value: unknown): string[] {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) return [];
+  const [only] = value;
+  if (value.length === 1 && only !== undefined) return [only];
+  return key === 'value' ? [JSON.stringify(value)] : [];
 }
 
 function parsedText(text: string): unknown[] {

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { heldReason, performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
 import type { DocumentResponse } from '../browser/page/pageActivity.js';
@@ -66,10 +67,30 @@ export async function answerAction(
 ): Promise<ToolAnswer<ActionOutput>> {
   const { page, signal, done } = action;
   try {
-    const { value, outcome } = await performAction(page, signal, work, action);
+    const watched = (stopped: AbortSignal) => unlessHeld(page, stopped, () => work(stopped));
+    const { value, outcome } = await performAction(page, signal, watched, action);
     return await answerOutcome(page, [done, ...(value === undefined ? [] : [value])], outcome, action.includeSnapshot);
   } finally {
     await releaseElements(page);
+  }
+}
+
+const watchMs = 3_000;
+
+/** The result of `work`. Throws a ToolError as soon as the page answers nothing any more. */
+async function unlessHeld<T>(page: SessionPage, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const until = AbortSignal.any([signal, done.signal]);
+  const watch = async (): Promise<never> => {
+    for (;;) {
+      await delay(watchMs, undefined, { signal: until });
+      await page.requireAnswer(until, ' Whether the action was done is not known.');
+    }
+  };
+  try {
+    return await Promise.race([work(), watch()]);
+  } finally {
+    done.abort();
   }
 }
 
@@ -148,7 +169,7 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   else if (!settled) {
     const next =
       busyWith === heldReason
-        ? 'close_page closes it; uninstall_extension ends a content script that does it.'
+        ? 'navigate_page ends it, also with reload; uninstall_extension ends a content script that does it.'
         : 'Its content can be read; wait_for waits for a text that is missing.';
     lines.push(`The page is still busy: ${busyWith}. ${next}`);
   }
@@ -213,9 +234,17 @@ function shownLinesOf({ lines, part }: Snapshot): readonly string[] | undefined 
   return part === undefined && bytes <= maxSnapshotBytes ? lines : undefined;
 }
 
+/** A name may be of any length. */
+const maxLineChars = 10_000;
+
+function shownLine(line: string): string {
+  if (line.length <= maxLineChars) return line;
+  return `${cutText(line, maxLineChars)}… (${line.length - maxLineChars} more characters; find_in_snapshot searches them)`;
+}
+
 /** Cut at a line end, with how to get the rest. */
 function textOfSnapshot({ lines, part }: Snapshot): string {
-  const text = truncateAnswer(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
+  const text = truncateAnswer(lines.map(shownLine).join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
   return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
 }
 
@@ -250,7 +279,7 @@ function describeChanges(before: readonly string[], after: readonly string[]): s
   }
   const gone = goneLines(before, present);
   counts.gone = gone.count;
-  const changes = [...shown, ...gone.lines.map((line) => `- ${line}`)];
+  const changes = [...shown, ...gone.lines.map((line) => `- ${line}`)].map(shownLine);
   if (changes.length === 0) return `Nothing changed since the last snapshot, which has ${after.length} lines.`;
   if (changes.length >= after.length) return undefined;
   const sum = `Since the last snapshot ${counts.new} new (+), ${counts.changed} changed (~), ${counts.gone} gone (-):`;

@@ -211,6 +211,8 @@ interface BrowserTool<
   Answered extends Answer = Answer,
 > extends ToolBase<Input> {
   readonly needs: 'browser' | 'process' | 'extension';
+  /** With `process`: called before a session moves to one, which costs it its cookies. What this throws moves nothing. */
+  check?(args: z.output<Input>, context: BrowserToolContext): Promise<void>;
   handler(args: z.output<Input>, context: BrowserToolContext): Promise<Answered>;
 }
 

@@ -3,6 +3,7 @@ import type { FrameDocument } from '../browser/page/frames.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { refusedAddress } from '../browser/policy/addressPolicy.js';
+import { SourceMapProblem } from '../browser/sources/sourceNames.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
@@ -68,26 +69,55 @@ export async function pdfOfPage(
   return document && loadDocument(browser, page, document, signal);
 }
 
-const loadDocument = (
+function loadDocument(
   { sources }: SessionBrowser,
   page: SessionPage,
-  { cdp, frameId, url }: FrameDocument,
+  document: FrameDocument,
   signal: AbortSignal,
-): Promise<Buffer> => sources.loadBytes(url, { targetId: page.frames.targetIdOf(cdp), frameId }, signal);
+): Promise<Buffer> {
+  const { cdp, frameId, url } = document;
+  if (url.startsWith('blob:')) return bytesOfBlob(document);
+  return sources.loadBytes(url, { targetId: page.frames.targetIdOf(cdp), frameId }, signal);
+}
+
+/** What a page made itself; no other way leads to it. */
+async function bytesOfBlob({ cdp, frameId, url }: FrameDocument): Promise<Buffer> {
+  const { content, base64Encoded } = await cdp
+    .send('Page.getResourceContent', { frameId, url })
+    .catch((error: unknown) => {
+      throw new SourceMapProblem('is at a blob: address of a page without an origin', { cause: error });
+    });
+  return Buffer.from(content, base64Encoded ? 'base64' : 'utf8');
+}
+
+interface WrittenPdf {
+  /** As a snapshot shows it. */
+  readonly lines: readonly string[];
+  readonly text: string;
+}
 
 /** The texts that were read of the PDFs that a page shows, by document. */
-const pdfTexts = new WeakMap<SessionPage, ReadonlyMap<string, readonly string[]>>();
+const pdfTexts = new WeakMap<SessionPage, ReadonlyMap<string, WrittenPdf>>();
 
 /** What is written in the PDFs that a page shows, a line each: the browser's viewer shows it without elements. */
 export async function pdfLines(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<string[]> {
+  return (await readPdfs(browser, page, signal)).flatMap(({ lines }) => lines);
+}
+
+/** The same as one text, to be searched. */
+export async function pdfText(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<string> {
+  return (await readPdfs(browser, page, signal)).map(({ text }) => text).join('\n');
+}
+
+async function readPdfs(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<WrittenPdf[]> {
   const before = pdfTexts.get(page);
-  const texts = new Map<string, readonly string[]>();
+  const texts = new Map<string, WrittenPdf>();
   for (const document of await pdfDocuments(page)) {
     const key = `${document.frameId} ${document.loaderId}`;
     texts.set(key, before?.get(key) ?? (await textOfPdf(browser, page, document, signal)));
   }
   if (texts.size > 0) pdfTexts.set(page, texts);
-  return [...texts.values()].flat();
+  return [...texts.values()];
 }
 
 async function textOfPdf(
@@ -95,7 +125,7 @@ async function textOfPdf(
   page: SessionPage,
   document: FrameDocument,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<WrittenPdf> {
   const name = `PDF ${quoted(document.url.slice(0, 300))}`;
   try {
     const bytes = new Uint8Array(await loadDocument(browser, page, document, signal));
@@ -107,13 +137,11 @@ async function textOfPdf(
     const isEmpty = lines.every((each) => each.length === 0);
     const rest = isEmpty ? [' without a text: take_screenshot shows it'] : written;
     const left = pages - lines.length;
-    return [
-      `${name}, ${pages} ${pages === 1 ? 'page' : 'pages'}; save_pdf keeps it`,
-      ...rest,
-      ...(left > 0 ? [` … ${left} more pages`] : []),
-    ];
+    const head = `${name}, ${pages} ${pages === 1 ? 'page' : 'pages'}; save_pdf keeps it`;
+    const more = left > 0 ? [` … ${left} more pages`] : [];
+    return { lines: [head, ...rest, ...more], text: lines.flat().join('\n') };
   } catch (error) {
     signal.throwIfAborted();
-    return [`${name}, whose text is not read: it ${messageOf(error)}. take_screenshot shows it`];
+    return { lines: [`${name}, whose text is not read: it ${messageOf(error)}. take_screenshot shows it`], text: '' };
   }
 }

@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { unpackExtension, download } from '../browser/extensions/extensionArchive.js';
+import { decodeArchive, download, unpackExtension } from '../browser/extensions/extensionArchive.js';
 import {
   hasWorker,
   installExtension,
   loadAgain,
   reloadExtension,
+  requireManifest,
   setExtensionEnabled,
 } from '../browser/extensions/extensionInstall.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
@@ -65,6 +66,7 @@ export const installExtensionTool = defineTool({
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   timeoutMs: 90_000,
+  check: async (args, context) => requireManifest(await folderOf(args, context)),
   async handler(args, context) {
     const folder = await folderOf(args, context);
     context.progress(2, 3, 'Loading the extension');
@@ -95,7 +97,11 @@ export const installExtensionTool = defineTool({
   },
 });
 
-async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToolContext): Promise<string> {
+/** Of a call that is checked first: fetched once. */
+const archives = new WeakMap<InstallArgs, Buffer>();
+
+async function folderOf(args: InstallArgs, context: BrowserToolContext): Promise<string> {
+  const { path, archive, url } = args;
   if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
@@ -106,17 +112,11 @@ async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToo
   }
   const { signal, browser } = context;
   context.progress(0, 3, 'Fetching the archive');
-  const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal, browser.addresses.rules);
+  const fetched = archives.get(args) ?? (url === undefined ? decodeArchive(archive ?? '') : undefined);
+  const bytes = fetched ?? (await download(url ?? '', signal, browser.addresses.rules));
+  archives.set(args, bytes);
   context.progress(1, 3, 'Unpacking the archive');
   return unpackExtension(bytes, await browser.folder(), signal);
-}
-
-/** Checks the text first: Node's decoder skips invalid characters. */
-export function decodeArchive(text: string): Buffer {
-  const end = text.search(/[^\w+/\s-]/);
-  const padding = end === -1 ? '' : text.slice(end).replace(/\s+/g, '');
-  if (['', '=', '=='].includes(padding)) return Buffer.from(text, 'base64');
-  throw new ToolError('archive is not base64. Encode the bytes of the zip or crx file.');
 }
 
 const extensionRow = z.object({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { asRead } from '../browser/injected/contract.js';
-import { compileRegex } from '../browser/patterns/regex.js';
+import { compileRegex, type RegexTest } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
 import { performAction, type ActionOutcome } from '../browser/page/performAction.js';
 import { describeDialog } from '../browser/page/interruptions.js';
@@ -10,6 +10,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeScreenshot, type Picture, type Screenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
+import { cutText, shortenText } from '../text.js';
 import { truncateAnswer, describeOutcome, describePart, partOutput, readSnapshot, structuredPart } from './answers.js';
 import { definePageTool, type Tool, type ToolAnswer } from './defineTool.js';
 import { pdfLines } from './documentAccess.js';
@@ -62,7 +63,7 @@ const findInSnapshotTool = definePageTool({
     const { part } = reading;
     const lines = from === undefined ? [...reading.lines, ...(await pdfLines(browser, page, signal))] : reading.lines;
     const hits =
-      regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
+      regex === undefined ? hitsOfText(lines, text ?? '') : await inSlices(hitsOfPattern(lines, regex), signal);
     const found = truncateAnswer(excerpt(lines, hits, context), 'search for a longer text');
     const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
     const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
@@ -74,22 +75,38 @@ const findInSnapshotTool = definePageTool({
   },
 });
 
-function indexesOfText(lines: readonly string[], text: string): number[] {
-  const wanted = asRead(text).toLowerCase();
-  return lines.flatMap((line, index) => (asRead(line).toLowerCase().includes(wanted) ? [index] : []));
+/** A line that matches, and the character from which on it does. */
+interface Hit {
+  readonly index: number;
+  readonly at: number;
 }
 
-function* indexesOfPattern(lines: readonly string[], pattern: string): Generator<undefined, number[]> {
+function hitsOfText(lines: readonly string[], text: string): Hit[] {
+  const wanted = asRead(text).toLowerCase();
+  return lines.flatMap((line, index) => {
+    const at = asRead(line).toLowerCase().indexOf(wanted);
+    return at === -1 ? [] : [{ index, at }];
+  });
+}
+
+/** What a match may be long, for one that stands on the border between two parts of a long line. */
+const overlap = 200;
+
+function* hitsOfPattern(lines: readonly string[], pattern: string): Generator<undefined, Hit[]> {
   const matches = regexOf(pattern);
-  const hits: number[] = [];
+  const hits: Hit[] = [];
   for (const [index, line] of lines.entries()) {
-    if (matches(line)) hits.push(index);
-    yield;
+    for (let at = 0; at === 0 || at + overlap < line.length; at += Math.max(overlap, matches.chars - overlap)) {
+      const isHit = matches(at === 0 ? line : line.slice(at, at + matches.chars));
+      if (isHit) hits.push({ index, at });
+      yield;
+      if (isHit) break;
+    }
   }
   return hits;
 }
 
-function regexOf(pattern: string): (line: string) => boolean {
+function regexOf(pattern: string): RegexTest {
   try {
     return compileRegex(pattern, 'i');
   } catch (error) {
@@ -97,16 +114,33 @@ function regexOf(pattern: string): (line: string) => boolean {
   }
 }
 
+const maxHitChars = 4_000;
+const maxContextChars = 300;
+const headChars = 100;
+
+/** The part of a long line that matches, after its beginning, which has the uid. */
+function partOf(line: string, at: number): string {
+  if (line.length <= maxHitChars) return line;
+  const from = Math.max(0, at - headChars);
+  const shown =
+    from <= headChars
+      ? cutText(line, maxHitChars)
+      : `${cutText(line, headChars)} … ${cutText(line.slice(from), maxHitChars)}`;
+  return `${shown} … (of ${line.length} characters; evaluate_script reads all)`;
+}
+
 /** The matching lines with `context` lines around them; `…` where lines are left out. */
-function excerpt(lines: readonly string[], hits: readonly number[], context: number): string {
+function excerpt(lines: readonly string[], hits: readonly Hit[], context: number): string {
+  const hitAt = new Map(hits.map(({ index, at }) => [index, at]));
   const kept = new Set<number>();
-  for (const hit of hits) for (let at = hit - context; at <= hit + context; at++) kept.add(at);
+  for (const { index } of hits) for (let at = index - context; at <= index + context; at++) kept.add(at);
   const parts: string[] = [];
   let before = -1;
   for (const [index, line] of lines.entries()) {
     if (!kept.has(index)) continue;
     if (before !== -1 && index !== before + 1) parts.push('…');
-    parts.push(line);
+    const at = hitAt.get(index);
+    parts.push(at === undefined ? shortenText(line, maxContextChars) : partOf(line, at));
     before = index;
   }
   return parts.join('\n');

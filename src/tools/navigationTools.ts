@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { performAction } from '../browser/page/performAction.js';
+import { performAction, type ActionOutcome } from '../browser/page/performAction.js';
 import { navigate, reload, traverse } from '../browser/page/pageNavigation.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
@@ -11,6 +11,10 @@ import { waitForTool } from './waitForTool.js';
 export async function addressOf({ addresses, credentials }: SessionBrowser, text: string): Promise<string> {
   return credentials.takeFrom(await addresses.resolve(text));
 }
+
+/** The first line of an answer: not while a dialog asks whether the page may be left. */
+const unlessAsked = (done: string, { dialog }: ActionOutcome): string[] =>
+  dialog?.type === 'beforeunload' ? [] : [done];
 
 const navigatePageTool = definePageTool({
   name: 'navigate_page',
@@ -31,7 +35,8 @@ const navigatePageTool = definePageTool({
   async handler(args, { browser, page, signal }) {
     const limits = { signal, timeoutMs: args.timeout };
     if (args.reload === true && args.url === undefined) {
-      return answerOutcome(page, ['Reloaded.'], await reload(page, args.ignoreCache ?? false, limits));
+      const outcome = await reload(page, args.ignoreCache ?? false, limits);
+      return answerOutcome(page, unlessAsked('Reloaded.', outcome), outcome);
     }
     if (args.url === undefined || args.reload === true) throw new ToolError('Pass either url or reload: true.');
     const url = await addressOf(browser, args.url);
@@ -52,7 +57,7 @@ const navigatePageHistoryTool = definePageTool({
   async handler(args, { page, signal }) {
     const step = args.navigate === 'back' ? -1 : 1;
     const outcome = await traverse(page, step, { signal, timeoutMs: args.timeout });
-    return answerOutcome(page, [`Went ${args.navigate}.`], outcome);
+    return answerOutcome(page, unlessAsked(`Went ${args.navigate}.`, outcome), outcome);
   },
 });
 

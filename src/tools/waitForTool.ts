@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
+import { asRead } from '../browser/injected/contract.js';
 import { findUrls } from '../browser/patterns/urlPattern.js';
 import { runScript } from '../browser/page/runScript.js';
 import { pollUntil, waitForText, waitForTextGone } from '../browser/page/waitForText.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { loadTimeout, navigationTimeoutMs } from './answers.js';
 import { definePageTool } from './defineTool.js';
+import { pdfText } from './documentAccess.js';
 import { requestLine } from './networkTools.js';
 
 /** What to wait for: resolves with the found text; `missing` says what was missing at the deadline. */
@@ -30,8 +33,8 @@ export const waitForTool = definePageTool({
   output: z.object({ found: z.string() }),
   annotations: { readOnlyHint: true },
   timeoutMs: navigationTimeoutMs,
-  async handler({ timeout, ...conditions }, { page, signal }) {
-    const wait = waitOf(conditions, page);
+  async handler({ timeout, ...conditions }, { page, browser, signal }) {
+    const wait = waitOf(conditions, { page, browser });
     const limit = timeLimit(timeout);
     try {
       const { text, found } = await wait.until(AbortSignal.any([signal, limit]));
@@ -53,10 +56,11 @@ interface Conditions {
 }
 
 /** Throws a ToolError unless there is exactly one condition. */
-function waitOf({ text, textGone, request, function: source }: Conditions, page: SessionPage): Wait {
+function waitOf({ text, textGone, request, function: source }: Conditions, shown: Shown): Wait {
+  const { page } = shown;
   const waits = [
-    ...(text === undefined ? [] : [textShown(page, text)]),
-    ...(textGone === undefined ? [] : [textHidden(page, textGone)]),
+    ...(text === undefined ? [] : [textShown(shown, text)]),
+    ...(textGone === undefined ? [] : [textHidden(shown, textGone)]),
     ...(request === undefined ? [] : [requestEnded(page, request)]),
     ...(source === undefined ? [] : [functionTrue(page, source)]),
   ];
@@ -65,22 +69,49 @@ function waitOf({ text, textGone, request, function: source }: Conditions, page:
   return wait;
 }
 
-function textShown(page: SessionPage, texts: readonly string[]): Wait {
+interface Shown {
+  readonly page: SessionPage;
+  readonly browser: SessionBrowser;
+}
+
+function textShown({ page, browser }: Shown, texts: readonly string[]): Wait {
+  const inPdf = async (signal: AbortSignal): Promise<string | undefined> => {
+    const written = await writtenInPdfs({ page, browser }, signal);
+    return texts.find((text) => written.includes(asRead(text)));
+  };
   return {
     async until(signal) {
-      const found = await waitForText(page, texts, signal);
-      return { text: `The page shows ${JSON.stringify(found)}.`, found };
+      const found = new AbortController();
+      const either = AbortSignal.any([signal, found.signal]);
+      try {
+        const text = await Promise.race([
+          waitForText(page, texts, either),
+          pollUntil(either, () => inPdf(either), pdfPollMs),
+        ]);
+        return { text: `The page shows ${JSON.stringify(text)}.`, found: text };
+      } finally {
+        found.abort();
+      }
     },
     missing: () => `The page did not show ${texts.map((text) => JSON.stringify(text)).join(', ')}`,
   };
 }
 
-function textHidden(page: SessionPage, text: string): Wait {
+const pdfPollMs = 500;
+
+/** What no element shows. Nothing while a document is replaced: its successor is read in the next round. */
+async function writtenInPdfs({ page, browser }: Shown, signal: AbortSignal): Promise<string> {
+  return asRead(await pdfText(browser, page, signal).catch(() => ''));
+}
+
+function textHidden({ page, browser }: Shown, text: string): Wait {
   return {
-    async until(signal) {
-      await waitForTextGone(page, text, signal);
-      return { text: `The page does not show ${JSON.stringify(text)}.`, found: text };
-    },
+    until: (signal) =>
+      pollUntil(signal, async () => {
+        await waitForTextGone(page, text, signal);
+        const isWritten = (await writtenInPdfs({ page, browser }, signal)).includes(asRead(text));
+        return isWritten ? undefined : { text: `The page does not show ${JSON.stringify(text)}.`, found: text };
+      }),
     missing: () => `The page did not stop showing ${JSON.stringify(text)}`,
   };
 }

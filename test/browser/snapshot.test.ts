@@ -237,6 +237,22 @@ test('a pattern that a backtracking engine would never finish is answered', asyn
   expect(await harness.text('find_in_snapshot', { regex: '(a+)+!' })).toContain('heading "aaa');
 });
 
+test('of a line of any length the part that matches is answered, and all of it is searched', async () => {
+  const cells = Array.from({ length: 1_000 }, (_, n) => `<td>cell ${n} ${'z'.repeat(50)}</td>`).join('');
+  await open(`data:text/html,<table><tr>${cells}</table><p>after</p>`);
+  for (const args of [{ text: 'cell 903 ' }, { regex: 'cell 9[0]3 ' }, { regex: 'CELL 3 ' }]) {
+    const text = await harness.text('find_in_snapshot', args);
+    expect(text).toMatch(/cell (903|3) z/);
+    expect(text).toMatch(/uid=e\d+ row: "cell 0 z/);
+    expect(text).toContain('1 match:');
+    expect(text.length).toBeLessThan(5_000);
+  }
+  const whole = await harness.text('take_snapshot');
+  expect(whole).toContain('more characters; find_in_snapshot searches them)');
+  expect(whole).toContain('paragraph "after"');
+  expect(whole.length).toBeLessThan(11_000);
+});
+
 test('a long snapshot is cut at a line and says how to search the rest', async () => {
   await open('/look.html');
   await harness.run('evaluate_script', {

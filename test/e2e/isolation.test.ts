@@ -47,6 +47,26 @@ describe('several clients of one user at once', () => {
     }
   });
 
+  test.each([
+    ['a folder outside', { path: '/nowhere/at-all' }, 'outside the folders'],
+    ['a file that is none', { path: 'package.json' }, 'is not a folder'],
+    ['a folder without a manifest', { path: 'test/support' }, 'manifest.json: there is none'],
+    ['an archive that is none', { archive: 'bm8gemlw' }, 'neither a zip nor a crx'],
+    ['an address that nobody answers', { url: 'http://127.0.0.1:9/x.zip' }, '127.0.0.1:9'],
+    ['nothing', {}, 'exactly one'],
+  ])('an installation of %s is refused before the session gives up its pages', async (_what, args, reason) => {
+    const browsing = await BrowsingClient.open(server.url);
+    await browsing.text('new_page', { url: `${pages.url}/index.html` });
+    await browsing.evaluate("() => { document.cookie = 'kept=1'; window.entered = 'kept'; return 1; }");
+    const answer = await browsing.call('install_extension', args);
+    expect(answer).toMatchObject({ isError: true });
+    expect(textOf(answer)).toContain(reason);
+    expect(textOf(answer)).not.toContain('moved');
+    expect(await browsing.data('get_connected_browser')).toMatchObject({ isolation: 'context', pages: 1 });
+    expect(await browsing.evaluate('() => [document.cookie, window.entered]')).toEqual(['kept=1', 'kept']);
+    await browsing.close();
+  });
+
   test('looking for extensions before one is installed moves no session, whose cookies stay', async () => {
     const browsing = await BrowsingClient.open(server.url);
     await browsing.text('new_page', { url: `${pages.url}/index.html` });

@@ -12,7 +12,7 @@ import { readManifest } from '../../src/browser/extensions/manifest.js';
 import { outlineItems } from '../../src/browser/page/snapshot.js';
 import { inSlices } from '../../src/browser/patterns/slices.js';
 import { truncateAnswer } from '../../src/tools/answers.js';
-import { decodeArchive } from '../../src/tools/extensionLifecycle.js';
+import { decodeArchive } from '../../src/browser/extensions/extensionArchive.js';
 import { hasJsonWebToken } from '../../src/text.js';
 
 /** For work that takes milliseconds in linear time, and half a minute or more in quadratic. */

@@ -170,6 +170,9 @@ test('a tool of another group names its group and how to ask for it; a wrong nam
     'Unknown tool: large. It is in the group "network", which this session has not selected: connect with ' +
       '?tools=network or ?tools=all, or start the server with --tools all.',
   );
+  expect(await errorOf(served.url, 9, 'largo')).toMatch(
+    /^Unknown tool: largo\. Did you mean large\? It is in the group "network", .*connect with \?tools=network/,
+  );
   expect(await errorOf(served.url, 2, 'ecco')).toBe('Unknown tool: ecco. Did you mean echo?');
   for (const [id, name] of ['mcp__greenroom__echo', 'greenroom-echo', 'greenroom.echo'].entries())
     expect(await errorOf(served.url, 3 + id, name)).toBe(`Unknown tool: ${name}. Did you mean echo?`);

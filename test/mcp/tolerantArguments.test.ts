@@ -48,6 +48,8 @@ test.each<[string, object, object]>([
   ['a number as text', { pageId: '2' }, { pageId: 2 }],
   ['a truth value as text', { fullPage: 'True' }, { fullPage: true }],
   ['a list as text', { types: '["error"]' }, { types: ['error'] }],
+  ['a list of one text for a text', { uid: ['e1'] }, { uid: 'e1' }],
+  ['a list of texts for a value', { value: ['A', 'C, D'] }, { value: '["A","C, D"]' }],
   ['one item for a list', { types: 'error' }, { types: ['error'] }],
   [
     'objects as text, within which numbers are texts',

@@ -130,6 +130,22 @@ describe('what can be clicked', () => {
   });
 });
 
+test('a canvas has a line with its size, also where nothing can be clicked', async () => {
+  await show(
+    '<canvas width="400" height="200"></canvas><canvas id="map" style="width:90px;height:30px" onclick="log(1)"></canvas>',
+  );
+  expect((await lines()).toSorted()).toEqual([' Canvas 400×200', ' Canvas 90×30 clickable id="map"']);
+  await harness.run('evaluate_script', { function: `() => { document.getElementById('map').style.width = '120px' }` });
+  expect(await lines()).toContain(' Canvas 120×30 clickable id="map"');
+});
+
+test('what no click can reach says why: a style that lets it through, the page itself', async () => {
+  await show('<button style="pointer-events: none">Through</button>');
+  expect(await harness.refusal('click', { uid: await uidOf('"Through"') })).toContain('lets clicks through');
+  const root = /uid=(e\d+) RootWebArea/.exec(await harness.text('take_snapshot'))?.[1];
+  expect(await harness.refusal('click', { uid: root })).toContain('is the whole page');
+});
+
 describe('choices that are hidden behind their looks', () => {
   const hidden = 'position:absolute;width:1px;height:1px;margin:-1px;overflow:hidden;clip:rect(0 0 0 0)';
 
@@ -266,6 +282,23 @@ test('a slider that is no field is set by its keys; one that they do not move na
   expect(await fill('"Loudness"', '3')).toContain('now holds');
   expect(await refusal('"Fixed"', '5')).toContain('stays at 2: the arrow keys do not change it further');
   expect(await refusal('"Fixed"', 'loud')).toContain('takes a number');
+});
+
+test('line ends stay as they are in editors with and without paragraphs', async () => {
+  const text = 'first\n\nthird';
+  await show(`<div contenteditable="plaintext-only" role="textbox" aria-label="Plain"></div>
+    <div contenteditable role="textbox" aria-label="Rich"><p>old</p></div>`);
+  for (const time of ['once', 'again']) {
+    expect([time, await fill('"Plain"', text), await fill('"Rich"', text)]).toEqual([
+      time,
+      expect.stringMatching(/^Filled e\d+\.$/),
+      expect.stringMatching(/^Filled e\d+\.$/),
+    ]);
+  }
+  const held = await harness.text('evaluate_script', {
+    function: `() => [...document.querySelectorAll('[role=textbox]')].map((editor) => editor.innerText.trimEnd())`,
+  });
+  expect(JSON.parse(held)).toEqual([text, 'first\n\n\n\n\nthird']);
 });
 
 test('fill_form says what was filled before a field failed, and fills nothing for a uid that is none', async () => {

@@ -156,6 +156,16 @@ describe('breakpoints stop', () => {
     expect(await logged('adds')).toContain('src/sum.ts:3');
   });
 
+  test('at lines of original files, and a page whose source map comes at once is not held for it', async () => {
+    await open('/typed');
+    await set({ file: 'src/sum.ts', line: 3, log: '"adds"' });
+    const started = performance.now();
+    for (let load = 0; load < 3; load += 1) await open('/typed');
+    // Each load would take three seconds more.
+    expect(performance.now() - started).toBeLessThan(9_000);
+    expect(await logged('adds')).toContain('src/sum.ts:3');
+  });
+
   test('by a function of an original file, again after all were removed; names of a scope are its own', async () => {
     await open('/typed');
     for (let time = 0; time < 3; time += 1) {

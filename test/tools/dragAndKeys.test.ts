@@ -113,8 +113,10 @@ describe('drag', () => {
   });
 
   test('is no success when nothing reacted', async () => {
-    await show('<div id="from">From</div><div id="to">To</div>');
-    expect(await harness.refusal('drag', await dragArgs())).toContain('Nothing on the page reacted');
+    for (const style of ['', 'style="touch-action: none"']) {
+      await show(`<div id="from" ${style}>From</div><div id="to">To</div>`);
+      expect(await harness.refusal('drag', await dragArgs())).toContain('Nothing on the page reacted');
+    }
   });
 });
 

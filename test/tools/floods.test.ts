@@ -4,10 +4,11 @@ import type { CDPSession } from 'puppeteer-core';
 import type { CdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
+import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
+import { pageTools } from '../../src/tools/pageTools.js';
 import { mergedErrors } from '../../src/browser/extensions/serviceWorkers.js';
-import { isAnswering } from '../../src/browser/page/runScript.js';
 import { waitUntil } from '../browser/support/testPool.js';
 import { servePages } from '../support/servePages.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
@@ -35,6 +36,47 @@ describe('[S10] what a page throws at a session', () => {
     expect(text).toContain('line 100000');
     expect(structured).toMatchObject({ total: 2_000, dropped: 98_000 });
     expect(await harness.text('evaluate_script', { function: '() => document.title' })).toContain('Small');
+  });
+});
+
+describe('[S10] a page whose own script does not end', () => {
+  let site: Awaited<ReturnType<typeof servePages>>;
+  let harness: ToolHarness;
+  const held = /answers nothing: a script in it does not end/;
+
+  beforeAll(async () => {
+    site = await servePages({
+      '/': () => ['<!doctype html><title>Small</title><p>small</p>'],
+      '/loops': () => ['<!doctype html><title>Loops</title><button onclick="for (;;);">Loop</button>'],
+      '/stuck': () => ['<!doctype html><title>Stuck</title><script>for (;;);</script>'],
+    });
+    harness = await startToolHarness([...inputTools, ...lookTools, ...navigationTools, ...pageTools]);
+  });
+  afterAll(async () => {
+    await harness.close();
+    site.close();
+  });
+
+  test('is told as such by what began it and by what comes after, and ended by loading something', async () => {
+    await harness.run('navigate_page', { url: `${site.url}/loops` });
+    const found = await harness.text('find_in_snapshot', { text: 'Loop"' });
+    const uid = /uid=(e\d+) button/.exec(found)?.[1];
+    const told = await harness.refusal('click', { uid });
+    expect(told).toMatch(held);
+    expect(told).toContain('Whether the action was done is not known.');
+    expect(await harness.refusal('take_snapshot')).toMatch(held);
+    await harness.run('new_page', { url: site.url });
+    expect(await harness.text('take_snapshot')).toContain('small');
+    await harness.run('select_page', { pageId: 1 });
+    expect(await harness.text('navigate_page', { reload: true })).toContain('Reloaded.');
+    expect(await harness.text('take_snapshot')).toContain('button "Loop"');
+  });
+
+  test('while it loads leaves its page to the next navigation', async () => {
+    const { text, structured } = await harness.run('navigate_page', { url: `${site.url}/stuck`, timeout: 500 });
+    expect(text).toContain('a script in it does not end');
+    expect(structured).toMatchObject({ settled: false });
+    expect(await harness.text('navigate_page', { url: site.url })).toBe(`Now at ${site.url}/`);
   });
 });
 
@@ -101,7 +143,7 @@ describe('[S10] what a worker throws at a session', () => {
       const pageId = await tools.openPage('/settled.html');
       const page = tools.browser.pages().find(({ id }) => id === pageId);
       const answers = (): Promise<boolean> =>
-        page === undefined ? Promise.resolve(true) : isAnswering(page, new AbortController().signal);
+        page === undefined ? Promise.resolve(true) : page.isAnswering(new AbortController().signal);
       await waitUntil(async () => !(await answers()));
       const text = await tools.text('uninstall_extension', { extensionId });
       expect(text).toContain(`Page ${pageId} was blocked by a script, which was terminated.`);

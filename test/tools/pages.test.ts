@@ -243,6 +243,8 @@ describe('dialogs', () => {
     await go('/settle.html');
     await run('() => { addEventListener("beforeunload", (event) => event.preventDefault()) }');
     await click('Nothing');
+    expect(await harness.text('navigate_page', { reload: true })).toMatch(/^A dialog is open \(beforeunload/);
+    await harness.run('handle_dialog', { action: 'dismiss' });
     const left = await harness.text('navigate_page', { url: `${pages.url}/look.html` });
     expect(left).toContain('A dialog is open (beforeunload: leave the page?)');
     const handled = await harness.run('handle_dialog', { action: 'accept' });

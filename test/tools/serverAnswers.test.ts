@@ -49,6 +49,8 @@ const html = { 'content-type': 'text/html' };
 
 const answers: Readonly<Record<string, Answer>> = {
   '/start': (response) => response.writeHead(200, html).end('<title>Start</title><h1>Start</h1>'),
+  '/strict': (response) =>
+    response.writeHead(200, { ...html, 'content-security-policy': "connect-src 'none'" }).end('<h1>Strict</h1>'),
   '/204': (response) => response.writeHead(204).end(),
   '/205': (response) => response.writeHead(205).end(),
   '/empty': (response) => response.writeHead(200).end(),
@@ -184,13 +186,31 @@ describe('a document', () => {
       `PDF "${url}/file.pdf", 1 page; save_pdf keeps it\n page 1\n  text "Invoice 4711"\n  text "Total: 12 EUR"`,
     );
     expect(await harness.text('find_in_snapshot', { text: 'total' })).toContain('1 match:');
+    expect(await harness.text('wait_for', { text: ['Paid', 'Invoice 4711'] })).toBe('The page shows "Invoice 4711".');
+    expect(await harness.refusal('wait_for', { textGone: 'Total: 12', timeout: 300 })).toContain(
+      'did not stop showing',
+    );
+    expect(await harness.text('wait_for', { textGone: 'Paid' })).toContain('does not show "Paid"');
     const { structured, text } = await harness.run('save_pdf');
     expect(text).toMatch(/^Kept the PDF that the page is as [\w.-]+-file\.pdf, /);
     expect((await harness.resources.read(String(structured['uri']))).toString()).toBe(pdf);
     await go('/framed');
     const framed = await harness.text('take_snapshot');
     expect(framed).toContain('  text "Invoice 4711"');
+    expect(await harness.text('wait_for', { text: ['Total: 12 EUR'] })).toContain('The page shows');
     expect(framed).toContain(`PDF "${url}/none.pdf", whose text is not read: it is not a PDF that can be read.`);
+  });
+
+  test('a PDF that a page made itself is read, waited for and kept like any other', async () => {
+    await go('/strict');
+    const made = JSON.stringify(pdf);
+    await run(`() => { location.href = URL.createObjectURL(new Blob([${made}], { type: 'application/pdf' })); }`);
+    expect(await harness.text('wait_for', { text: ['Invoice 4711'] })).toContain('The page shows');
+    expect(await harness.text('take_snapshot')).toMatch(
+      /PDF "blob:http\S+", 1 page; save_pdf keeps it\n page 1\n {2}text "Invoice/,
+    );
+    const { structured } = await harness.run('save_pdf');
+    expect((await harness.resources.read(String(structured['uri']))).toString()).toBe(pdf);
   });
 
   test('with a certificate that nobody signed names it and the switch', async () => {

@@ -118,6 +118,16 @@ describe('a server that accepts and never answers', () => {
     await expectPresentPage('Start');
   });
 
+  test('is told once, however often it is stopped', async () => {
+    const { navigations, cdp } = harness.browser.page();
+    const begun = new Promise((resolve) => cdp.once('Page.frameStartedNavigating', resolve));
+    const requested = once(server, 'request');
+    const loading = cdp.send('Page.navigate', { url: `${url}/silent` });
+    await Promise.all([begun, requested]);
+    await Promise.all([navigations.stop(), navigations.stop(), loading]);
+    expect(navigations.takeStopped()).toEqual([{ url: `${url}/silent`, ms: expect.any(Number) }]);
+  });
+
   test('a script that navigates tells it', async () => {
     expect(await impatiently(() => run(`() => { location.href = '/silent' }`))).toContain('did not answer');
     await expectPresentPage('Start');

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { servePages } from '../support/servePages.js';
 import { inputTools } from '../../src/tools/inputTools.js';
@@ -5,7 +7,7 @@ import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';
-import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { launchAsServer, startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 const start = `<title>Start</title>
 <a href="/window" target="_blank">Blank</a> <a href="/window" target="_blank" rel="noopener">Noopener</a>
@@ -24,6 +26,11 @@ const asking = {
   Use: 'navigator.credentials.get({ publicKey: { challenge: new Uint8Array(9) } })',
   Account: `navigator.credentials.get({ identity: { providers: [{ configURL: origin + '/fedcm', clientId: '1' }] } })`,
   Print: 'Promise.resolve(print())',
+  Colour: 'new EyeDropper().open()',
+  Notify: 'Notification.requestPermission()',
+  Idle: 'IdleDetector.requestPermission()',
+  Device: 'navigator.usb.requestDevice({ filters: [] })',
+  Screen: 'navigator.mediaDevices.getDisplayMedia()',
 };
 const askingPage = Object.entries(asking).map(
   ([label, call]) =>
@@ -32,10 +39,12 @@ const askingPage = Object.entries(asking).map(
 const endpoints = { accounts_endpoint: '/accounts', id_assertion_endpoint: '/assert', login_url: '/' };
 
 let pages: Awaited<ReturnType<typeof servePages>>;
+const redirect = createServer((_, response) => response.writeHead(302, { location: 'mailto:ada@example.com' }).end());
 let harness: ToolHarness;
 const site = () => pages.url.replace('127.0.0.1', 'localhost');
 
 beforeAll(async () => {
+  await new Promise<void>((resolve) => redirect.listen(0, '127.0.0.1', resolve));
   pages = await servePages({
     '/': () => [start],
     '/window': () => ['<title>Window</title><h1>Window</h1>'],
@@ -51,12 +60,14 @@ beforeAll(async () => {
       `<script>document.write(\`<iframe src="//127.0.0.1:\${location.port}/window"></iframe>\`)</script>`,
     ],
   });
-  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]);
+  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools], launchAsServer);
+  await harness.run('new_page', { url: pages.url });
 });
 
 afterAll(async () => {
   await harness.close();
   pages.close();
+  redirect.close();
 });
 
 beforeEach(async () => {
@@ -146,6 +157,11 @@ test.each([
   ['Account', /It asked the user to sign in with an account of http:\/\/localhost:\d+ \(FedCM\)/, 'NetworkError'],
   ['Account', /It asked the user to sign in with an account/, 'NetworkError'],
   ['Print', /It asked to be printed: nothing is printed here. save_pdf/, 'answered'],
+  ['Colour', /It asked the user to pick a colour from the screen \(EyeDropper\)/, 'AbortError'],
+  ['Notify', undefined, 'answered'],
+  ['Idle', undefined, 'answered'],
+  ['Device', undefined, 'NotFoundError'],
+  ['Screen', undefined, 'NotAllowedError'],
 ])(
   'what waits for a person in a window of the browser ends, is told, and takes no click of the page: %s %s',
   async (label, told, end) => {
@@ -165,4 +181,11 @@ test.each([
   expect(text).toContain('None is started here, and the page stays.');
   expect(structured).toMatchObject({ navigated: false, settled: true });
   expect((await click('Blank')).structured['openedPages']).toHaveLength(1);
+});
+
+test('a server that redirects to an address for another program leaves the page as it was', async () => {
+  const { port } = redirect.address() as AddressInfo;
+  const { text, structured } = await harness.run('navigate_page', { url: `http://127.0.0.1:${port}/` });
+  expect(text).toMatch(/^It hands mailto:ada@example\.com to another program .* The page stays\.$/);
+  expect(structured).toMatchObject({ navigated: false, url: `${pages.url}/` });
 });

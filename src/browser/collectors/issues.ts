@@ -78,7 +78,11 @@ const words = (name: string): string => {
 
 function locationOf(place: Protocol.Audits.SourceCodeLocation | undefined): CodeLocation | undefined {
   if (place === undefined || place.url === '') return undefined;
-  return { url: truncateText(place.url, 500), line: place.lineNumber + 1, column: place.columnNumber + 1 };
+  // Chrome counts from 0; what is of no line has -1.
+  const [line, column] = [place.lineNumber, place.columnNumber].map((at) =>
+    place.lineNumber < 0 ? undefined : at + 1,
+  );
+  return { url: truncateText(place.url, 500), line, column };
 }
 
 const describeCsp: Describe<'contentSecurityPolicyIssueDetails'> = (details) => {

@@ -6,7 +6,7 @@ import { scriptName } from '../page/runScript.js';
 import { addressPattern, isBrowserScript, isOwnCode, type Breakpoint } from './breakpoints.js';
 import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
 import { causesOf, domTypes, framesOfCaller, isCausedBy, placeKey, watchNode } from './pause.js';
-import type { CodePlace, PauseCause, StepAction, Stop, TargetSource } from './pause.js';
+import type { CodePlace, PauseCause, RunState, StepAction, Stop, TargetSource } from './pause.js';
 import type { StopPlace } from './sourcePlaces.js';
 
 type PausedEvent = Protocol.Debugger.PausedEvent;
@@ -27,21 +27,6 @@ export interface TargetOwner {
   /** Whether another session of this server debugs the same target, and may have paused it. */
   isShared(target: DebuggedTarget): boolean;
 }
-
-/**
- * Whether the code of a target runs.
- *
- *     running ──(stopped by a breakpoint)──> deciding ──(its condition holds)──> paused
- *        ^                                      │                                 │
- *        ├──────────────(it does not)───────────┘            step ──> stepping ──┐│
- *        └────────(resume, deadline, end of the call that was stepped in)────────┴┘
- */
-type RunState =
-  | { readonly kind: 'running' }
-  | { readonly kind: 'deciding' }
-  | { readonly kind: 'paused'; readonly stop: Stop }
-  /** One step was asked for; it ends at the next statement, or when the call has ended. */
-  | { readonly kind: 'stepping' };
 
 /** A place of a breakpoint that was sent to Chrome. */
 interface SetPlace {
@@ -136,6 +121,14 @@ export class DebuggedTarget implements TargetSource {
       ),
       this.#mapsFirst,
     ]);
+  }
+
+  /**
+   * Sets those of lines whose places are known now. Nothing else: while a script waits to run, Chrome answers only what
+   * sets breakpoints. Never rejects.
+   */
+  async updateLines(): Promise<void> {
+    await Promise.all(this.#owner.breakpointsFor(this).map((breakpoint) => this.#setLine(breakpoint)));
   }
 
   /** Where a breakpoint is in the code that is loaded here. */

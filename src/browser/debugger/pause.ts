@@ -186,6 +186,21 @@ export interface Stop {
   readonly breakpoints: readonly Breakpoint[];
 }
 
+/**
+ * Whether the code of a target runs.
+ *
+ *     running ──(stopped by a breakpoint)──> deciding ──(its condition holds)──> paused
+ *        ^                                      │                                 │
+ *        ├──────────────(it does not)───────────┘            step ──> stepping ──┐│
+ *        └────────(resume, deadline, end of the call that was stepped in)────────┴┘
+ */
+export type RunState =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'deciding' }
+  | { readonly kind: 'paused'; readonly stop: Stop }
+  /** One step was asked for; it ends at the next statement, or when the call has ended. */
+  | { readonly kind: 'stepping' };
+
 export type StepAction = 'over' | 'into' | 'out' | 'resume';
 
 /** From the previews alone, where the page's values refuse to be read without side effects (proxies). */

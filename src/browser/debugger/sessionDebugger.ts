@@ -371,7 +371,7 @@ export class SessionDebugger {
     const lines = this.breakpoints.filter(({ trigger }) => trigger.on === 'line');
     const limit = timeLimit(answerMs);
     const found = await Promise.all(lines.map((breakpoint) => this.#locateIn(target, script, { breakpoint, limit })));
-    if (found.includes(true)) await target.update();
+    if (found.includes(true)) await target.updateLines();
   }
 
   #pageOf({ pageId, targetId }: DebuggedTarget): SessionPage | undefined {

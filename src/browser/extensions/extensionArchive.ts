@@ -52,6 +52,14 @@ export async function unpackExtension(archive: Buffer, parent: string, signal: A
   }
 }
 
+/** Checks the text first: Node's decoder skips invalid characters. */
+export function decodeArchive(text: string): Buffer {
+  const end = text.search(/[^\w+/\s-]/);
+  const padding = end === -1 ? '' : text.slice(end).replace(/\s+/g, '');
+  if (['', '=', '=='].includes(padding)) return Buffer.from(text, 'base64');
+  throw new ToolError('archive is not base64. Encode the bytes of the zip or crx file.');
+}
+
 /** A crx is a zip after a header with keys and signatures. */
 function toZip(archive: Buffer): Buffer {
   if (archive.subarray(0, 2).toString('latin1') === 'PK') return archive;

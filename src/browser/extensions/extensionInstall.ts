@@ -45,6 +45,18 @@ export async function installExtension(scope: CdpScope, path: string): Promise<I
   }
 }
 
+/** Throws a ToolError for a folder that Chrome refuses whatever else is in it: without a manifest, or with one that is no JSON. */
+export async function requireManifest(path: string): Promise<void> {
+  const { problem, lineOf } = await readManifestFile(path).catch((error: unknown) => {
+    if (error instanceof ToolError) throw error;
+    return { problem: 'there is none', lineOf: () => 0 };
+  });
+  if (problem === undefined) return;
+  const line = lineOf('');
+  const refused = `Chrome takes no extension in ${path}: manifest.json${line > 0 ? `:${line}` : ''}: ${problem}.`;
+  throw new ToolError([refused, ...(await whereManifestIs(path))].join('\n'));
+}
+
 const maxListed = 2_000;
 
 /** The folders within that could be meant; empty if the folder has a manifest. */

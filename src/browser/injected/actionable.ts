@@ -1,5 +1,5 @@
 import type { ActionCheck } from './contract.js';
-import { elementOf, isShadowRoot, tagOf, type AnyElement } from './elements.js';
+import { elementOf, isShadowRoot, tagOf, withoutElement, type AnyElement } from './elements.js';
 import { boxOf, freePoint, isReached, isWithin, minArea, parentOf, topAt } from './hitTest.js';
 import { drawnTwin } from './optionList.js';
 
@@ -73,7 +73,7 @@ export function isInView(this: Node): boolean {
 
 function problemOf(node: Node, box: DOMRect | undefined, pointer: boolean): string | undefined {
   const element = elementOf(node);
-  if (!element?.isConnected) return 'is no longer in the page. take_snapshot again for the present uids';
+  if (!element?.isConnected) return withoutElement(node);
   if (element.localName === 'option') return 'is an option of a select: fill the select with its label';
   if (!pointer && element.matches('input[type=file]')) return undefined;
   if (element.localName === 'area') return undefined;
@@ -105,6 +105,7 @@ function takesKeys(element: AnyElement): boolean {
 function coverOf(element: AnyElement, box: DOMRect): string | undefined {
   // A hit on the text of an element with `display: contents` is a hit on the element around it.
   if (freePoint(element, box) !== undefined || getComputedStyle(element).display === 'contents') return undefined;
+  if (getComputedStyle(element).pointerEvents === 'none') return 'lets clicks through (pointer-events: none)';
   const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
   if (!hit) return 'is outside the visible part of the page, and cannot be scrolled into it';
   return `${covered}${tagOf(hit)}. Close or move what covers it, or act on that`;

@@ -58,6 +58,8 @@ export type FillResult =
       readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen' | 'stepped';
       /** It may show options that match the typed text. */
       readonly offers?: boolean | undefined;
+      /** An editor without or with paragraphs. */
+      readonly editor?: 'plain' | 'rich' | undefined;
     };
 
 /** A place in a box, as fractions of its width and height. */
@@ -250,6 +252,8 @@ export interface PromptReport {
   readonly url?: string | undefined;
   /** Whether the document is printed. */
   readonly isPrinted?: boolean | undefined;
+  /** Whether a colour of the screen is to be picked. */
+  readonly isColour?: boolean | undefined;
 }
 
 /** Payload of the binding that an instrumented context calls, as JSON. */

@@ -45,6 +45,12 @@ export function* openNodes(
 /** The node itself, or the element that holds a text node. */
 export const elementOf = (node: Node): AnyElement | null => (isElement(node) ? node : node.parentElement);
 
+/** Why there is no element to act on, as the end of a sentence. */
+export const withoutElement = (node: Node): string =>
+  node.nodeType === Node.DOCUMENT_NODE
+    ? 'is the whole page. Pass the uid of an element in it'
+    : 'is no longer in the page. take_snapshot again for the present uids';
+
 export const isShadowRoot = (node: Node): node is ShadowRoot =>
   node.nodeType === Node.DOCUMENT_FRAGMENT_NODE && 'host' in node;
 

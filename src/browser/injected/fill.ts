@@ -1,5 +1,5 @@
 import { asRead, type FileField, type FillResult } from './contract.js';
-import { elementOf, sameText, type AnyElement } from './elements.js';
+import { elementOf, sameText, withoutElement, type AnyElement } from './elements.js';
 import { offersOptions } from './optionList.js';
 
 const checkedTypes = ['checkbox', 'radio'];
@@ -21,7 +21,7 @@ const maxOptionsListed = 30;
 /** Called on a node. Sets what can be set at once, and says what remains to be done. */
 export function prepareFill(this: Node, value: string): FillResult {
   const element = elementOf(this);
-  if (element === null) return fail('is no longer in the page. take_snapshot again for the present uids');
+  if (element === null) return fail(withoutElement(this));
   if (isSelect(element)) return fillSelect(element, value);
   if (offersOptions(element) && !takesText(element)) return { remaining: 'chosen' };
   if (element.readOnly) return fail('is read-only');
@@ -109,8 +109,13 @@ function selectText(element: AnyElement): FillResult {
   if (element.editContext || (element.localName === 'textarea' && isTiny(element))) return { remaining: 'replaced' };
   if (element.select) element.select();
   else element.ownerDocument.getSelection()?.selectAllChildren(element);
-  return { remaining: 'typed', ...(offersOptions(element) && !isSearch(element) && { offers: true }) };
+  const editor = element.isContentEditable === true && (isPlainText(element) ? 'plain' : 'rich');
+  const offers = offersOptions(element) && !isSearch(element);
+  return { remaining: 'typed', ...(offers && { offers }), ...(editor !== false && { editor }) };
 }
+
+const isPlainText = (element: AnyElement): boolean =>
+  element.closest('[contenteditable]')?.getAttribute('contenteditable')?.toLowerCase() === 'plaintext-only';
 
 /** A field of an editor that draws its text elsewhere: it holds a part of the text at most. */
 function isTiny(element: AnyElement): boolean {

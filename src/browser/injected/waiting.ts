@@ -175,7 +175,7 @@ export function watchDrag(): void {
   });
   for (const root of openRoots(document)) observer.observe(root, everyChange);
   const onMove = (event: Event): void => {
-    if (event.type === 'gotpointercapture' || isCanvas(event)) isHandled = true;
+    if (isCaptured(event) || isCanvas(event)) isHandled = true;
     // Known after the page's own listeners.
     setTimeout(() => (isHandled ||= event.defaultPrevented));
   };
@@ -202,6 +202,10 @@ export function watchDrag(): void {
     return { changes, isHandled, isAccepted, isDropped };
   };
 }
+
+/** By the page: a finger is captured by the browser itself. */
+const isCaptured = (event: Event): boolean =>
+  event.type === 'gotpointercapture' && event instanceof PointerEvent && event.pointerType !== 'touch';
 
 /** Drawing on a canvas does not count as a change. */
 const isCanvas = ({ target }: Event): boolean =>

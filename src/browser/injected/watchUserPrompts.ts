@@ -20,6 +20,7 @@ export function watchUserPrompts(bindingName: string, ownSchemes: readonly strin
   if (binding === undefined) return;
   // Without a prototype: a page may give all objects a `toJSON`.
   const report = (values: PromptReport): void => void binding(stringify({ __proto__: null, ...values }));
+  refuseColours(() => report({ isColour: true }));
   addEventListener('beforeprint', ({ isTrusted }) => {
     if (isTrusted) report({ isPrinted: true });
   });
@@ -31,6 +32,22 @@ export function watchUserPrompts(bindingName: string, ownSchemes: readonly strin
     if (typeof url !== 'string' || own[schemeOf(url)] === true) return;
     apply(preventDefault, event, []);
     report({ url });
+  });
+}
+
+/** A headless browser shows no screen to pick from: the promise would stay open. */
+function refuseColours(tell: () => void): void {
+  const picker = Reflect.get(globalThis, 'EyeDropper') as { readonly prototype: object } | undefined;
+  if (picker === undefined) return;
+  const open = (): Promise<never> => {
+    tell();
+    return Promise.reject(new DOMException('The user canceled the selection.', 'AbortError'));
+  };
+  Object.defineProperty(picker.prototype, 'open', {
+    value: open,
+    configurable: true,
+    enumerable: true,
+    writable: true,
   });
 }
 

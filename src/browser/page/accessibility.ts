@@ -1,5 +1,5 @@
 import type { Protocol } from 'puppeteer-core';
-import type { ClickableElements, PointerFacts } from './clickable.js';
+import type { ClickableElements, PointerFacts, UnlistedElement } from './clickable.js';
 import type { FrameDocument } from './frames.js';
 
 type AXNode = Protocol.Accessibility.AXNode;
@@ -92,6 +92,7 @@ interface DraftNode {
   children: DraftNode[];
   /** A pointer can act on it, which its role does not say. Then the hint of an element without text. */
   readonly clickable: string | undefined;
+  readonly size?: string | undefined;
   /** A pointer can act on it or on a part of it. */
   readonly isActionable: boolean;
   /** A text that begins or ends a line of its own. */
@@ -122,10 +123,10 @@ function withUnlisted({ nodes, clickable }: AccessibilityFrame): readonly AXNode
   const byBackendId = new Map(nodes.map((node) => [node.backendDOMNodeId, node]));
   const listed = new Set(nodes.flatMap(({ backendDOMNodeId = 0 }) => backendDOMNodeId));
   const added = new Map<string, AXNode[]>();
-  for (const { backendNodeId, text, ancestors } of clickable.unlisted(listed)) {
+  for (const { ancestors, ...element } of clickable.unlisted(listed)) {
     const parentId = ancestors.find((ancestor) => listed.has(ancestor));
     const parent = byBackendId.get(parentId);
-    if (parent) added.set(parent.nodeId, [...(added.get(parent.nodeId) ?? []), unlistedNode(backendNodeId, text)]);
+    if (parent) added.set(parent.nodeId, [...(added.get(parent.nodeId) ?? []), unlistedNode(element)]);
   }
   if (added.size === 0) return nodes;
   const extended = nodes.map((node) => {
@@ -135,11 +136,11 @@ function withUnlisted({ nodes, clickable }: AccessibilityFrame): readonly AXNode
   return [...extended, ...[...added.values()].flat()];
 }
 
-function unlistedNode(backendDOMNodeId: number, text: string): AXNode {
+function unlistedNode({ backendNodeId: backendDOMNodeId, text, role }: Omit<UnlistedElement, 'ancestors'>): AXNode {
   return {
     nodeId: `unlisted-${backendDOMNodeId}`,
     ignored: false,
-    role: { type: 'role', value: 'generic' },
+    role: { type: 'role', value: role },
     name: { type: 'string', value: text },
     backendDOMNodeId,
   };
@@ -173,8 +174,11 @@ function* draftNodes(source: AXNode, walk: WalkContext): Steps<DraftNode[]> {
   const isClickable = !isControl && isClickTarget(source, facts, walk, children);
   if (!isClickable && isFolded(source, role, name, walk.verbose)) return inPlaceOf(facts, children);
   const isActionable = isControl || isClickable || children.some((child) => child.isActionable);
-  const clickable = isClickable ? (facts?.hint ?? '') : undefined;
-  return [{ source, document, role: role === 'none' ? 'generic' : role, name, children, clickable, isActionable }];
+  const { hint = '', size } = facts ?? {};
+  const clickable = isClickable ? hint : undefined;
+  return [
+    { source, document, role: role === 'none' ? 'generic' : role, name, children, clickable, size, isActionable },
+  ];
 }
 
 /** The children of a folded node. */
@@ -261,7 +265,7 @@ function* toSnapshotNode(draft: DraftNode, verbose: boolean): Steps<SnapshotNode
     backendNodeId: node.source.backendDOMNodeId ?? 0,
     role: node.role,
     name,
-    states: statesOf(node, name, verbose) + clickableDetails(node, name, children),
+    states: statesOf(node, name, verbose) + sizeOf(node) + clickableDetails(node, name, children),
     isTarget: pointerRoles.has(node.role) || node.clickable !== undefined,
     isFocusable: propertyValue(node.source, 'focusable') === true,
     children: shown,
@@ -291,6 +295,8 @@ function* textsIn(nodes: readonly DraftNode[]): Generator<string> {
     else yield* textsIn(children);
   }
 }
+
+const sizeOf = ({ size }: DraftNode): string => (size === undefined ? '' : ` ${size}`);
 
 /** Identifies a clickable element without text by its id or classes. */
 function clickableDetails({ clickable }: DraftNode, name: string, children: readonly DraftNode[]): string {

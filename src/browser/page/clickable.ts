@@ -16,11 +16,14 @@ export interface PointerFacts {
   readonly block: boolean;
   /** Its id or classes, for an element that shows no text. */
   readonly hint: string;
+  /** Of a canvas: 400×300. */
+  readonly size: string | undefined;
 }
 
-/** An element that can be clicked, and that the accessibility tree leaves out. */
+/** An element that can be clicked, or a canvas, that the accessibility tree leaves out. */
 export interface UnlistedElement {
   readonly backendNodeId: number;
+  readonly role: 'generic' | 'Canvas';
   readonly text: string;
   /** Backend ids of its ancestors, the nearest first. */
   readonly ancestors: readonly number[];
@@ -85,7 +88,10 @@ function* hashCaptured(
   for (const { nodes, layout, frameId, title, documentURL } of documents) {
     isTold &&= !(nodes.shadowRootType?.value ?? []).some((type) => strings[type] === 'closed');
     // Without where the boxes are: what moves or was scrolled is the same in a snapshot.
-    const boxes = layout.bounds.map(([, , width, height]) => (width === 0 || height === 0 ? 0 : 1));
+    const boxes = layout.bounds.map(([, , width, height], at) => {
+      if (width === 0 || height === 0) return 0;
+      return strings[nodes.nodeName?.[layout.nodeIndex[at] ?? -1] ?? -1] === 'CANVAS' ? [width, height] : 1;
+    });
     const ofNodes: unknown[] = Object.values(nodes);
     const ofLayout = [boxes, layout.nodeIndex, layout.text, layout.styles];
     for (const part of [frameId, title, documentURL, ...ofLayout, ...ofNodes]) {
@@ -111,9 +117,13 @@ function* readCaptured(
 
 interface Layout {
   readonly styles: readonly string[];
-  readonly isEmpty: boolean;
+  readonly width: number;
+  readonly height: number;
   readonly text: string;
 }
+
+const sizeOf = (width: number, height: number): string | undefined =>
+  width > 0 && height > 0 ? `${Math.round(width)}×${Math.round(height)}` : undefined;
 
 class CapturedElements implements ClickableElements {
   readonly facts = new Map<number, PointerFacts>();
@@ -138,7 +148,8 @@ class CapturedElements implements ClickableElements {
       const [, , width = 0, height = 0] = layout.bounds[at] ?? [];
       this.#layouts.set(index, {
         styles: (layout.styles[at] ?? []).map((style) => this.#text(style)),
-        isEmpty: width === 0 || height === 0,
+        width,
+        height,
         text: this.#text(layout.text[at]),
       });
     }
@@ -153,9 +164,14 @@ class CapturedElements implements ClickableElements {
     }
   }
 
-  #factsOf(index: number, { styles, isEmpty }: Layout, isClickable: boolean, field: number | undefined): PointerFacts {
+  #factsOf(
+    index: number,
+    { styles, width, height }: Layout,
+    isClickable: boolean,
+    field: number | undefined,
+  ): PointerFacts {
     const [cursor, display = '', visibility, pointerEvents] = styles;
-    const isReached = !isEmpty && visibility === 'visible' && pointerEvents !== 'none';
+    const isReached = sizeOf(width, height) !== undefined && visibility === 'visible' && pointerEvents !== 'none';
     const isFieldDrawn = field !== undefined && this.#layouts.has(field);
     const tag = this.#tagOf(index);
     // Chrome counts every label as clickable. One whose field is not drawn is the only way to it.
@@ -166,6 +182,7 @@ class CapturedElements implements ClickableElements {
       labelsField: isFieldDrawn,
       block: !display.startsWith('inline') && display !== 'contents',
       hint: this.#hintOf(index),
+      size: tag === 'CANVAS' ? sizeOf(width, height) : undefined,
     };
   }
 
@@ -174,11 +191,12 @@ class CapturedElements implements ClickableElements {
     for (const [backendNodeId, index] of this.#indexes) {
       if (listed.has(backendNodeId) || fieldTags.has(this.#tagOf(index))) continue;
       const facts = this.facts.get(backendNodeId);
-      if (!facts || (!facts.listener && !facts.pointer)) continue;
+      if (!facts || (!facts.listener && !facts.pointer && facts.size === undefined)) continue;
       const ancestors = this.#ancestorsOf(index);
       const isInside = ancestors.some((ancestor) => !listed.has(ancestor) && this.#isClickable(ancestor));
       if (isInside || (!facts.listener && this.facts.get(ancestors[0] ?? 0)?.pointer === true)) continue;
-      found.push({ backendNodeId, text: this.#textIn(index), ancestors });
+      const role = facts.size === undefined ? 'generic' : 'Canvas';
+      found.push({ backendNodeId, role, text: this.#textIn(index), ancestors });
     }
     return found;
   }

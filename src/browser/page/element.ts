@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import type { ActionCheck, BoxPoint } from '../injected/contract.js';
 import {
@@ -198,11 +200,13 @@ export async function findElementBySelector(page: SessionPage, selector: string)
   throw new ToolError(`No element matches ${JSON.stringify(selector)}, in no frame and no open shadow tree.`);
 }
 
+/** A page whose code does not end does not answer. */
+const releaseTimeoutMs = 1_000;
+
 /** Releases the nodes of `findElement` for garbage collection. Never rejects. */
 export async function releaseElements(page: SessionPage): Promise<void> {
   // An interrupted page does not answer: its nodes are released next time, or with their document.
   if (page.interruptions.current) return;
-  await Promise.allSettled(
-    page.frames.sessions().map((cdp) => cdp.send('Runtime.releaseObjectGroup', { objectGroup })),
-  );
+  const releasing = page.frames.sessions().map((cdp) => cdp.send('Runtime.releaseObjectGroup', { objectGroup }));
+  await untilAborted(Promise.allSettled(releasing), timeLimit(releaseTimeoutMs)).catch(noop);
 }

@@ -3,6 +3,7 @@ import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import { withoutCredentials } from '../policy/credentials.js';
+import { endHeldCode } from './runScript.js';
 import { performAction, type ActionOutcome } from './performAction.js';
 import type { SessionPage } from './sessionPage.js';
 
@@ -46,6 +47,9 @@ async function historyEntry(page: SessionPage, step: -1 | 1): Promise<Protocol.P
   );
 }
 
+/** A page whose code does not end does not answer. */
+const stopTimeoutMs = 2_000;
+
 async function loadAndSettle(
   page: SessionPage,
   { signal, timeoutMs }: NavigationLimits,
@@ -54,6 +58,8 @@ async function loadAndSettle(
   const { navigations } = page;
   await navigations.stop();
   navigations.takeStopped();
+  // The browser asks the page before it leaves it.
+  await endHeldCode([page], signal);
   let failure: LoadError | undefined;
   try {
     const { outcome } = await navigations.withLimit(timeoutMs, () =>
@@ -69,11 +75,14 @@ async function loadAndSettle(
       ),
     );
     const isUnanswered = outcome.response === undefined || failure?.message === redirectLoop;
+    // The answer was an address for another program.
+    if (outcome.external !== undefined) return outcome;
     if (failure !== undefined && isUnanswered) throw loadFailure(failure, outcome, timeoutMs);
     return outcome;
   } catch (error) {
     // Also a load that the browser has not reported yet.
-    if (!page.interruptions.isCrashed) await page.cdp.send('Page.stopLoading').catch(noop);
+    const stopping = page.interruptions.isCrashed ? undefined : page.cdp.send('Page.stopLoading');
+    await untilAborted(Promise.resolve(stopping), timeLimit(stopTimeoutMs)).catch(noop);
     navigations.takeStopped();
     throw error;
   }

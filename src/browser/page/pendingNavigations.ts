@@ -5,6 +5,9 @@ import { noop } from '../../async.js';
 /** How long a server may take to answer a navigation, unless the tool has its own limit. */
 export const answerTimeoutMs = 15_000;
 
+/** Navigations that an answer tells of. */
+const maxStopped = 10;
+
 /** A navigation that was stopped because no answer came. */
 export interface StoppedNavigation {
   readonly url: string;
@@ -45,7 +48,8 @@ export class PendingNavigations {
   /** By frame: the outermost frame of each session. */
   readonly #pending = new Map<string, PendingNavigation>();
   #limitMs = answerTimeoutMs;
-  #stopped: StoppedNavigation[] = [];
+  /** By loader id: one may be stopped again before Chrome reports its end. */
+  readonly #stopped = new Map<string, StoppedNavigation>();
   #waiters: (() => void)[] = [];
   readonly #beginWatchers = new Set<() => void>();
 
@@ -131,7 +135,9 @@ export class PendingNavigations {
 
   /** Removes and returns the navigations that were stopped since the last call. */
   takeStopped(): readonly StoppedNavigation[] {
-    return this.#stopped.splice(0);
+    const stopped = [...this.#stopped.values()];
+    this.#stopped.clear();
+    return stopped;
   }
 
   dispose(): void {
@@ -155,9 +161,10 @@ export class PendingNavigations {
     }, ms);
   }
 
-  async #stop({ session, url, startedAt }: PendingNavigation): Promise<void> {
+  async #stop({ session, loaderId, url, startedAt }: PendingNavigation): Promise<void> {
     const { root } = this.#options;
-    if (session === root) this.#stopped = [...this.#stopped, { url, ms: this.#clock.now() - startedAt }].slice(-10);
+    if (session === root && this.#stopped.size < maxStopped && !this.#stopped.has(loaderId))
+      this.#stopped.set(loaderId, { url, ms: this.#clock.now() - startedAt });
     // The page's own process stops all of its frames.
     await root.send('Page.stopLoading').catch(noop);
   }

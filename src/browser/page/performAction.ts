@@ -5,7 +5,6 @@ import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { Interruption, OpenDialog } from './interruptions.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
 import { answerTimeoutMs, type StoppedNavigation } from './pendingNavigations.js';
-import { isAnswering } from './runScript.js';
 import type { SessionPage } from './sessionPage.js';
 
 /** A page without changes for this long is settled: longer than the timers that scripts use to defer rendering. */
@@ -102,7 +101,7 @@ export async function performAction<T>(
     const settled = await settle(page, activity, cancelled, limitMs);
     if (!settled && !page.interruptions.current) await page.navigations.stop();
     await windows.opened(activity.opened.length, stopped);
-    return outcome({ settled, isHeld: !settled && !(await isAnswering(page, signal)) });
+    return outcome({ settled, isHeld: !settled && !(await page.isAnswering(signal, restTimeoutMs)) });
   };
   try {
     const end = await page.interruptions.runUntilInterrupted(

@@ -4,8 +4,6 @@ import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import type { FrameDocument } from './frames.js';
 import type { PrintedValue } from '../injected/contract.js';
-import { untilAborted } from '../../async.js';
-import { timeLimit } from '../../clock.js';
 import { syntaxError, terminateExecution, unlessGone } from '../cdp/cdpSessions.js';
 import { runAndPrint } from '../cdp/injectedFunctions.js';
 import { describeObject } from '../collectors/remoteObject.js';
@@ -227,34 +225,23 @@ function withOwnFrames(text: string, { offset, lines }: Place): string {
   });
 }
 
-const answerMs = 1_000;
 /** A page that takes longer is held. */
 const heldMs = 2_000;
 /** What holds a page again and again, as a timer does, has begun again by then. */
 const againMs = 500;
-
-/** Whether a page answers. False while its code holds it; a page that waits for a dialog or in the debugger is not held. */
-export async function isAnswering(page: SessionPage, signal: AbortSignal, ms = answerMs): Promise<boolean> {
-  if (page.interruptions.current !== undefined || page.isClosed) return true;
-  const limit = timeLimit(ms);
-  const ping = page.cdp.send('Runtime.evaluate', { expression: '0' });
-  const answer = await unlessGone(untilAborted(ping, AbortSignal.any([signal, limit])));
-  signal.throwIfAborted();
-  return answer !== undefined || !limit.aborted;
-}
 
 /**
  * Ends the code that holds pages. Resolves with these pages. The process of one that is held again at once is ended: the
  * page is loaded again as after a crash.
  */
 export async function endHeldCode(pages: readonly SessionPage[], signal: AbortSignal): Promise<SessionPage[]> {
-  const answers = await Promise.all(pages.map((page) => isAnswering(page, signal, heldMs)));
+  const answers = await Promise.all(pages.map((page) => page.isAnswering(signal, heldMs)));
   const held = pages.filter((_, index) => answers[index] === false);
   await Promise.all(
     held.map(async (page) => {
       void terminateExecution(page.cdp);
       await delay(againMs, undefined, { signal });
-      if (!(await isAnswering(page, signal))) void unlessGone(page.cdp.send('Page.crash'));
+      if (!(await page.isAnswering(signal))) void unlessGone(page.cdp.send('Page.crash'));
     }),
   );
   return held;

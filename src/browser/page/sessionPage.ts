@@ -19,7 +19,8 @@ import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { UserPrompts } from './userPrompts.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
-import { openCdpSession, type TargetSession } from '../cdp/cdpSessions.js';
+import { timeLimit } from '../../clock.js';
+import { openCdpSession, unlessGone, type TargetSession } from '../cdp/cdpSessions.js';
 
 export interface SessionPageOptions {
   readonly id: number;
@@ -48,6 +49,9 @@ export interface ScreenshotArea {
   readonly height: number;
   readonly scale: number;
 }
+
+/** How long a script may keep a page from answering; longer than the work of any sound page. */
+const heldMs = 6_000;
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
@@ -216,6 +220,7 @@ export class SessionPage {
         try {
           if (navigates) await this.navigations.stop();
           await untilAborted(this.navigations.ended(), signal);
+          if (!navigates) await this.requireAnswer(signal);
           await untilAborted(this.#emulateFocus(), signal);
           return await run();
         } catch (error) {
@@ -231,6 +236,28 @@ export class SessionPage {
       });
     };
     return this.#lock.run(signal, work, onWanted);
+  }
+
+  /**
+   * Whether its code lets it answer. A page that waits for its server, for the answer to a dialog, or in the debugger
+   * counts as one that answers.
+   */
+  async isAnswering(signal: AbortSignal, ms = 1_000): Promise<boolean> {
+    if (this.interruptions.current !== undefined || this.navigations.isPending || this.isClosed) return true;
+    const limit = timeLimit(ms);
+    const ping = this.cdp.send('Runtime.evaluate', { expression: '0' });
+    const answer = await unlessGone(untilAborted(ping, AbortSignal.any([signal, limit])));
+    signal.throwIfAborted();
+    return answer !== undefined || !limit.aborted || this.navigations.isPending;
+  }
+
+  /** Throws a ToolError if a script of the page has run without an end for some seconds. */
+  async requireAnswer(signal: AbortSignal, unknown = ''): Promise<void> {
+    if (await this.isAnswering(signal, heldMs)) return;
+    throw new ToolError(
+      `Page ${this.id} answers nothing: a script in it does not end.${unknown} navigate_page ends the script, also with ` +
+        'reload; close_page closes the page.',
+    );
   }
 
   /**

@@ -51,6 +51,7 @@ const preparedSchema = z.union([
   z.object({
     remaining: z.enum(['set', 'clicked', 'typed', 'replaced', 'chosen', 'stepped']),
     offers: z.boolean().optional(),
+    editor: z.enum(['plain', 'rich']).optional(),
   }),
 ]) satisfies z.ZodType<FillResult>;
 
@@ -64,18 +65,28 @@ export async function fill(page: SessionPage, uid: string, value: string): Promi
   await element.waitUntilActionable('keyboard');
   const prepared = preparedSchema.parse(await element.call(prepareFill, value));
   if ('problem' in prepared) throw new ToolError(`uid ${uid} ${prepared.problem}.`);
-  const { remaining, offers = false } = prepared;
+  const { remaining, offers = false, editor } = prepared;
   if (remaining === 'set') return undefined;
   if (remaining === 'clicked') return check(page, element, value === 'true');
   if (remaining === 'chosen') return choose(page, element, value);
   if (remaining === 'stepped') return step(page, element, Number(value));
   if (remaining === 'replaced') await pressChord(page.cdp, parseChord('Control+A'));
   if (value === '') await pressChord(page.cdp, parseChord('Delete'));
-  else await page.cdp.send('Input.insertText', { text: value });
+  else await enter(page, value, editor);
   if (offers && value !== '' && (await chooseOffered(page, element, value))) return undefined;
   const result = await element.call(readValue);
-  const isOther = typeof result === 'string' && result.trimEnd() !== value.trimEnd();
+  // An editor shows a paragraph as two line ends.
+  const read = (text: string): string => (editor === 'rich' ? text.replace(/\n+/g, '\n') : text).trimEnd();
+  const isOther = typeof result === 'string' && read(result) !== read(value);
   return isOther ? `${uid} now holds ${JSON.stringify(shortenText(result, 200))}.` : undefined;
+}
+
+/** Where there are no paragraphs, a line end that is inserted becomes two: there it is typed. */
+async function enter({ cdp }: SessionPage, text: string, editor: 'plain' | 'rich' | undefined): Promise<void> {
+  for (const [index, line] of (editor === 'plain' ? text.split('\n') : [text]).entries()) {
+    if (index > 0) await pressChord(cdp, parseChord('Shift+Enter'));
+    if (line !== '') await cdp.send('Input.insertText', { text: line });
+  }
 }
 
 /** Clicks a choice. Resolves with a remark if that did not change it. */

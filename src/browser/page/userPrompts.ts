@@ -9,6 +9,7 @@ import type { PromptReport } from '../injected/contract.js';
 const reportSchema = z.object({
   url: z.string().optional(),
   isPrinted: z.boolean().optional(),
+  isColour: z.boolean().optional(),
 }) satisfies z.ZodType<PromptReport>;
 
 export interface UserPromptsOptions {
@@ -109,6 +110,7 @@ export class UserPrompts {
         if (!success) return;
         if (data.url !== undefined) this.#tell(describeExternal(data.url));
         if (data.isPrinted === true && !this.#isPrinting) this.#tell(printed);
+        if (data.isColour === true) this.#tell(refusedColour);
       },
       'FedCm.dialogShown': ({ dialogId, dialogType, accounts }: Protocol.FedCm.DialogShownEvent) => {
         // It signs in by itself, and says so.
@@ -140,6 +142,9 @@ export const isExternal = (url: string): boolean =>
 const cancelledFiles =
   'It asked the user for files, and nobody is here to answer: it was refused. upload_file with the uid of what opens the ' +
   'chooser gives them.';
+
+const refusedColour =
+  'It asked the user to pick a colour from the screen (EyeDropper), and nobody is here to answer: it was refused.';
 
 const printed = 'It asked to be printed: nothing is printed here. save_pdf shows what would be.';
 

@@ -115,10 +115,11 @@ export async function waitForTextGone(page: SessionPage, text: string, signal: A
 export async function pollUntil<T>(
   signal: AbortSignal,
   look: () => Promise<T | undefined> | T | undefined,
+  intervalMs = pollMs,
 ): Promise<T> {
   for (;;) {
     const found = await untilAborted(Promise.resolve(look()), signal);
     if (found !== undefined) return found;
-    await delay(pollMs, undefined, { signal });
+    await delay(intervalMs, undefined, { signal });
   }
 }

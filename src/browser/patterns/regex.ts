@@ -13,12 +13,18 @@ const maxSteps = 150_000;
 /** Characters after which the state cache of RE2 is dropped, which may take 8 MB per pattern. */
 const forgetAfterChars = 100_000;
 
+export interface RegexTest {
+  (text: string): boolean;
+  /** So many characters of a text are searched. */
+  readonly chars: number;
+}
+
 /**
  * A test whether a client's regular expression matches a text. Runs in linear time (RE2), therefore without look-around
  * and back-references. Searches the first 4,000 characters of a text, fewer for a long pattern. Throws a ToolError that
  * says what is wrong with `source`.
  */
-export function compileRegex(source: string, flags: string): (text: string) => boolean {
+export function compileRegex(source: string, flags: string): RegexTest {
   if (source.length > maxPatternChars) {
     throw new ToolError(
       `it has ${source.length} characters, and a pattern has at most ${maxPatternChars}. Shorten it.`,
@@ -34,11 +40,12 @@ export function compileRegex(source: string, flags: string): (text: string) => b
   let regex = compile(translated, flags);
   let read = 0;
   const chars = Math.min(maxTextChars, Math.floor(maxSteps / Math.max(regex.programSize(), translated.size)));
-  return (text) => {
+  const test = (text: string): boolean => {
     if (read > forgetAfterChars) [regex, read] = [compile(translated, flags), 0];
     read += Math.min(text.length, chars);
     return regex.test(text.length > chars ? text.slice(0, chars) : text);
   };
+  return Object.assign(test, { chars });
 }
 
 /** Imported with the first pattern, not when the server starts. */

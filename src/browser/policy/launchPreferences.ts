@@ -28,10 +28,11 @@ const blockedEverywhere = [
 /** Parts of Chrome's own user interface are such pages. `TargetGuard` keeps pages of sessions away from them. */
 const browserUi = ['chrome://top-chrome', 'chrome://newtab-footer'];
 
-/** Without a window nobody can choose a device or a screen, and a waiting tab accepts no clicks: all are refused. */
+/** Without a window nobody can answer, and a waiting tab accepts no clicks: what Chrome would ask for is refused. */
+const refused = ['usb_guard', 'serial_guard', 'hid_guard', 'bluetooth_guard', 'notifications', 'idle_detection'];
 const withoutChoices = {
   hardware: { screen_capture_enabled: false },
-  profile: { default_content_setting_values: { usb_guard: 2, serial_guard: 2, hid_guard: 2, bluetooth_guard: 2 } },
+  profile: { default_content_setting_values: Object.fromEntries(refused.map((name) => [name, 2])) },
 };
 
 export interface LaunchRules {
