@@ -12,7 +12,7 @@ import { mergedErrors } from '../../src/browser/extensions/serviceWorkers.js';
 import { waitUntil } from '../browser/support/testPool.js';
 import { servePages } from '../support/servePages.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
-import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { launchAsServer, startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 describe('[S10] what a page throws at a session', () => {
   let site: Awaited<ReturnType<typeof servePages>>;
@@ -20,7 +20,8 @@ describe('[S10] what a page throws at a session', () => {
 
   beforeAll(async () => {
     site = await servePages({ '/': () => ['<!doctype html><title>Small</title><p>small</p>'] });
-    harness = await startToolHarness([...consoleTools, ...lookTools, ...navigationTools]);
+    harness = await startToolHarness([...consoleTools, ...lookTools, ...navigationTools], launchAsServer);
+    await harness.browser.newPage();
   });
   afterAll(async () => {
     await harness.close();
@@ -83,7 +84,7 @@ describe('[S10] a page whose own script does not end', () => {
 describe('[S10] what a worker throws at a session', () => {
   let tools: ExtensionTools;
   beforeAll(async () => {
-    tools = await startExtensionTools();
+    tools = await startExtensionTools(launchAsServer);
   });
   afterAll(() => tools.close());
 
@@ -153,6 +154,26 @@ describe('[S10] what a worker throws at a session', () => {
       await waitUntil(async () => (await waits()) === true);
       await tools.browser.closePage(pageId);
     }
+  });
+
+  test('a content script that logs without end: the page, its extension and what came last can be asked for', async () => {
+    const code = 'let n = 0; setInterval(() => { for (let i = 0; i < 100; i++) console.log("endless", n++); }, 10);';
+    const extensionId = await tools.install(
+      'Endless',
+      { content_scripts: [{ matches: ['http://127.0.0.1/*'], js: ['c.js'] }] },
+      { 'c.js': code },
+    );
+    const pageId = await tools.openPage('/settled.html');
+    const page = tools.browser.pages().find(({ id }) => id === pageId);
+    const isWarned = (): boolean =>
+      page?.console.read().entries.some(({ value }) => value.text.startsWith('Messages come without end')) ?? false;
+    await waitUntil(() => Promise.resolve(isWarned()));
+    expect(await page?.page.evaluate(() => 1 + 1)).toBe(2);
+    await tools.run('get_extension_details', { extensionId });
+    const { text } = await tools.run('get_extension_logs', { extensionId, limit: 1 });
+    expect(text).toMatch(/More than \d+ lines were dropped/);
+    await tools.run('uninstall_extension', { extensionId });
+    await tools.browser.closePage(pageId);
   });
 
   test('errors that differ only in numbers take one line, and an answer has at most ten', () => {
