@@ -154,7 +154,9 @@ class Repair {
       if (value === 0) this.#remarks.push(`"${path.join('.')}": 0 was taken as left out.`);
       return 'omitted';
     }
-    const readings = [...otherReadings(value), ...textsOfList(key, value)].filter((reading) => this.#accepts(parent, key, reading, path));
+    const readings = [...otherReadings(value), ...textsOfList(key, value)].filter((reading) =>
+      this.#accepts(parent, key, reading, path),
+    );
     const [only] = readings;
     if (readings.length !== 1) return undefined;
     Reflect.set(parent, key, only);
