@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { argv, stdout } from 'node:process';
+import { stdout } from 'node:process';
+import { parseArgs } from 'node:util';
 import { machines } from '../../machines/index.js';
 import { proofRecordPath, type ProofRecord } from '../../visualizations/proofs.js';
 import { scoreOf } from './mutationScore.js';
@@ -11,8 +12,12 @@ import { inboxLimits, memory, programsOf, opened, runStoreOrders, type StoreUnde
 import { SecondChecker } from './secondChecker.js';
 import { families, proveFamily, type Family, type Proof } from './proofs.js';
 
-// npm run prove [-- --deep | --record]: explores the charts. Exits with 1 if a promise does not hold or a change is not noticed.
-const isDeep = argv.includes('--deep');
+// npm run prove [-- --deep | --record | --part PART]: explores the charts, the store and the sessions. Exits with 1 if a promise
+// does not hold or a change is not noticed. The parts, in this order: charts, store, sessions, changes.
+const { values } = parseArgs({
+  options: { deep: { type: 'boolean', default: false }, record: { type: 'boolean' }, part: { type: 'string' } },
+});
+const isDeep = values.deep;
 const started = performance.now();
 const seconds = (since = started): number => (performance.now() - since) / 1_000;
 /** When the current exploration began. */
@@ -30,6 +35,13 @@ function progress(expanded: number, found: number, depth: number): void {
   const left = ((found - expanded) / expanded) * seconds(begun);
   const spent = `${seconds().toFixed(0)} s, at least ${left.toFixed(0)} s more`;
   say(`  … ${expanded} of at least ${found} states, at depth ${depth}; ${spent}`);
+}
+
+interface Score {
+  readonly mutants: number;
+  readonly noticed: number;
+  readonly equivalent: readonly string[];
+  readonly survivors: readonly string[];
 }
 
 const record: ProofRecord = { proofs: [], orders: [], scores: [] };
@@ -50,20 +62,22 @@ function countAgain({ second }: Family, bound: number, { states, transitions }: 
   failures += Number(!isSame) + refuted.length;
 }
 
-for (const family of families(isDeep)) {
-  begun = performance.now();
-  let bound = 0;
-  for (const proof of proveFamily(family, { progress })) {
-    show(proof);
-    bound += 1;
-    countAgain(family, bound, proof);
-    failures += proof.counterexamples.length + Number(!proof.isComplete);
-    const { world, states, transitions, depth, chartStates, layers } = proof;
-    record.proofs.push({ world, states, transitions, depth, chartStates, layers: [...layers] });
+function proveCharts(): void {
+  for (const family of families(isDeep)) {
+    begun = performance.now();
+    let bound = 0;
+    for (const proof of proveFamily(family, { progress })) {
+      show(proof);
+      bound += 1;
+      countAgain(family, bound, proof);
+      failures += proof.counterexamples.length + Number(!proof.isComplete);
+      const { world, states, transitions, depth, chartStates, layers } = proof;
+      record.proofs.push({ world, states, transitions, depth, chartStates, layers: [...layers] });
+    }
+    say(`  ${family.name}: the last bound brought no new state of a chart\n`);
   }
-  say(`  ${family.name}: the last bound brought no new state of a chart\n`);
+  for (const checker of checkers.values()) checker.close();
 }
-for (const checker of checkers.values()) checker.close();
 
 async function proveStore(store: StoreUnderTest): Promise<void> {
   begun = performance.now();
@@ -91,44 +105,52 @@ async function proveStore(store: StoreUnderTest): Promise<void> {
   }
 }
 
-await proveStore(memory);
-// Not before: what never waits lets no connection live.
-const redis = await RedisServer.start();
-const store = await openRedisStore(redis, inboxLimits);
-await proveStore(opened('Redis', store));
-await store.close();
-const scripts = await scoreScripts(redis);
-say(
-  `scripts: ${scripts.noticed} of ${scripts.mutants} steps left out are noticed, ${scripts.equivalent.length} change nothing`,
-);
-for (const survivor of scripts.survivors) say(`  NOT noticed: ${survivor}`);
-failures += scripts.survivors.length;
-await redis.stop();
-
-for (const bounds of orderBounds(isDeep ? 5 : 3)) {
-  const { orders, runs, pruned, states, violations } = await runSessionOrders(bounds);
-  say(`every order of the real code with up to ${bounds.delays} delays: ${bounds.name}`);
-  say(`  ${orders} orders, ${runs} run to their end, ${pruned} left at a known state, ${states} states, complete`);
-  for (const [promise, story] of violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
-  failures += violations.size;
-  record.orders.push({ code: `sessions, ${bounds.delays} delays: ${bounds.name}`, states, steps: orders });
+async function proveStores(): Promise<void> {
+  await proveStore(memory);
+  // Not before: what never waits lets no connection live.
+  const redis = await RedisServer.start();
+  const store = await openRedisStore(redis, inboxLimits);
+  await proveStore(opened('Redis', store));
+  await store.close();
+  await redis.stop();
 }
 
-for (const { name } of machines) {
-  const { mutants, noticed, equivalent, survivors } = scoreOf(name);
-  say(`${name}: ${noticed.size} of ${mutants} changes noticed, ${equivalent.length} change nothing`);
+async function proveSessions(): Promise<void> {
+  for (const bounds of orderBounds(isDeep ? 5 : 3)) {
+    const { orders, runs, pruned, states, violations } = await runSessionOrders(bounds);
+    say(`every order of the real code with up to ${bounds.delays} delays: ${bounds.name}`);
+    say(`  ${orders} orders, ${runs} run to their end, ${pruned} left at a known state, ${states} states, complete`);
+    for (const [promise, story] of violations) say(`  ${promise}\n    ${story.join('\n    ')}`);
+    failures += violations.size;
+    record.orders.push({ code: `sessions, ${bounds.delays} delays: ${bounds.name}`, states, steps: orders });
+  }
+}
+
+function score(chart: string, what: string, { mutants, noticed, equivalent, survivors }: Score): void {
+  say(`${chart}: ${noticed} of ${mutants} ${what} noticed, ${equivalent.length} change nothing`);
   for (const survivor of survivors) say(`  NOT noticed: ${survivor}`);
   failures += survivors.length;
-  record.scores.push({ chart: name, mutants, noticed: noticed.size, equivalent: equivalent.length });
+  record.scores.push({ chart, mutants, noticed, equivalent: equivalent.length });
 }
-record.scores.push({
-  chart: 'scripts of the store',
-  mutants: scripts.mutants,
-  noticed: scripts.noticed,
-  equivalent: scripts.equivalent.length,
-});
-if (argv.includes('--record') && failures === 0) writeFileSync(proofRecordPath, `${JSON.stringify(record)}\n`);
+
+async function scoreChanges(): Promise<void> {
+  for (const { name } of machines) {
+    const { noticed, ...counts } = scoreOf(name);
+    score(name, 'changes', { noticed: noticed.size, ...counts });
+  }
+  const redis = await RedisServer.start();
+  score('scripts of the store', 'steps left out', await scoreScripts(redis));
+  await redis.stop();
+}
+
+const parts = { charts: proveCharts, store: proveStores, sessions: proveSessions, changes: scoreChanges };
+const unknown = values.part !== undefined && !(values.part in parts);
+if (unknown) throw new Error(`No part ${values.part}. The parts: ${Object.keys(parts).join(', ')}.`);
+for (const [part, run] of Object.entries(parts)) if (values.part === undefined || values.part === part) await run();
+
+const isWhole = values.part === undefined;
+if (values.record === true && isWhole && failures === 0) writeFileSync(proofRecordPath, `${JSON.stringify(record)}\n`);
 const outcome =
   failures === 0 ? 'complete, 0 violations, every change is noticed or changes nothing' : `${failures} failures`;
-say(`${outcome}; ${seconds().toFixed(1)} s`);
+say(`${isWhole ? '' : `part ${values.part} alone: `}${outcome}; ${seconds().toFixed(1)} s`);
 process.exitCode = failures === 0 ? 0 : 1;
