@@ -132,9 +132,9 @@ export class ConsoleCollector {
         const id = this.#exceptions.get(contextKey(exceptionId));
         if (id !== undefined) this.#ring.update(id, (message) => ({ ...message, handledLater: true }));
       },
-      [droppedEvents]: ({ count, isEndless, executionContextId }) => {
+      [droppedEvents]: ({ count, isIncomplete, executionContextId }) => {
         this.#ring.skip(count);
-        if (isEndless) this.#record(endlessWarning(), source, extensionOf(executionContextId));
+        if (isIncomplete) this.#record(lossWarning(), source, extensionOf(executionContextId));
         this.#release(source.session);
       },
       'Audits.issueAdded': ({ issue }) => this.#recordIssue(issue, source),
@@ -287,11 +287,11 @@ export class ConsoleCollector {
   }
 }
 
-const endlessWarning = (): ConsoleMessageBody =>
+const lossWarning = (): ConsoleMessageBody =>
   describeLogEntry({
     source: 'other',
     level: 'warning',
-    text: 'Messages come without end: of each second about 1,000 are recorded, the others are lost.',
+    text: 'Messages came faster than they could be recorded: an unknown number before this one is lost.',
     timestamp: Date.now(),
   });
 

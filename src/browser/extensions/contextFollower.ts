@@ -158,9 +158,9 @@ export class ContextFollower {
         if (world !== undefined) this.#logs.logs.recordException(event, world);
         if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(session);
       },
-      [droppedEvents]: ({ count, isEndless, executionContextId }) => {
+      [droppedEvents]: ({ count, isIncomplete, executionContextId }) => {
         const world = worldOf(executionContextId);
-        if (world !== undefined) this.#logs.logs.addDropped(world.extensionId, count, isEndless);
+        if (world !== undefined) this.#logs.logs.addDropped(world.extensionId, count, isIncomplete);
         this.#release(session);
       },
       'Log.entryAdded': ({ entry }) => {

@@ -110,11 +110,11 @@ export class ExtensionLog {
     });
   }
 
-  /** Entries arrived faster than they could be recorded; `isEndless`: and others are not reported at all. */
-  addDropped(extensionId: string, count: number, isEndless = false): void {
+  /** Entries arrived faster than they could be recorded; `isIncomplete`: an unknown number besides. */
+  addDropped(extensionId: string, count: number, isIncomplete = false): void {
     const rate = this.#rateOf(extensionId);
     rate.dropped += count;
-    rate.isIncomplete ||= isEndless;
+    rate.isIncomplete ||= isIncomplete;
   }
 
   recordEntry(entry: Protocol.Log.LogEntry, from: LogSource): void {

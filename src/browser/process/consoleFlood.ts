@@ -21,8 +21,8 @@ type Reporting =
   | { readonly is: 'enabled'; readonly since: number; readonly count: number; readonly wasFlooded: boolean }
   | { readonly is: 'disabling'; readonly pauses: boolean; readonly from: number }
   | { readonly is: 'disabled'; readonly timer: unknown }
-  /** Chrome repeats the newest 1,000 events. */
-  | { readonly is: 'enabling' };
+  /** Chrome repeats the newest 1,000 events. If none of them is known, others were lost before them. */
+  | { readonly is: 'enabling'; readonly isComplete: boolean };
 
 interface ReportingSession {
   readonly id: string;
@@ -82,9 +82,14 @@ export class ConsoleFlood {
     const session = this.#sessions.get(id) ?? this.#open(id);
     const { reporting } = session;
     const at = Number(timestampField.exec(message)?.[1] ?? 0);
-    if (reporting.is === 'enabling' && at <= session.newest) return false;
+    if (reporting.is === 'enabling') {
+      const isKnown = at <= session.newest;
+      if (!isKnown && !reporting.isComplete) this.#reportLoss(session, message);
+      session.reporting = { is: 'enabling', isComplete: true };
+      if (isKnown) return false;
+    }
     session.newest = Math.max(session.newest, at);
-    if (reporting.is === 'enabled') this.#count(session, reporting, message);
+    if (reporting.is === 'enabled') this.#count(session, reporting);
     return true;
   }
 
@@ -95,20 +100,16 @@ export class ConsoleFlood {
     return session;
   }
 
-  #count(session: ReportingSession, before: Reporting & { readonly is: 'enabled' }, message: string): void {
+  #count(session: ReportingSession, before: Reporting & { readonly is: 'enabled' }): void {
     const { since, count, wasFlooded } = before;
     if (session.newest - since >= secondMs) {
       session.reporting = { is: 'enabled', since: session.newest, count: 1, wasFlooded: false };
-    } else if (count >= maxEventsPerSecond) this.#stop(session, wasFlooded, message);
+    } else if (count >= maxEventsPerSecond) this.#stop(session, wasFlooded);
     else session.reporting = { ...before, count: count + 1 };
   }
 
-  #stop(session: ReportingSession, pauses: boolean, message: string): void {
+  #stop(session: ReportingSession, pauses: boolean): void {
     session.reporting = { is: 'disabling', pauses, from: this.#clock.elapsed() };
-    if (pauses) {
-      const params: DroppedEvents = { count: 0, executionContextId: contextOf(message), isEndless: true };
-      this.#report(JSON.stringify({ method: droppedEvents, params, ...addressOf(session) }));
-    }
     this.#command(session, 'Runtime.disable', () => {
       if (session.reporting.is !== 'disabling') return;
       const { pauses, from } = session.reporting;
@@ -116,6 +117,11 @@ export class ConsoleFlood {
       const timer = this.#clock.setTimeout(() => this.#start(session), pauses ? drained : 0);
       session.reporting = { is: 'disabled', timer };
     });
+  }
+
+  #reportLoss(session: ReportingSession, message: string): void {
+    const params: DroppedEvents = { count: 0, executionContextId: contextOf(message), isIncomplete: true };
+    this.#report(JSON.stringify({ method: droppedEvents, params, ...addressOf(session) }));
   }
 
   #resume(id: string): void {
@@ -127,7 +133,7 @@ export class ConsoleFlood {
   }
 
   #start(session: ReportingSession): void {
-    session.reporting = { is: 'enabling' };
+    session.reporting = { is: 'enabling', isComplete: false };
     this.#command(session, 'Runtime.enable', () => {
       session.reporting = { is: 'enabled', since: session.newest, count: 0, wasFlooded: true };
     });

@@ -24,8 +24,8 @@ export const droppedEvents = 'Greenroom.consoleEventsDropped';
 
 export interface DroppedEvents {
   readonly count: number;
-  /** The context logs without end, and an unknown number of events is missing from now on. */
-  readonly isEndless?: true;
+  /** An unknown number of events is missing besides. */
+  readonly isIncomplete?: true;
   /** Zero for entries of the browser's log, which have no context. */
   readonly executionContextId: number;
 }
