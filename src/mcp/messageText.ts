@@ -100,7 +100,7 @@ export const hasTooManyValues = (text: string): boolean => atOnce(hasMoreValues(
 export const parseMessageText = (json: string): unknown => atOnce(messageIn(json));
 
 /** A longer text is not parsed in one turn. */
-const maxTextAtOnce = 256 * 1024;
+export const maxTextAtOnce = 256 * 1024;
 
 /** Like `parseMessageText`, as a long computation. */
 export function* messageIn(json: string): Generator<undefined, unknown> {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Refusal } from '../errors/errors.js';
 import { decodedText, inSlices } from '../browser/patterns/slices.js';
-import { messageIn, parseMessageText } from '../mcp/messageText.js';
+import { maxTextAtOnce, messageIn, parseMessageText } from '../mcp/messageText.js';
 import type { BodyShare } from './bodyMemory.js';
 
 const utf8 = new TextDecoder();
@@ -37,19 +37,16 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** A longer body is not parsed in one turn. */
-const maxBytesAtOnce = 256 * 1024;
-
 async function parseBody(bytes: Uint8Array): Promise<unknown> {
-  if (bytes.length <= maxBytesAtOnce) return parseJson(bytes);
+  if (bytes.length <= maxTextAtOnce) return parseJson(bytes);
   try {
-    return await inSlices(messageOf(bytes));
+    return await inSlices(decodedMessage(bytes));
   } catch (error) {
     throw refusalOf(error);
   }
 }
 
-function* messageOf(bytes: Uint8Array): Generator<undefined, unknown> {
+function* decodedMessage(bytes: Uint8Array): Generator<undefined, unknown> {
   return yield* messageIn(yield* decodedText(new TextDecoder(), bytes));
 }
 

@@ -2,12 +2,20 @@ import { ConsoleFlood } from '../../src/browser/process/consoleFlood.js';
 import { droppedEvents, MessageQueue } from '../../src/browser/process/messageQueue.js';
 import { ManualClock } from '../support/manualClock.js';
 
-const event = (timestamp: number, { session = 'A1', context = 7, text = 'line' } = {}): string =>
+const start = 1_796_030_400_000;
+
+/** As Chrome writes it. `at`: milliseconds after the start. */
+const event = (at: number, { session = 'A1', context = 7, text = 'line' } = {}): string =>
   JSON.stringify({
     method: 'Runtime.consoleAPICalled',
-    params: { type: 'log', args: [{ type: 'string', value: text }], executionContextId: context, timestamp },
+    params: {
+      type: 'log',
+      args: [{ type: 'string', value: text }],
+      executionContextId: context,
+      timestamp: start + at,
+    },
     sessionId: session,
-  });
+  }).replace(String(start + at), (start + at).toExponential());
 const response = (id: unknown, body: object = { result: {} }): string =>
   JSON.stringify({ id, ...body, sessionId: 'A1' });
 
@@ -90,6 +98,22 @@ describe('a flood of console events', () => {
     events(1, 501, 'A1');
     events(1, 300, 'B2');
     expect(sent).toMatchObject([{ sessionId: 'A1' }]);
+  });
+
+  test('of a worker is one once it goes on, until its session is that of another target', () => {
+    const { flood, events, sent } = open();
+    const targetInfo = { targetId: 'T', type: 'service_worker', title: '', url: '' };
+    const message = (method: string, params: object): string => JSON.stringify({ method, params });
+    expect(flood.accepts(message('Target.attachedToTarget', { sessionId: 'A1', targetInfo }))).toBe(true);
+    expect(events(1, 15_000)).toBe(15_000);
+    // A quiet second.
+    expect(events(16_100, 1) + events(17_200, 20_000)).toBe(20_001);
+    expect(sent).toEqual([]);
+    events(37_200, 1);
+    expect(sent).toMatchObject([{ method: 'Runtime.disable' }]);
+    flood.accepts(message('Target.detachedFromTarget', { sessionId: 'A1', targetId: 'T' }));
+    events(50_000, 501);
+    expect(sent).toHaveLength(2);
   });
 
   function paused() {

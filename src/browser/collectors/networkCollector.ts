@@ -11,7 +11,7 @@ import {
   createWebSocketRequest,
   sizeOfRequest,
   createRequest,
-  longPostData,
+  postDataIn,
   withResponse,
   type NetworkRequest,
   type PostData,
@@ -168,7 +168,7 @@ export class NetworkCollector {
     const session = this.#chains.peek(request.cdpId)?.session ?? this.#cdp;
     const answer = await unlessGone(session.send('Network.getRequestPostData', { requestId: request.cdpId }));
     if (answer === undefined) return undefined;
-    return inSlices(longPostData(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8')));
+    return inSlices(postDataIn(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8')));
   }
 
   /** Records a worker that several pages use, until the returned function is called. */

@@ -1,4 +1,4 @@
-import { decodedText } from '../patterns/slices.js';
+import { atOnce, decodedText } from '../patterns/slices.js';
 import type { Protocol } from 'puppeteer-core';
 import { stackFramesOf, type KeyOfScript, type StackFrame } from './consoleMessage.js';
 import { truncateText } from './remoteObject.js';
@@ -145,35 +145,20 @@ function postDataOf({ postDataEntries = [] }: Protocol.Network.Request): PostDat
   // An entry without bytes is a file.
   if (postDataEntries.length === 0 || postDataEntries.some(({ bytes }) => bytes === undefined)) return undefined;
   const bytes = Buffer.concat(postDataEntries.map((entry) => Buffer.from(entry.bytes ?? '', 'base64')));
-  return describePostData(bytes.subarray(0, maxPostDataBytes));
+  return atOnce(postDataIn(bytes.subarray(0, maxPostDataBytes)));
 }
 
-const strict = { fatal: true, ignoreBOM: true };
-const strictUtf8 = new TextDecoder('utf-8', strict);
 const controlCharacter = /[\0-\x08\x0e-\x1f]/;
 
 /** Bytes as text, if they are valid text. */
-function describePostData(bytes: Buffer): PostData {
+export function* postDataIn(bytes: Buffer): Generator<undefined, PostData> {
   try {
-    return postDataIn(bytes, strictUtf8.decode(bytes));
+    const content = yield* decodedText(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }), bytes);
+    if (!controlCharacter.test(content)) return { content, isText: true };
   } catch {
     // Not UTF-8.
-    return postDataIn(bytes);
   }
-}
-
-function postDataIn(bytes: Buffer, text?: string): PostData {
-  if (text !== undefined && !controlCharacter.test(text)) return { content: text, isText: true };
   return { content: bytes.toString('base64'), isText: false };
-}
-
-/** Like `describePostData`, as a long computation. */
-export function* longPostData(bytes: Buffer): Generator<undefined, PostData> {
-  try {
-    return postDataIn(bytes, yield* decodedText(new TextDecoder('utf-8', strict), bytes));
-  } catch {
-    return postDataIn(bytes);
-  }
 }
 
 /** The opening request of a WebSocket, which has CDP events of its own. */

@@ -83,7 +83,7 @@ export abstract class BrowserTransport implements ConnectionTransport {
     if (message === undefined || this.#droppedBecause !== undefined) return;
     if (typeof message === 'string' && !this.#flood.accepts(message)) return;
     this.#add(message);
-    // A browser that says more than can be heard waits.
+    // A browser that sends more than can be handled waits.
     if (this.#queue.isFull) this.pause();
   }
 
@@ -92,7 +92,7 @@ export abstract class BrowserTransport implements ConnectionTransport {
     this.#queue.add(message);
   }
 
-  /** The connection has ended, which is told after the last message. */
+  /** The connection is closed. `onclose` is called after the last message. */
   protected ended(): void {
     this.#isEnded = true;
     this.#flood.close();

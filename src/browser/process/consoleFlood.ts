@@ -1,9 +1,12 @@
 import type { Clock } from '../../clock.js';
-import { contextOf, droppedEvents, sessionOf, type DroppedEvents } from './messageQueue.js';
+import { addressee, contextOf, sessionOf } from './incomingMessage.js';
+import { reportDropped } from './messageQueue.js';
 
 /** More events that were made within a second are a flood. */
 const maxEventsPerSecond = 500;
 const secondMs = 1_000;
+/** More events of a worker, without a second of fewer than those 500, are one. */
+const maxWorkerEvents = 20_000;
 /** How long a session stays disabled if that was not enough: as long as Chrome took to get there, within these bounds. */
 const leastPauseMs = 1_000;
 const mostPauseMs = 30_000;
@@ -12,13 +15,26 @@ const firstId = 1_000_000_000;
 
 const runtimeEvent = /^\{"method":"Runtime\.(?:consoleAPICalled|exceptionThrown)"/;
 const commandOfEnabled = /^\{"method":"Runtime\.compileScript"/;
-const timestampField = /"timestamp":([\d.]+)/;
-const detachedSession = /"params":\{"sessionId":"(\w+)"/;
+/** Chrome writes it with an exponent: 1.796030403912123e+12. */
+const timestampField = /"timestamp":([\d.e+]+)/;
+/** Characters in which the fields of a target begin. */
+const maxHeadLength = 300;
+const targetFields = /"params":\{"sessionId":"(\w+)"(?:,"targetInfo":\{"targetId":"[^"]*","type":"(\w+)")?/;
+
+interface Enabled {
+  readonly is: 'enabled';
+  /** The time of the event that began the current second. */
+  readonly since: number;
+  readonly inSecond: number;
+  /** Events since the last second that was quiet. */
+  readonly count: number;
+  /** It was disabled just before. */
+  readonly wasFlooded: boolean;
+}
 
 /** Whether a CDP session receives the events of its target's console. */
 type Reporting =
-  /** `since`: the time of the event that began the current second. `wasFlooded`: it was disabled just before. */
-  | { readonly is: 'enabled'; readonly since: number; readonly count: number; readonly wasFlooded: boolean }
+  | Enabled
   | { readonly is: 'disabling'; readonly pauses: boolean; readonly from: number }
   | { readonly is: 'disabled'; readonly timer: unknown }
   /** Chrome repeats the newest 1,000 events. If none of them is known, others were lost before them. */
@@ -33,17 +49,19 @@ interface ReportingSession {
 
 /**
  * Ends floods of console events at their source. A context that logs without end fills the queues inside of Chrome, behind
- * which every answer of the browser waits, until its memory is gone. A session with more than 500 events in a
- * second is disabled (CDP Runtime.disable) and enabled again, for which Chrome repeats the newest 1,000 events: those that
- * are new are passed on. If the flood goes on, the session stays disabled for a while each time, or until its page
- * navigates, since contexts of the new document have to be reported. The users of the session only miss events, which
- * `droppedEvents` says. Owned by a transport, which closes it.
+ * which every answer of the browser waits, until its memory is gone. A session with more than 500 events in a second is
+ * disabled (CDP Runtime.disable) and enabled again, for which Chrome repeats the newest 1,000 events: those that are new
+ * are passed on. If the flood goes on, the session stays disabled for a while each time, or until its page navigates, since
+ * contexts of the new document have to be reported. The users of the session only miss events, which `droppedEvents` says.
+ * A worker has to make more of them: a command interrupts its code, so that events of a loop are lost. Owned by a
+ * transport, which closes it.
  */
 export class ConsoleFlood {
   readonly #send: (message: string) => void;
   readonly #report: (message: string) => void;
   readonly #clock: Clock;
   readonly #sessions = new Map<string, ReportingSession>();
+  readonly #workers = new Set<string>();
   readonly #pending = new Map<number, (isDone: boolean) => void>();
   #nextId = firstId;
 
@@ -58,8 +76,8 @@ export class ConsoleFlood {
     if (message.startsWith('{"id":1000')) return !this.#settle(message);
     if (runtimeEvent.test(message)) return this.#receive(message);
     if (message.startsWith('{"method":"Page.frameNavigated"')) this.#resume(sessionOf(message));
-    else if (message.startsWith('{"method":"Target.detachedFromTarget"'))
-      this.#forget(detachedSession.exec(message.slice(0, 200))?.[1] ?? '');
+    else if (message.startsWith('{"method":"Target.attachedToTarget"')) this.#attach(message);
+    else if (message.startsWith('{"method":"Target.detachedFromTarget"')) this.#detach(message);
     return true;
   }
 
@@ -75,6 +93,17 @@ export class ConsoleFlood {
   close(): void {
     for (const id of this.#sessions.keys()) this.#forget(id);
     this.#pending.clear();
+  }
+
+  #attach(message: string): void {
+    const [, id, type] = targetFields.exec(message.slice(0, maxHeadLength)) ?? [];
+    if (id !== undefined && type?.endsWith('worker') === true) this.#workers.add(id);
+  }
+
+  #detach(message: string): void {
+    const id = targetFields.exec(message.slice(0, maxHeadLength))?.[1] ?? '';
+    this.#workers.delete(id);
+    this.#forget(id);
   }
 
   #receive(message: string): boolean {
@@ -94,18 +123,25 @@ export class ConsoleFlood {
   }
 
   #open(id: string): ReportingSession {
-    const reporting: Reporting = { is: 'enabled', since: 0, count: 0, wasFlooded: false };
+    const reporting: Reporting = { is: 'enabled', since: 0, inSecond: 0, count: 0, wasFlooded: false };
     const session = { id, reporting, newest: 0 };
     this.#sessions.set(id, session);
     return session;
   }
 
-  #count(session: ReportingSession, before: Reporting & { readonly is: 'enabled' }): void {
-    const { since, count, wasFlooded } = before;
-    if (session.newest - since >= secondMs) {
-      session.reporting = { is: 'enabled', since: session.newest, count: 1, wasFlooded: false };
-    } else if (count >= maxEventsPerSecond) this.#stop(session, wasFlooded);
-    else session.reporting = { ...before, count: count + 1 };
+  #count(session: ReportingSession, before: Enabled): void {
+    const isOver = session.newest - before.since >= secondMs;
+    const wasQuiet = isOver && before.inSecond <= maxEventsPerSecond;
+    const enabled: Enabled = {
+      is: 'enabled',
+      since: isOver ? session.newest : before.since,
+      inSecond: isOver ? 1 : before.inSecond + 1,
+      count: wasQuiet ? 1 : before.count + 1,
+      wasFlooded: before.wasFlooded && !wasQuiet,
+    };
+    session.reporting = enabled;
+    const limit = this.#workers.has(session.id) && !enabled.wasFlooded ? maxWorkerEvents : maxEventsPerSecond;
+    if (enabled.count > limit) this.#stop(session, enabled.wasFlooded);
   }
 
   #stop(session: ReportingSession, pauses: boolean): void {
@@ -120,8 +156,7 @@ export class ConsoleFlood {
   }
 
   #reportLoss(session: ReportingSession, message: string): void {
-    const params: DroppedEvents = { count: 0, executionContextId: contextOf(message), isIncomplete: true };
-    this.#report(JSON.stringify({ method: droppedEvents, params, ...addressOf(session) }));
+    this.#report(reportDropped(session.id, { count: 0, executionContextId: contextOf(message), isIncomplete: true }));
   }
 
   #resume(id: string): void {
@@ -135,7 +170,7 @@ export class ConsoleFlood {
   #start(session: ReportingSession): void {
     session.reporting = { is: 'enabling', isComplete: false };
     this.#command(session, 'Runtime.enable', () => {
-      session.reporting = { is: 'enabled', since: session.newest, count: 0, wasFlooded: true };
+      session.reporting = { is: 'enabled', since: session.newest, inSecond: 0, count: 0, wasFlooded: true };
     });
   }
 
@@ -146,7 +181,7 @@ export class ConsoleFlood {
       if (isDone) done();
       else this.#forget(session.id);
     });
-    this.#send(JSON.stringify({ id, method, params: {}, ...addressOf(session) }));
+    this.#send(JSON.stringify({ id, method, params: {}, ...addressee(session.id) }));
   }
 
   #settle(response: string): boolean {
@@ -163,5 +198,3 @@ export class ConsoleFlood {
     this.#sessions.delete(id);
   }
 }
-
-const addressOf = ({ id }: ReportingSession): object => (id === '' ? {} : { sessionId: id });

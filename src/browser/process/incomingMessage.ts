@@ -72,7 +72,21 @@ const scriptEvents = /^\{"method":"Debugger\.script/;
 /** Events that only record: nothing waits for an answer to them. */
 const recordedEvents =
   /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown|bindingCalled)|Log\.|Audits\.|Network\.)/;
-const consoleEvents = /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown)|Log\.)/;
+/** What a page or an extension logs. */
+export const consoleEvents = /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown)|Log\.entryAdded)"/;
+
+/** A page's text has no quotation mark without a backslash before it, so these match nothing in it. */
+const contextField = /"executionContextId":(\d+)/;
+const sessionField = /"sessionId":"(\w+)"\}$/;
+
+/** The execution context of a console event; 0 if it has none. */
+export const contextOf = (event: string): number => Number(contextField.exec(event)?.[1] ?? 0);
+
+/** The CDP session of a message; empty for the connection itself. */
+export const sessionOf = (message: string): string => sessionField.exec(message.slice(-100))?.[1] ?? '';
+
+/** The field of a message that names its CDP session. */
+export const addressee = (sessionId: string): object => (sessionId === '' ? {} : { sessionId });
 
 const [quote, backslash, letterU] = [0x22, 0x5c, 0x75];
 
@@ -148,8 +162,7 @@ export class IncomingMessage {
 
   /** The report in place of a message that was left out. */
   #standIn(tail: string): string | undefined {
-    const [, session] = /"sessionId":"(\w+)"\}$/.exec(tail) ?? [];
-    const to = session === undefined ? {} : { sessionId: session };
+    const to = addressee(sessionOf(tail));
     const [, id] = /^\{"id":(\d+)/.exec(this.#beginning) ?? [];
     const text = leftOutText(this.#bytes);
     if (id !== undefined) return failedResponse(Number(id), text, to);

@@ -1,10 +1,4 @@
-import type { LongMessage } from './incomingMessage.js';
-
-/** CDP events that only record what a page or an extension logs: nothing waits for them. */
-const consoleEvent = /^\{"method":"(?:Runtime\.(?:consoleAPICalled|exceptionThrown)|Log\.entryAdded)"/;
-/** A page's text has no quotation mark without a backslash before it, so these match nothing in it. */
-const contextField = /"executionContextId":(\d+)/;
-const sessionField = /"sessionId":"(\w+)"\}$/;
+import { addressee, consoleEvents, contextOf, sessionOf, type LongMessage } from './incomingMessage.js';
 
 /** Console events of one execution context that wait, and their characters. */
 const maxWaitingEvents = 1_000;
@@ -12,12 +6,6 @@ const maxWaitingChars = 1024 ** 2;
 /** Other messages, and the characters of all, that wait before the browser is no longer read. */
 const maxMessages = 2_000;
 const maxChars = 16 * 1024 ** 2;
-
-/** The execution context of a console event; 0 if it has none. */
-export const contextOf = (event: string): number => Number(contextField.exec(event)?.[1] ?? 0);
-
-/** The CDP session of a message; empty for the connection itself. */
-export const sessionOf = (message: string): string => sessionField.exec(message.slice(-100))?.[1] ?? '';
 
 /** An event of this server's own: console events of an execution context arrived faster than they could be handled. */
 export const droppedEvents = 'Greenroom.consoleEventsDropped';
@@ -29,6 +17,9 @@ export interface DroppedEvents {
   /** Zero for entries of the browser's log, which have no context. */
   readonly executionContextId: number;
 }
+
+export const reportDropped = (sessionId: string, params: DroppedEvents): string =>
+  JSON.stringify({ method: droppedEvents, params, ...addressee(sessionId) });
 
 interface Waiting {
   /** Undefined once it was dropped. */
@@ -74,7 +65,7 @@ export class MessageQueue {
   }
 
   add(message: string | LongMessage): void {
-    const isLogged = typeof message === 'string' && consoleEvent.test(message);
+    const isLogged = typeof message === 'string' && consoleEvents.test(message);
     const logged = isLogged ? this.#loggedContextOf(message) : undefined;
     const waiting = { message, logged };
     this.#waiting.push(waiting);
@@ -97,7 +88,9 @@ export class MessageQueue {
       [first] = this.#waiting;
     }
     if (first?.logged !== undefined && first.logged.dropped > 0) {
-      first = { message: reportOf(first.logged) };
+      const { sessionId, executionContextId, dropped: count } = first.logged;
+      first.logged.dropped = 0;
+      first = { message: reportDropped(sessionId, { count, executionContextId }) };
       this.#waiting.unshift(first);
       this.#messages += 1;
       this.#chars += first.message?.length ?? 0;
@@ -145,11 +138,4 @@ export class MessageQueue {
     logged.chars -= length;
     if (logged.waiting.length === 0) this.#logged.delete(logged.key);
   }
-}
-
-function reportOf(logged: LoggedContext): string {
-  const { executionContextId, sessionId, dropped } = logged;
-  const params: DroppedEvents = { count: dropped, executionContextId };
-  logged.dropped = 0;
-  return JSON.stringify({ method: droppedEvents, params, ...(sessionId !== '' && { sessionId }) });
 }
