@@ -236,9 +236,11 @@ function describeScreenshot(shot: Screenshot): string {
     next === undefined
       ? `That is all of ${whole}.`
       : `It continues to y ${Math.round(area.height)}: pass from ${next} for the next pictures.`;
-  const pixels = isScaled ? [] : ['For pointer with inScreenshot, use the y values given here.'];
+  const pixels = isScaled
+    ? 'Scaled down. For pointer with inScreenshot, take one without fullPage.'
+    : 'For pointer with inScreenshot, use the y values given here.';
   const lines = pictures.map((picture) => `${sizeOf(picture)}: y ${picture.from} to ${picture.to}`);
-  return [...lines, ...pixels, rest].join('\n');
+  return [...lines, pixels, rest].join('\n');
 }
 
 const evaluateScriptTool = definePageTool({

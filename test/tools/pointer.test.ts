@@ -155,14 +155,24 @@ describe('pointer', () => {
 
   test('takes the y that a screenshot in parts tells', async () => {
     await show(canvas(3000));
-    const pictures = { bytes: 3_900_000, pixels: 1_000 };
+    const pictures = { bytes: 3_900_000, pixels: 1_400 };
     const { content, text } = await harness.run('take_screenshot', { fullPage: true }, { pictures });
     expect([content?.length, text]).toEqual([
-      4,
+      3,
       expect.stringContaining('For pointer with inScreenshot, use the y values'),
     ]);
     await harness.run('pointer', { action: 'click', x: 300, y: 2700, inScreenshot: true });
     expect((await happened()).at(-1)).toBe('click 300 2700');
+  });
+
+  test('takes no pixels of a screenshot in parts that are scaled down, and says so', async () => {
+    await show(canvas(3000));
+    const pictures = { bytes: 3_900_000, pixels: 1_000 };
+    const { content, text } = await harness.run('take_screenshot', { fullPage: true }, { pictures });
+    const advice = 'Scaled down. For pointer with inScreenshot, take one without fullPage.';
+    expect([content?.length, text]).toEqual([4, expect.stringContaining(advice)]);
+    const click = { action: 'click', x: 300, y: 700, inScreenshot: true };
+    expect(await harness.refusal('pointer', click)).toContain('take_screenshot first, without fullPage');
   });
 
   test('says what is wrong with points', async () => {

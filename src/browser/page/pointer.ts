@@ -60,7 +60,10 @@ export async function pointsIn(
     return points;
   }
   const area = page.lastScreenshot;
-  if (area === undefined) throw new ToolError('This document has no screenshot yet. Call take_screenshot first.');
+  if (area === undefined)
+    throw new ToolError(
+      'There is no screenshot to find these pixels in. Call take_screenshot first, without fullPage.',
+    );
   const size = { width: Math.round(area.width * area.scale), height: Math.round(area.height * area.scale) };
   for (const point of points) requireInside(point, size, 'its last screenshot has');
   const inDocument = points.map(({ x, y }) => ({ x: area.x + x / area.scale, y: area.y + y / area.scale }));
