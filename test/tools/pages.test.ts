@@ -8,17 +8,19 @@ import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';
-import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { launchAsServer, startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
 let harness: ToolHarness;
 let workspace: string;
 
 beforeAll(async () => {
-  [pages, harness, workspace] = await Promise.all([
+  workspace = await mkdtemp(join(tmpdir(), 'pages-'));
+  [pages, harness] = await Promise.all([
     startPageServer(),
-    startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]),
-    mkdtemp(join(tmpdir(), 'pages-')),
+    startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools], () =>
+      launchAsServer({ workspace: [workspace] }),
+    ),
   ]);
 });
 
@@ -174,7 +176,7 @@ describe('navigation', () => {
 
   test('a page cannot be at a file outside the workspace, however it is sent there', async () => {
     const { page, id } = await harness.browser.newPage({ background: true });
-    await expect(page.goto('file:///etc/passwd')).rejects.toThrow('ERR_ACCESS_DENIED');
+    await expect(page.goto('file:///etc/passwd')).rejects.toThrow('ERR_BLOCKED_BY_ADMINISTRATOR');
     await harness.browser.closePage(id);
   });
 

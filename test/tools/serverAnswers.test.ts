@@ -100,7 +100,7 @@ beforeAll(async () => {
   ]);
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   tlsUrl = `https://localhost:${(tlsServer.address() as AddressInfo).port}`;
-  harness = await startToolHarness(tools, launchAsServer);
+  harness = await startToolHarness(tools);
   await harness.run('new_page', { url: `${url}/start` });
 });
 

@@ -7,7 +7,7 @@ import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';
-import { launchAsServer, startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 const start = `<title>Start</title>
 <a href="/window" target="_blank">Blank</a> <a href="/window" target="_blank" rel="noopener">Noopener</a>
@@ -60,7 +60,7 @@ beforeAll(async () => {
       `<script>document.write(\`<iframe src="//127.0.0.1:\${location.port}/window"></iframe>\`)</script>`,
     ],
   });
-  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools], launchAsServer);
+  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]);
   await harness.run('new_page', { url: pages.url });
 });
 
@@ -125,7 +125,7 @@ test('when the selected page closes, the next answer names the page that is sele
   const [pageId] = (await click('Blank')).structured['openedPages'] as number[];
   await harness.run('select_page', { pageId });
   await harness.browser.page().page.close();
-  expect(await untilNotice(/closed, and no tool closed it/)).toContain(`Page 1 (${pages.url}/) is selected now.`);
+  expect(await untilNotice(/closed, and no tool closed it/)).toContain(`Page 2 (${pages.url}/) is selected now.`);
 });
 
 test('a page with a frame of its own site within one of another site is left like any other', async () => {

@@ -30,9 +30,9 @@ interface ContextRow {
 }
 
 /** Closed by the caller. */
-export async function startExtensionTools(open?: Parameters<typeof startToolHarness>[1]): Promise<ExtensionTools> {
+export async function startExtensionTools(): Promise<ExtensionTools> {
   const workspace = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
-  const [pages, harness] = await Promise.all([startPageServer(), startToolHarness(extensionTools, open)]);
+  const [pages, harness] = await Promise.all([startPageServer(), startToolHarness(extensionTools)]);
   const write = (name: string, manifest: object, files: Readonly<Record<string, string>> = {}): Promise<string> =>
     writeExtension(join(workspace, name), { name, ...manifest }, files);
   const contexts = async (extensionId: string): Promise<ContextRow[]> => {

@@ -1,16 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import puppeteer, { type Browser } from 'puppeteer-core';
+import type { Browser } from 'puppeteer-core';
 import { LeasedBrowser } from '../../../src/browser/pool/leasedBrowser.js';
-import { launchBrowser } from '../../../src/browser/process/launchBrowser.js';
+import { launchBrowser, type LaunchOptions } from '../../../src/browser/process/launchBrowser.js';
 import { type BrowserConnection, createResourceLedger } from '../../../src/browser/process/browserConnection.js';
 import { createSessionPageState } from '../../../src/browser/pool/recovery.js';
 import { openPlacement } from '../../../src/browser/pool/browserPlacement.js';
 import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors/errors.js';
-import { chromium, chromiumFlags } from '../../support/chromium.js';
+import { chromium } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 import type { Workspace } from '../../../src/tools/workspace.js';
 import { recordAction } from '../../../src/tools/actionScript.js';
@@ -41,10 +41,10 @@ export interface ToolHarness {
 }
 
 /**
- * One real browser with one blank page, and the given tools on it. Closed by the caller. The browser is started as
- * `open` says, or with few flags.
+ * One real browser with one blank page, and the given tools on it. Closed by the caller. The browser is started by `open`,
+ * by default as the server starts one.
  */
-export async function startToolHarness(tools: readonly Tool[], open = launchPlain): Promise<ToolHarness> {
+export async function startToolHarness(tools: readonly Tool[], open = launchAsServer): Promise<ToolHarness> {
   const connection = await open();
   const pageState = createSessionPageState();
   const seat = await openPlacement({
@@ -54,6 +54,7 @@ export async function startToolHarness(tools: readonly Tool[], open = launchPlai
     ledger: createResourceLedger(),
   });
   const browser = new LeasedBrowser(seat, pageState, () => Promise.resolve());
+  if (browser.pages().length === 0) await browser.newPage();
   const resources = new ResourceStore();
   let workspace: readonly string[] = [];
   const harness: ToolHarness = {
@@ -83,23 +84,13 @@ export async function startToolHarness(tools: readonly Tool[], open = launchPlai
 }
 
 /** As the server starts one. */
-export async function launchAsServer(options: { readonly acceptInsecureCerts?: boolean } = {}) {
+export async function launchAsServer(options: Partial<LaunchOptions> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
   const signal = new AbortController().signal;
   const own = { executablePath: chromium, folder: join(folder, 'browser'), headless: true, ...options };
   const connection = await launchBrowser({ ...own, signal, ledger: createResourceLedger() });
   const close = () => connection.close().then(() => rm(folder, { recursive: true, force: true }));
   return { ...connection, close };
-}
-
-async function launchPlain(): Promise<BrowserConnection> {
-  const chrome = await puppeteer.launch({
-    executablePath: chromium,
-    enableExtensions: true,
-    pipe: true,
-    args: [...chromiumFlags],
-  });
-  return connectionTo(chrome);
 }
 
 export async function connectionTo(browser: Browser): Promise<BrowserConnection> {
