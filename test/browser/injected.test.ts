@@ -40,6 +40,16 @@ test.each([
     '{"same":{},"self":"[Circular]","again":{}}',
     'object',
   ],
+  [
+    '[{ a: 1, get b() { throw new TypeError("shut"); }, c: [2n, { toJSON() { throw 3; } }, { toJSON: () => 4 }] }]',
+    '[{"a":1,"b":"[Throws TypeError: shut]","c":["2n","[Throws 3]",4]}]',
+    'object',
+  ],
+  [
+    '(() => { const ring = { get shut() { throw 1; } }; ring.self = ring; return ring; })()',
+    '{"shut":"[Throws 1]","self":"[Circular]"}',
+    'object',
+  ],
 ])('a script that gives %s is printed as %s', async (code, json, kind) => {
   const run = worldWith({});
   expect({ ...(await (run(`(${runAndPrint})(${code})`) as Promise<object>)) }).toEqual({ json, kind });

@@ -16,6 +16,14 @@ export async function runAndPrint(code: unknown, ...values: readonly unknown[]):
 }
 
 function printJson(value: unknown): string | undefined {
+  try {
+    return stringify(value);
+  } catch {
+    return stringify(readableCopy(value, []));
+  }
+}
+
+function stringify(value: unknown): string | undefined {
   const ancestors: unknown[] = [];
   return JSON.stringify(value, function (this: unknown, _key: string, item: unknown): unknown {
     if (typeof item !== 'object' || item === null) return printPrimitive(item);
@@ -24,6 +32,26 @@ function printJson(value: unknown): string | undefined {
     ancestors.push(item);
     return printObject(item);
   });
+}
+
+/** With a text in the place of every part that throws when it is read. */
+function readableCopy(value: unknown, ancestors: readonly object[]): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (ancestors.includes(value)) return '[Circular]';
+  const own: { readonly toJSON?: unknown } = value;
+  const printed = isFunction(own.toJSON) ? own.toJSON.call(value) : printObject(value);
+  if (typeof printed !== 'object' || printed === null) return printed;
+  const copied = (key: string): unknown => copyProperty(printed, key, [...ancestors, value]);
+  if (Array.isArray(printed)) return Object.keys(printed).map(copied);
+  return Object.fromEntries(Object.keys(printed).map((key) => [key, copied(key)]));
+}
+
+function copyProperty(owner: object, key: string, ancestors: readonly object[]): unknown {
+  try {
+    return readableCopy(Reflect.get(owner, key), ancestors);
+  } catch (error) {
+    return `[Throws ${String(error)}]`;
+  }
 }
 
 function printPrimitive(item: unknown): unknown {
