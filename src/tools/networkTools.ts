@@ -24,7 +24,7 @@ const requestRow = {
   method: z.string(),
   url: z.string(),
   type: z.string(),
-  state: z.enum(['pending', 'finished', 'failed']),
+  state: z.enum(['pending', 'finished', 'failed', 'left']),
   status: z.int().optional(),
   error: z.string().optional(),
   bytes: z.int(),
@@ -91,6 +91,7 @@ export function requestLine(id: number, request: NetworkRequest): string {
   const { failure, redirectedFrom, redirectedTo, mockedBy } = request;
   const notes = [
     ...(failure === undefined ? [] : [failureText(failure)]),
+    ...(request.state === 'left' ? ['open when its page was left'] : []),
     ...(cacheOf(request) === undefined ? [] : [`from ${cacheOf(request)}`]),
     ...(redirectedFrom === undefined ? [] : [`redirected from #${redirectedFrom}`]),
     ...(redirectedTo === undefined ? [] : [`redirects to #${redirectedTo}`]),
@@ -101,7 +102,7 @@ export function requestLine(id: number, request: NetworkRequest): string {
   ];
   return [
     `#${id} ${request.method}`,
-    request.state === 'failed' ? 'failed' : (request.status ?? 'pending'),
+    request.state === 'failed' ? 'failed' : (request.status ?? request.state),
     request.type,
     bytesText(request.transferBytes),
     ...(request.durationMs === undefined ? [] : [`${Math.round(request.durationMs)} ms`]),

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { noop } from '../../src/async.js';
 import { evidenceTools } from '../../src/tools/evidenceTools.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
@@ -61,6 +62,7 @@ const answers: Readonly<Record<string, Answer>> = {
     response.writeHead(200, { 'content-type': 'text/plain; charset=iso-8859-1' }).end(Buffer.from('caf\xe9', 'latin1')),
   '/bytes': (response) =>
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from([0, 1, 2, 255])),
+  '/silent': noop,
   '/stream': (response) => response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"first":1}\n'),
   '/file.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(pdf),
   '/login': (response) => response.writeHead(302, { location: '/login' }).end(),
@@ -250,6 +252,19 @@ describe('a body', () => {
       return now.includes('{"first":1}') ? now : undefined;
     });
     expect(text).toContain('what has arrived so far');
+  });
+
+  test('of a page that was left is known as far as it went, and is pending no more', async () => {
+    await go('/start');
+    await run(`() => {
+      void fetch('/silent');
+      return fetch('/stream').then((answer) => { void answer.text(); });
+    }`);
+    await go('/missing');
+    const lines = await harness.text('list_network_requests', { types: ['fetch'] });
+    expect(lines).toMatch(/ GET left fetch 0 B \S+\/silent \[open when its page was left\]/);
+    expect(lines).toMatch(/ GET 200 fetch .* \S+\/stream \[open when its page was left\]/);
+    expect(await harness.text('list_network_requests', { status: 'pending' })).toContain('No such requests');
   });
 });
 

@@ -46,6 +46,8 @@ interface RedirectChain {
   session: CDPSession;
   /** The newest hop. */
   current: number | undefined;
+  /** The document that sent it. */
+  sentBy: { readonly frameId: string; readonly loaderId: string } | undefined;
   /** Hops with ExtraInfo events: the n-th event belongs to the n-th hop. */
   readonly hops: number[];
   readonly extraInfoCounts: { request: number; response: number };
@@ -176,6 +178,18 @@ export class NetworkCollector {
     return this.#followed.follow(worker);
   }
 
+  /**
+   * Marks the open requests of the former document of a frame, or of all frames: Chrome, which may keep the document to go
+   * back to, reports no end.
+   */
+  documentChanged(frameId: string, loaderId: string | undefined, { isMain }: { readonly isMain: boolean }): void {
+    for (const { current, sentBy } of this.#chains.values()) {
+      if (current === undefined || sentBy === undefined || sentBy.loaderId === loaderId) continue;
+      if ((isMain || sentBy.frameId === frameId) && this.#ring.get(current)?.state === 'pending')
+        this.#ring.update(current, (request) => ({ ...request, state: 'left' }));
+    }
+  }
+
   /** Stops recording and mocking. The recorded requests stay readable. Idempotent. */
   dispose(): void {
     this.mocks.dispose();
@@ -275,6 +289,7 @@ export class NetworkCollector {
       this.#ring.update(redirectedFrom, (request) => ({ ...request, redirectedTo: id }));
     }
     chain.current = id;
+    chain.sentBy = senderOf(event, source);
     const index = chain.hops.push(id) - 1;
     for (const change of chain.pendingChanges.get(index) ?? []) this.#ring.amend(id, change);
     chain.pendingChanges.delete(index);
@@ -314,6 +329,7 @@ export class NetworkCollector {
     const chain: RedirectChain = {
       session,
       current: undefined,
+      sentBy: undefined,
       hops: [],
       extraInfoCounts: { request: 0, response: 0 },
       pendingChanges: new Map(),
@@ -355,6 +371,12 @@ function mergeHandlers(first: CdpHandlers, second: CdpHandlers): CdpHandlers {
       },
     ]),
   );
+}
+
+/** The load of a document has an end of its own, and so have the requests of a worker. */
+function senderOf(event: Protocol.Network.RequestWillBeSentEvent, { kind }: TargetSession): RedirectChain['sentBy'] {
+  const { requestId, loaderId, frameId } = event;
+  return kind === 'worker' || frameId === undefined || requestId === loaderId ? undefined : { frameId, loaderId };
 }
 
 /** The script of a service worker, whose end is not reported to it. */

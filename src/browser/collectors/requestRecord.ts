@@ -48,7 +48,8 @@ export interface NetworkRequest {
   readonly startedAt: number;
   /** Seconds on the browser's monotonic clock. */
   readonly startTick: number;
-  readonly state: 'pending' | 'finished' | 'failed';
+  /** `left`: its document was left while it was open, and its end is not known. */
+  readonly state: 'pending' | 'finished' | 'failed' | 'left';
   readonly status: number | undefined;
   readonly statusText: string;
   readonly mimeType: string;

@@ -57,6 +57,7 @@ async function decodeBody({ mimeType, responseHeaders }: NetworkRequest, bytes: 
 export function missingBody(request: NetworkRequest): string {
   if (isBodiless(request)) return `None: ${request.method} answered ${request.status} has no body.`;
   if (request.state === 'failed') return 'None: the request failed.';
+  if (request.state === 'left') return 'Its page was left before it had arrived.';
   if (request.isUnread) return 'Empty, or the page did not read it.';
   if (request.fromServiceWorker) return 'A service worker made this answer; the browser does not keep its body.';
   return 'The browser does not keep this body (any more): it was too big, of a download, or older than what it keeps.';

@@ -145,8 +145,10 @@ export class SessionPage {
     const isInterrupted = (): boolean => this.interruptions.current !== undefined;
     this.navigations = new PendingNavigations({ root: cdp, isInterrupted });
     this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => {
+      const isMain = frameId === this.frames.mainId;
       elements.documentChanged(frameId, loaderId);
-      if (frameId !== this.frames.mainId) return;
+      this.network.documentChanged(frameId, loaderId, { isMain });
+      if (!isMain) return;
       this.lastScreenshot = undefined;
       this.shownLines = undefined;
       this.lastSnapshot = undefined;
