@@ -323,7 +323,7 @@ async function replay({ path }: StoreState, programs: readonly Program[], { fres
   const { store, sessionId } = fresh();
   let register = empty;
   let processes: readonly Process[] = programs.map(() => ({ at: 0, epoch: 0 }));
-  let last: Promise<unknown> = Promise.resolve();
+  const answers: Promise<unknown>[] = [];
   for (const number of path) {
     const process = processes[number] ?? { at: 0, epoch: 0 };
     const program = programs[number] ?? [];
@@ -335,8 +335,8 @@ async function replay({ path }: StoreState, programs: readonly Program[], { fres
     const [outcome, after] = apply(register, call);
     register = after;
     processes = processes.with(number, { ...process, outcome });
-    last = calls[call.name].run(store, sessionId, call);
+    answers.push(calls[call.name].run(store, sessionId, call));
   }
-  const [outcome, read] = await Promise.all([last, readOf(store, sessionId)]);
-  return { outcome: JSON.stringify(outcome), read };
+  const [outcomes, read] = await Promise.all([Promise.all(answers), readOf(store, sessionId)]);
+  return { outcome: JSON.stringify(outcomes.at(-1)), read };
 }
