@@ -171,7 +171,7 @@ describe('keys', () => {
     ['Ctrl+T', 'new_page'],
     ['Alt+Left', 'navigate_page_history'],
     ['Ctrl+F', 'find_in_snapshot'],
-    ['Control+Shift+Y', 'shortcuts of extensions'],
+    ['Control+Shift+Y', 'fire_extension_event'],
   ])('the answer to %s says that the browser does nothing on it', async (key, use) => {
     const text = await harness.text('press_key', { key });
     expect(text).toContain('Only the page got it');

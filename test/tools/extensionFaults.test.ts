@@ -12,6 +12,14 @@ beforeAll(async () => {
 
 afterAll(() => tools.close());
 
+/** Chrome acts a moment after it was asked. */
+async function until<T>(call: () => Promise<T>, fits: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await call();
+    if (fits(answer)) return answer;
+  }
+}
+
 describe('what cannot be installed, or does not start', () => {
   const options = () => ({ workspace: [tools.workspace] });
 
@@ -79,6 +87,24 @@ describe('what cannot be installed, or does not start', () => {
     const path = await tools.write('Colours', { theme: { colors: { frame: [1, 2, 3] } } });
     expect(await tools.text('install_extension', { path }, options())).toContain('Installed the theme "Colours" 1.0');
   });
+});
+
+it('a manifest with a byte order mark is read by the audit as Chrome reads it', async () => {
+  const manifest = JSON.stringify({ manifest_version: 3, name: 'Marked', version: '1.0' });
+  const path = await tools.write('Marked', {}, { 'manifest.json': `\uFEFF${manifest}` });
+  const options = { workspace: [tools.workspace] };
+  expect(await tools.text('install_extension', { path }, options)).toContain('Installed "Marked" 1.0');
+  expect(await tools.text('inspect_extension_manifest', { path }, options)).toContain('finding in "Marked"');
+});
+
+it('a native host that is missing is an error of each call without a handler', async () => {
+  const id = await tools.install(
+    'Native',
+    { permissions: ['nativeMessaging'], background: { service_worker: 'w.js' } },
+    { 'w.js': "chrome.runtime.sendNativeMessage('a.b', {}, () => {}); chrome.runtime.connectNative('a.b');" },
+  );
+  const errors = () => tools.text('get_extension_runtime_errors', { extensionId: id });
+  expect(await until(errors, (text) => text.startsWith('2x'))).toContain('native messaging host not found');
 });
 
 it('places errors of listeners, counts each once for all addresses of a document, and leaves warnings out', async () => {
@@ -161,14 +187,6 @@ describe('an extension that means harm', () => {
     expect(off.structured['disabledBecause']).toContainEqual(expect.stringMatching(/: Disabling$/));
     await tools.run('uninstall_extension', { extensionId: structured['id'] });
   });
-
-  /** Chrome acts a moment after it was asked. */
-  async function until<T>(call: () => Promise<T>, fits: (answer: T) => boolean): Promise<T> {
-    for (;;) {
-      const answer = await call();
-      if (fits(answer)) return answer;
-    }
-  }
 });
 
 describe('get_service_worker_status', () => {

@@ -183,7 +183,7 @@ const browserKeys: readonly (readonly [keys: RegExp, use: string])[] = [
   [/^(?:F11|F12|(?:Control|Meta)\+(?:Shift\+[cijm]|[dhjopsu]))$/, ''],
   [
     /^(?:Control|Alt|Meta)\+Shift\+\w$/,
-    'Nor are shortcuts of extensions started: trigger_extension_action does what they do.',
+    'Nor are shortcuts of extensions started: fire_extension_event does that, with the event commands.onCommand.',
   ],
 ];
 
