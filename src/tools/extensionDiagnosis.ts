@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { ExtensionsPage, findExtension, type ExtensionInfo } from '../browser/extensions/installedExtensions.js';
-import { type ExtensionLogEntry, runtimeErrors, type RuntimeError } from '../browser/extensions/extensionLog.js';
+import {
+  type ExtensionLogEntry,
+  foldNumbers,
+  runtimeErrors,
+  type RuntimeError,
+} from '../browser/extensions/extensionLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { truncateAnswer, shortUrl } from './answers.js';
@@ -25,6 +30,7 @@ const runtimeErrorRow = z.object({
   column: z.int().optional(),
   stack: z.array(z.string()),
   count: z.int(),
+  variants: z.int().optional(),
   original: originalOutput.optional(),
 });
 
@@ -50,7 +56,7 @@ export const getRuntimeErrorsTool = defineTool({
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
     const { name, info, seen } = await withCdpScope(browser.browser, signal, (scope) => readErrors(scope, id, browser));
-    const errors = runtimeErrors(info, seen);
+    const errors = foldNumbers(runtimeErrors(info, seen));
     const unanswered = browser.activity.messages
       .unanswered(id)
       .slice(-maxUnanswered)
@@ -94,7 +100,7 @@ export const clearErrorsTool = defineTool({
       await page.clearProblems(id);
       browser.activity.logs.clearErrors(id);
       browser.activity.messages.clearUnanswered(id);
-      return { name, cleared: runtimeErrors({ ...info, manifestErrors: [] }, seen).length };
+      return { name, cleared: foldNumbers(runtimeErrors({ ...info, manifestErrors: [] }, seen)).length };
     });
     return { text: `Cleared ${count(cleared, 'error')} of "${name}".`, structured: { cleared } };
   },
@@ -123,17 +129,19 @@ function placeOf({ url, line, column }: RuntimeError): CodeLocation | undefined 
 }
 
 function describeRuntimeError(error: RuntimeError, places: OriginalPlaces): string {
-  const { message, context, stack, count: times } = error;
+  const { message, context, stack, count: times, variants = 1 } = error;
   const place = placeOf(error);
+  const others = variants > 1 ? ` (and ${variants - 1} more that differ only in numbers)` : '';
   const position = place === undefined ? '' : ` at ${places.text(place, locationText(place))}`;
   const frames = stack.map((frame) => `\n    ${frameText(frame, places)}`);
-  return `${times > 1 ? `${times}x ` : ''}[${context}] ${oneLine(message, 2_000)}${position}${frames.join('')}`;
+  return `${times > 1 ? `${times}x ` : ''}[${context}] ${oneLine(message, 2_000)}${others}${position}${frames.join('')}`;
 }
 
 function structuredRuntimeError(error: RuntimeError, places: OriginalPlaces): z.input<typeof runtimeErrorRow> {
-  const { message, context, url, line, column, stack, count: times } = error;
+  const { message, context, url, line, column, stack, count: times, variants = 1 } = error;
   return {
     ...{ message, context, count: times },
+    ...(variants > 1 && { variants }),
     stack: stack.map((frame) => frameText(frame, places)),
     ...places.field(placeOf(error)),
     ...(url === undefined ? {} : { url }),

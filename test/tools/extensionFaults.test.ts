@@ -107,6 +107,21 @@ it('a native host that is missing is an error of each call without a handler', a
   expect(await until(errors, (text) => text.startsWith('2x'))).toContain('native messaging host not found');
 });
 
+it('errors of one place that differ only in numbers are one line', async () => {
+  const id = await tools.install(
+    'Counting',
+    { background: { service_worker: 'w.js' } },
+    { 'w.js': 'for (let i = 0; i < 30; i += 1) Promise.reject(new Error(`turn ${i}`));\nsetTimeout(() => missing());' },
+  );
+  const errors = () => tools.run('get_extension_runtime_errors', { extensionId: id });
+  const { text, structured } = await until(errors, (answer) => answer.structured['total'] === 2);
+  expect(text).toMatch(
+    /^30x \[service_worker\] .*: turn \d+ \(and 29 more that differ only in numbers\) at .*w\.js:1:/m,
+  );
+  expect(structured['errors']).toContainEqual(expect.objectContaining({ count: 30, variants: 30, line: 1 }));
+  expect(await tools.text('clear_extension_errors', { extensionId: id })).toContain('Cleared 2 errors');
+});
+
 it('places errors of listeners, counts each once for all addresses of a document, and leaves warnings out', async () => {
   const id = await tools.install(
     'Erring',

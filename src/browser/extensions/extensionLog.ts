@@ -225,6 +225,20 @@ export interface RuntimeError {
   readonly column: number | undefined;
   readonly stack: readonly StackFrame[];
   readonly count: number;
+  /** Messages of this place that differ only in numbers; this is the newest. Default: one. */
+  readonly variants?: number;
+}
+
+/** One for errors of one place whose messages differ only in numbers, as of a loop that counts. */
+export function foldNumbers(errors: readonly RuntimeError[]): RuntimeError[] {
+  const folded = new Map<string, RuntimeError>();
+  for (const error of errors) {
+    const { message, context, url, line } = error;
+    const key = JSON.stringify([message.replace(/\d+/g, '0'), context, url, line]);
+    const { count = 0, variants = 0 } = folded.get(key) ?? {};
+    folded.set(key, { ...error, count: count + error.count, variants: variants + 1 });
+  }
+  return [...folded.values()];
 }
 
 /**
