@@ -122,6 +122,12 @@ describe('inspect_extension_manifest', () => {
     expect(JSON.stringify(await findings(id))).not.toContain('eval');
   });
 
+  it('reads a manifest with a byte order mark, as Chrome does', async () => {
+    const manifest = JSON.stringify({ manifest_version: 3, name: 'Marked', version: '1.0' });
+    const extensionId = await install('Marked', {}, { 'manifest.json': `\uFEFF${manifest}` });
+    expect(await tools.text('inspect_extension_manifest', { extensionId })).toContain('finding in "Marked"');
+  });
+
   it('finds files that vanished, icons of a wrong size and a broken manifest on the disk', async () => {
     const id = await install(
       'Files',
@@ -137,6 +143,35 @@ describe('inspect_extension_manifest', () => {
     );
     await writeFile(join(workspace, 'Files', 'manifest.json'), '{ "name": ');
     expect(await findings(id)).toMatchObject([{ severity: 'refused', at: 'manifest.json:1', fix: 'Mend the JSON.' }]);
+  });
+});
+
+describe('get_extension_runtime_errors', () => {
+  /** An error is reported a moment after it was thrown. */
+  async function errorsOf(extensionId: string, fits: (total: unknown, text: string) => boolean) {
+    for (;;) {
+      const answer = await tools.run('get_extension_runtime_errors', { extensionId });
+      if (fits(answer.structured['total'], answer.text)) return answer;
+    }
+  }
+
+  it('has a line for errors of one place that differ only in numbers', async () => {
+    const code =
+      'for (let i = 0; i < 30; i += 1) Promise.reject(new Error(`turn ${i}`));\nsetTimeout(() => missing());';
+    const id = await install('Counting', { background: { service_worker: 'w.js' } }, { 'w.js': code });
+    const { text, structured } = await errorsOf(id, (total) => total === 2);
+    const line = /^30x \[service_worker\] .*: turn \d+ \(and 29 more that differ only in numbers\) at .*w\.js:1:/m;
+    expect(text).toMatch(line);
+    expect(structured['errors']).toContainEqual(expect.objectContaining({ count: 30, variants: 30, line: 1 }));
+    expect(await tools.text('clear_extension_errors', { extensionId: id })).toContain('Cleared 2 errors');
+  });
+
+  it('has each call of a native host that is missing, if nothing handles its failure', async () => {
+    const code = "chrome.runtime.sendNativeMessage('a.b', {}, () => {}); chrome.runtime.connectNative('a.b');";
+    const manifest = { permissions: ['nativeMessaging'], background: { service_worker: 'w.js' } };
+    const id = await install('Native', manifest, { 'w.js': code });
+    const { text } = await errorsOf(id, (_total, errors) => errors.startsWith('2x'));
+    expect(text).toContain('native messaging host not found');
   });
 });
 
