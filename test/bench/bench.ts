@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises';
-import { mkdtemp } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -42,13 +42,17 @@ const { values } = parseArgs({
 });
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** Each session of the crowd has two connections, and the rest needs some. Not a number: without a limit. */
+const openFiles = Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }));
+const most = openFiles >= 0 ? Math.floor((openFiles - 1_000) / 2) : Infinity;
+
 const options: BenchOptions = {
   rounds: Number(values.rounds ?? (values.quick === true ? 1 : 5)),
   sessions: values.quick === true ? 500 : 1_500,
   pings: values.quick === true ? 5_000 : 15_000,
   doors: ['sse', 'streamable', 'stateless'],
   idle: values.quick === true ? 500 : 3_000,
-  crowd: values.quick === true ? 1_000 : 10_000,
+  crowd: Math.min(values.quick === true ? 1_000 : 10_000, most),
   folder: await mkdtemp(join(tmpdir(), 'greenroom-bench-')),
   report: (line) => void process.stderr.write(`${line}\n`),
 };
