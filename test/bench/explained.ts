@@ -20,6 +20,11 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
       'Left: delivery beside the actor, since its order and refusals are the promises S3 and S4.',
   ],
   [
+    /^pings stateless : streamable/,
+    'A request of 2026-07-28 says in each message what a session says once: revision, client and capabilities are read and ' +
+      'checked again, which is the greater share of src/mcp, src/transport and zod in the table of profiles. It saves the chart.',
+  ],
+  [
     /^navigate /,
     'Both wait for the load, of which most of it is; then this server waits until nothing has changed for 60 ms, the other for ' +
       '100 ms. Tried: less than 60 ms misses what a timer of 50 ms renders, and a test says so.',
