@@ -45,6 +45,7 @@ test.each([
     '[{"a":1,"b":"[Throws TypeError: shut]","c":["2n","[Throws 3]",4]}]',
     'object',
   ],
+  ['[{ get shut() { throw 1; } }, , 3]', '[{"shut":"[Throws 1]"},null,3]', 'object'],
   [
     '(() => { const ring = { get shut() { throw 1; } }; ring.self = ring; return ring; })()',
     '{"shut":"[Throws 1]","self":"[Circular]"}',

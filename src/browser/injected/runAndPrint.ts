@@ -42,7 +42,7 @@ function readableCopy(value: unknown, ancestors: readonly object[]): unknown {
   const printed = isFunction(own.toJSON) ? own.toJSON.call(value) : printObject(value);
   if (typeof printed !== 'object' || printed === null) return printed;
   const copied = (key: string): unknown => copyProperty(printed, key, [...ancestors, value]);
-  if (Array.isArray(printed)) return Object.keys(printed).map(copied);
+  if (Array.isArray(printed)) return Array.from({ length: printed.length }, (_, key) => copied(String(key)));
   return Object.fromEntries(Object.keys(printed).map((key) => [key, copied(key)]));
 }
 
