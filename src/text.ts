@@ -14,6 +14,12 @@ export function shortenText(text: string, max: number): string {
   return text.length <= max ? text : `${cutText(text, max)}…`;
 }
 
+/** Equal for texts that differ only in numbers. */
+export const withoutNumbers = (text: string): string => text.replace(/\d+/g, '0');
+
+/** Follows the one text of several that is shown. */
+export const othersOfNumbers = (count: number): string => `and ${count} more that differ only in numbers`;
+
 /** A part of a text between two graphemes. `end` is where the next part begins. */
 export interface TextPart {
   readonly text: string;

@@ -21,6 +21,7 @@ import { contentScriptsIn, isCutOff } from '../browser/extensions/contentScripts
 import { predictInjections, type Injection } from '../browser/extensions/injection.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
+import { othersOfNumbers } from '../text.js';
 
 const runtimeErrorRow = z.object({
   message: z.string(),
@@ -131,7 +132,7 @@ function placeOf({ url, line, column }: RuntimeError): CodeLocation | undefined 
 function describeRuntimeError(error: RuntimeError, places: OriginalPlaces): string {
   const { message, context, stack, count: times, variants = 1 } = error;
   const place = placeOf(error);
-  const others = variants > 1 ? ` (and ${variants - 1} more that differ only in numbers)` : '';
+  const others = variants > 1 ? ` (${othersOfNumbers(variants - 1)})` : '';
   const position = place === undefined ? '' : ` at ${places.text(place, locationText(place))}`;
   const frames = stack.map((frame) => `\n    ${frameText(frame, places)}`);
   return `${times > 1 ? `${times}x ` : ''}[${context}] ${oneLine(message, 2_000)}${others}${position}${frames.join('')}`;

@@ -8,6 +8,7 @@ import {
   sampleExtensionId,
 } from '../../src/selftest/pageServer.js';
 import { extensionTools } from '../../src/tools/allTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let tools: ToolHarness;
@@ -148,11 +149,11 @@ describe('inspect_extension_manifest', () => {
 
 describe('get_extension_runtime_errors', () => {
   /** An error is reported a moment after it was thrown. */
-  async function errorsOf(extensionId: string, fits: (total: unknown, text: string) => boolean) {
-    for (;;) {
+  function errorsOf(extensionId: string, fits: (total: unknown, text: string) => boolean) {
+    return waitUntilFound(async () => {
       const answer = await tools.run('get_extension_runtime_errors', { extensionId });
-      if (fits(answer.structured['total'], answer.text)) return answer;
-    }
+      return fits(answer.structured['total'], answer.text) ? answer : undefined;
+    });
   }
 
   it('has a line for errors of one place that differ only in numbers', async () => {

@@ -12,14 +12,6 @@ beforeAll(async () => {
 
 afterAll(() => tools.close());
 
-/** Chrome acts a moment after it was asked. */
-async function until<T>(call: () => Promise<T>, fits: (answer: T) => boolean): Promise<T> {
-  for (;;) {
-    const answer = await call();
-    if (fits(answer)) return answer;
-  }
-}
-
 describe('what cannot be installed, or does not start', () => {
   const options = () => ({ workspace: [tools.workspace] });
 
@@ -165,6 +157,14 @@ describe('an extension that means harm', () => {
     expect(off.structured['disabledBecause']).toContainEqual(expect.stringMatching(/: Disabling$/));
     await tools.run('uninstall_extension', { extensionId: structured['id'] });
   });
+
+  /** Chrome acts a moment after it was asked. */
+  async function until<T>(call: () => Promise<T>, fits: (answer: T) => boolean): Promise<T> {
+    for (;;) {
+      const answer = await call();
+      if (fits(answer)) return answer;
+    }
+  }
 });
 
 describe('get_service_worker_status', () => {

@@ -7,6 +7,7 @@ import {
   type ConsoleMessageBody,
   type StackFrame,
 } from '../collectors/consoleMessage.js';
+import { withoutNumbers } from '../../text.js';
 import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
@@ -234,7 +235,7 @@ export function foldNumbers(errors: readonly RuntimeError[]): RuntimeError[] {
   const folded = new Map<string, RuntimeError>();
   for (const error of errors) {
     const { message, context, url, line } = error;
-    const key = JSON.stringify([message.replace(/\d+/g, '0'), context, url, line]);
+    const key = JSON.stringify([withoutNumbers(message), context, url, line]);
     const { count = 0, variants = 0 } = folded.get(key) ?? {};
     folded.set(key, { ...error, count: count + error.count, variants: variants + 1 });
   }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
-import { shortenText } from '../../text.js';
+import { othersOfNumbers, shortenText, withoutNumbers } from '../../text.js';
 import { auditExtension } from './audit/auditExtension.js';
 import { ExtensionsPage, originOf, type Extension, type ExtensionProblem } from './installedExtensions.js';
 import { readManifest } from './manifest.js';
@@ -169,13 +169,13 @@ export function mergedErrors(errors: readonly { readonly text: string; readonly 
   const merged = new Map<string, { readonly place: string; readonly texts: Set<string> }>();
   for (const { text: whole, place } of errors) {
     const text = shortenText(whole, maxErrorChars);
-    const key = `${place} ${text.replace(/\d+/g, '0')}`;
+    const key = `${place} ${withoutNumbers(text)}`;
     const { texts } = merged.get(key) ?? { texts: new Set() };
     merged.set(key, { place, texts: texts.add(text) });
   }
   const lines = [...merged.values()].map(({ place, texts }) => {
     const [first = ''] = texts;
-    const more = texts.size === 1 ? [] : [`and ${texts.size - 1} more that differ only in numbers`];
+    const more = texts.size === 1 ? [] : [othersOfNumbers(texts.size - 1)];
     const notes = [...(place === '' ? [] : [place]), ...more];
     return notes.length === 0 ? first : `${first} (${notes.join('; ')})`;
   });

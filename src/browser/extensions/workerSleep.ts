@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { readVariables } from '../cdp/injectedFunctions.js';
+import { withoutNumbers } from '../../text.js';
 import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
@@ -94,8 +95,6 @@ function differences(first: Facts, second: Facts, asleep: Facts): Omit<SleepDiff
     return known === undefined || isSame ? [] : [{ ...known, awake, asleep: other }];
   });
 }
-
-const withoutNumbers = (text: string): string => text.replace(/\d+/g, '0');
 
 type Saved = ReadonlyMap<StorageArea, Readonly<Record<string, unknown>>>;
 
