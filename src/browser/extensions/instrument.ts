@@ -32,8 +32,10 @@ export function instrumentExpression(tracing: boolean, refusing: readonly string
 /** Sends what was reported before the binding was there. */
 export const flushExpression = callExpression(flushReports);
 
-/** Limit on the attachment to a worker that starts. One that is busy for longer may report nothing. */
-const workerStartMs = 2_000;
+/** Limit on the attachment to a worker that starts. The breakpoint is lost with it, so a worker that starts later reports nothing. */
+const workerStartMs = 30_000;
+/** Limit on the first statements of its script. */
+const workerBusyMs = 2_000;
 
 /**
  * Instruments a worker that waits for its debugger, before its first statement, and lets it run. Resolves when that is
@@ -47,8 +49,15 @@ export async function instrumentWorker(session: CDPSession, refusing: readonly s
   const place = { urlRegex: '^chrome-extension://', lineNumber: 0, columnNumber: 0 };
   void unlessGone(session.send('Debugger.setBreakpointByUrl', { ...place, condition }));
   void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
-  const instrumented = parsed.then(() => session.send('Runtime.evaluate', { expression: condition, silent: true }));
-  await unlessGone(untilAborted(instrumented, timeLimit(workerStartMs)));
+  const isStarted = await unlessGone(
+    untilAborted(
+      parsed.then(() => true),
+      timeLimit(workerStartMs),
+    ),
+  );
+  if (isStarted !== true) return;
+  const instrumented = session.send('Runtime.evaluate', { expression: condition, silent: true });
+  await unlessGone(untilAborted(instrumented, timeLimit(workerBusyMs)));
 }
 
 const takenSchema = z.array(z.string()).catch([]);

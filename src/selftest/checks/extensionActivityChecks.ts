@@ -17,8 +17,11 @@ export const extensionActivityChecks: readonly Check[] = [
       await installSample(context);
       const message = { type: 'none', word: randomUUID() };
       await context.call('send_extension_message', { extensionId, message });
-      const { text } = await context.call('get_extension_flow', { extensionId });
-      assertIncludes(text, `send_extension_message -> service_worker: runtime.onMessage ${JSON.stringify(message)}`);
+      const received = `send_extension_message -> service_worker: runtime.onMessage ${JSON.stringify(message)}`;
+      await context.eventually(
+        () => context.call('get_extension_flow', { extensionId }),
+        ({ text }) => assertIncludes(text, received),
+      );
       const drawn = await context.call('get_extension_flow', { extensionId, format: 'mermaid' });
       assertIncludes(drawn.data['mermaid'], `sequenceDiagram`);
       assertIncludes(drawn.data['mermaid'], message.word);
