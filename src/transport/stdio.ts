@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Transport as McpTransport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
 import { codeOf, messageOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
-import { textOf } from '../mcp/messageText.js';
+import { parseMessageText, textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
@@ -117,7 +117,7 @@ export class StdioTransport extends PipeTransport {
     if (this.state !== 'open' && this.state !== 'refusing') return;
     if ('fault' in line) this.write(lineRefusal(line.fault).toJsonRpc(null));
     else
-      void receiveText(line.text, {
+      void receiveText(() => parseMessageText(line.text), {
         receive: (message) => this.dispatch(message),
         failed: (error) => this.onerror?.(error),
         unreadable: () => lineRefusal('parse_error'),
@@ -254,7 +254,7 @@ export class SdkTransport extends PipeTransport {
 
   async #receive(message: unknown): Promise<void> {
     if (this.state === 'closed') return;
-    const response = await receiveText(JSON.stringify(message), {
+    const response = await receiveText(() => parseMessageText(JSON.stringify(message)), {
       receive: (received) => this.dispatch(received),
       failed: (error) => this.onerror?.(error),
     });

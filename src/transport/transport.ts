@@ -3,7 +3,8 @@ import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
 import { parseProfileChoice, UnknownProfileError } from '../mcp/clientProfiles.js';
-import { parseMessageText } from '../mcp/messageText.js';
+import { inSlices } from '../browser/patterns/slices.js';
+import { messageIn } from '../mcp/messageText.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
 import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
 import type { Session } from '../session/session.js';
@@ -172,18 +173,33 @@ interface TextReceiver {
   readonly unreadable?: () => Refusal;
 }
 
+/** Returns the value of a JSON text, or throws what parsing it threw. */
+export type JsonText = () => unknown;
+
+/** Parses a text of any length without holding the event loop. Never rejects. */
+export async function parsedInSlices(text: string): Promise<JsonText> {
+  try {
+    const value = await inSlices(messageIn(text));
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
 /**
  * Delivers one message in text form, for transports whose messages have no status of their own. `receive` is called before
  * this returns. Never rejects. Resolves with the error response to send; null if the message was handled, or if it is not a
  * request and its handling failed.
  */
 export async function receiveText(
-  text: string,
+  json: JsonText,
   { receive, failed, unreadable = () => new Refusal('parse_error') }: TextReceiver,
 ): Promise<JsonRpcErrorResponse | null> {
   let id: RequestId = null;
   try {
-    const value = parseJson(text, unreadable);
+    const value = parseJson(json, unreadable);
     id = replyIdOf(value);
     await receive(parseMessage(value));
     return null;
@@ -194,9 +210,9 @@ export async function receiveText(
   }
 }
 
-function parseJson(text: string, unreadable: () => Refusal): unknown {
+function parseJson(json: JsonText, unreadable: () => Refusal): unknown {
   try {
-    return parseMessageText(text);
+    return json();
   } catch (error) {
     throw error instanceof Refusal ? error : unreadable();
   }

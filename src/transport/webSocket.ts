@@ -3,12 +3,14 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { type JsonRpcErrorResponse, Refusal } from '../errors/errors.js';
-import { textOf } from '../mcp/messageText.js';
+import { maxTextAtOnce, parseMessageText, textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { CloseNotice } from '../session/channel.js';
 import {
+  parsedInSlices,
   receiveText,
+  type JsonText,
   ConnectionTransport,
   resolveSessionRequest,
   openMemory,
@@ -75,6 +77,8 @@ export class WebSocketTransport extends ConnectionTransport {
   readonly #server: WebSocketServer;
   readonly #options: Required<Omit<WebSocketOptions, 'memory'>>;
   #connection: Connection = { kind: 'pending' };
+  /** The long message that is being parsed. Those behind it wait for it, and the socket is not read. */
+  #parsing: Promise<void> | undefined;
 
   constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
     super(options.memory);
@@ -125,10 +129,29 @@ export class WebSocketTransport extends ConnectionTransport {
       this.#closeWith(unsupportedData, 'unsupported_media_type: Send text frames, one JSON-RPC message each.');
       return;
     }
-    void receiveText(data.toString('utf8'), {
+    const text = data.toString('utf8');
+    if (this.#parsing === undefined && text.length <= maxTextAtOnce) this.#handle(() => parseMessageText(text));
+    else this.#handleInTurn(open, text);
+  }
+
+  #handle(json: JsonText): void {
+    void receiveText(json, {
       receive: (message) => this.onmessage?.(message),
       failed: (error) => this.onerror?.(error),
     }).then((response) => response !== null && this.#write(response));
+  }
+
+  #handleInTurn(open: OpenConnection, text: string): void {
+    open.socket.pause();
+    const parsing = (this.#parsing ?? Promise.resolve())
+      .then(() => parsedInSlices(text))
+      .then((json) => {
+        if (this.#connection === open) this.#handle(json);
+        if (this.#parsing !== parsing) return;
+        this.#parsing = undefined;
+        open.socket.resume();
+      });
+    this.#parsing = parsing;
   }
 
   #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {

@@ -137,8 +137,9 @@ test.each([
   ['letters of two bytes', 'é'],
   ['escapes', '\u0001"\\'],
   ['letters of four bytes', '😀'],
-])('a body as long as allowed, of %s, is parsed part by part and is the same', async (_what, part) => {
+])('a message as long as allowed, of %s, is parsed part by part and is the same', async (_what, part) => {
   const mcp = await new RawMcp(served.url).initialize();
+  const socket = await new RawWebSocket(served.url).whenInitialized();
   const long = part.repeat(3_900_000 / (Buffer.byteLength(JSON.stringify(part)) - 2));
   const body = `\ufeff{"jsonrpc":"2.0","method":"ping","params":{"long":${JSON.stringify(long)}}, "id" : 9007199254740993}`;
   const parse = JSON.parse;
@@ -149,6 +150,15 @@ test.each([
   };
   try {
     expect((await mcp.postText(body)).text).toContain('"id":9007199254740993');
+    const before = socket.frames.length;
+    socket.socket.send(body);
+    socket.socket.send(body.slice(0, -1));
+    await socket.call(8, 'ping');
+    // In the order in which they came.
+    const [answer, refusal, last] = socket.frames.slice(before);
+    expect(answer).toContain('"id":9007199254740993,"result"');
+    expect(refusal).toContain('"reason":"parse_error"');
+    expect(last).toContain('"id":8,"result"');
     expect(Math.max(...lengths)).toBeLessThan(512 * 1024);
   } finally {
     JSON.parse = parse;
@@ -157,6 +167,7 @@ test.each([
   expect((await mcp.postText(body.slice(0, -1))).json).toMatchObject({ error: { data: { reason: 'parse_error' } } });
   expect((await mcp.postText(`${body}}`)).json).toMatchObject({ error: { data: { reason: 'parse_error' } } });
   await mcp.delete();
+  await socket.disconnect();
 });
 
 test('messages that come together over a WebSocket are handled a turn of the event loop each', async () => {
