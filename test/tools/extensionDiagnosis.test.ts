@@ -174,6 +174,31 @@ describe('get_extension_runtime_errors', () => {
     const { text } = await errorsOf(id, (_total, errors) => errors.startsWith('2x'));
     expect(text).toContain('native messaging host not found');
   });
+
+  it('has what Chrome refused a content script, and the place of a rejection only where one is known', async () => {
+    const worker = `chrome.storage.session.set({ note: 'a' });\n\nchrome.tabs.sendMessage(99999, 'x');`;
+    const script = `chrome.storage.session.get('note', () => {});\n(async () => {\n  await chrome.storage.session.get('note');\n})();`;
+    const manifest = {
+      permissions: ['storage'],
+      background: { service_worker: 'w.js' },
+      content_scripts: [{ matches: ['http://other.localhost/*'], js: ['c.js'] }],
+    };
+    const id = await install('Session', manifest, { 'w.js': worker, 'c.js': script });
+    const { page } = await tools.browser.newPage();
+    const url = pages.url.replace('127.0.0.1', 'other.localhost');
+    await page.goto(`${url}/settled.html`);
+    const { text } = await errorsOf(id, (total) => total === 3);
+    const denied = 'Access to storage is not allowed from this context.';
+    const from = `[content_script ${url}/settled.html]`;
+    expect(text).toContain(`${from} Unchecked runtime.lastError: ${denied}\n`);
+    expect(text).toMatch(
+      new RegExp(`Uncaught \\(in promise\\) Error: ${denied} at chrome-extension://${id}/c\\.js:\\d`),
+    );
+    // No line: Chrome does not say it, and the first one would be wrong.
+    expect(text).toContain(`Receiving end does not exist. at chrome-extension://${id}/w.js\n`);
+    const stored = await tools.text('inspect_extension_storage', { extensionId: id, area: 'session' });
+    expect(stored).toContain('storage.session of "Session": 1 key\nnote = "a"');
+  });
 });
 
 describe('check_content_script_injection', () => {

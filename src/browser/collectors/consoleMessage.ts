@@ -105,6 +105,11 @@ export function describeException(
   const { text, exception, url, lineNumber, columnNumber, stackTrace, scriptId = '' } = exceptionDetails;
   const stack = stackFramesOf(stackTrace, keyOf);
   const cause = exception === undefined ? '' : describeObject(exception);
+  // Chrome says so of a rejection without a stack, as those of its own functions.
+  const isPlaceUnknown = text.includes('(in promise)') && lineNumber === 0 && columnNumber === 0;
+  const place = isPlaceUnknown
+    ? { line: undefined, column: undefined }
+    : { line: lineNumber + 1, column: columnNumber + 1 };
   return {
     type: 'exception',
     level: 'error',
@@ -112,8 +117,7 @@ export function describeException(
     args: cause === '' ? [] : [truncateText(cause, maxArgumentChars)],
     hasFormat: false,
     abridged: false,
-    location:
-      stack[0] ?? (url ? { url, line: lineNumber + 1, column: columnNumber + 1, script: keyOf(scriptId) } : undefined),
+    location: stack[0] ?? (url ? { url, ...place, script: keyOf(scriptId) } : undefined),
     stack,
     at: timestamp,
   };

@@ -8,7 +8,7 @@ import {
   type TargetSession,
 } from '../cdp/cdpSessions.js';
 import type { CallLog, MenuEntries, PermissionPrompts } from './callLog.js';
-import type { ExtensionLog, LogSource } from './extensionLog.js';
+import { lastErrorPrefix, type ExtensionLog, type LogSource } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
 import { ownDocumentPath } from './installedExtensions.js';
 import { droppedEvents } from '../process/messageQueue.js';
@@ -164,9 +164,10 @@ export class ContextFollower {
         this.#release(session);
       },
       'Log.entryAdded': ({ entry }) => {
-        const world = [...this.#contexts.values()].find((candidate) =>
+        const named = [...this.#contexts.values()].find((candidate) =>
           entry.url?.startsWith(`${scheme}${candidate.extensionId}/`),
         );
+        const world = named ?? (entry.text.startsWith(lastErrorPrefix) ? this.#onlyWorld() : undefined);
         if (world !== undefined) this.#logs.logs.recordEntry(entry, world);
       },
     };
@@ -217,6 +218,12 @@ export class ContextFollower {
     const extensionId = url.slice(scheme.length, scheme.length + 32);
     const address = this.#frameUrls.get(this.target.targetId) ?? this.target.url;
     return { extensionId, name: `content_script (MAIN world) ${address}`, worker: undefined };
+  }
+
+  /** The newest world of the only extension here. A content script's `runtime.lastError` is reported without its extension. */
+  #onlyWorld(): FollowedContext | undefined {
+    const worlds = [...this.#contexts.values()];
+    return new Set(worlds.map(({ extensionId }) => extensionId)).size === 1 ? worlds.at(-1) : undefined;
   }
 
   #removeContexts(isGone: (key: string) => boolean): void {

@@ -13,7 +13,7 @@ import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { isInstrument, withoutInstrument } from './instrument.js';
-import type { ExtensionInfo, ExtensionProblem } from './installedExtensions.js';
+import { originOf, type ExtensionInfo, type ExtensionProblem } from './installedExtensions.js';
 
 /** What a context of an extension logged or threw. */
 export interface ExtensionLogEntry extends ConsoleMessageBody {
@@ -86,9 +86,7 @@ export class ExtensionLog {
     const clearedId = this.#clearedIds.get(extensionId) ?? 0;
     return this.#ring
       .read()
-      .entries.filter(
-        ({ id, value }) => id > clearedId && value.extensionId === extensionId && value.type === 'exception',
-      )
+      .entries.filter(({ id, value }) => id > clearedId && value.extensionId === extensionId && isUncaught(value))
       .map(({ value }) => value);
   }
 
@@ -119,7 +117,10 @@ export class ExtensionLog {
   }
 
   recordEntry(entry: Protocol.Log.LogEntry, from: LogSource): void {
-    this.#record(entry.timestamp, from, () => describeLogEntry(entry));
+    // The address of the page says nothing about where a content script failed.
+    const { url, ...rest } = entry;
+    const isOwn = url?.startsWith(originOf(from.extensionId)) === true;
+    this.#record(entry.timestamp, from, () => describeLogEntry(isOwn ? entry : rest));
   }
 
   /**
@@ -211,6 +212,13 @@ function parseStackFrames(description: string): StackFrame[] {
   });
 }
 
+/** How Chrome words an error of `chrome.*` whose callback did not read `runtime.lastError`. */
+export const lastErrorPrefix = 'Unchecked runtime.lastError';
+
+/** An exception, or an error of `chrome.*` in a content script: Chrome's own list lacks the latter. */
+const isUncaught = ({ type, text, context }: ExtensionLogEntry): boolean =>
+  type === 'exception' || (text.startsWith(lastErrorPrefix) && context.startsWith('content_script'));
+
 function sizeOf({ text, args, stack, context }: ExtensionLogEntry): number {
   const chars = text.length + context.length + args.reduce((sum, arg) => sum + arg.length, 0);
   return 2 * chars + 400 + stack.reduce((sum, frame) => sum + 100 + 2 * frame.url.length, 0);
@@ -282,11 +290,11 @@ function withoutStack(text: string): string {
 
 function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
   const noted = (problem.stackTrace ?? [])
-    .filter(({ url }) => url !== '' && !isInstrument(url))
-    .map(({ url, lineNumber, columnNumber, functionName }) => ({
+    // Of a rejection without a stack Chrome says line 0: its place is not known.
+    .filter(({ url, lineNumber }) => url !== '' && lineNumber > 0 && !isInstrument(url))
+    .map(({ url, lineNumber: line, columnNumber, functionName }) => ({
       url,
-      // Of a rejection without a stack Chrome says line 0.
-      line: Math.max(1, lineNumber),
+      line,
       column: columnNumber,
       functionName: functionName || '(anonymous)',
     }));

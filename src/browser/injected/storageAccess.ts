@@ -3,16 +3,16 @@ import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } fr
 import { findBinding, toJson } from './values.js';
 import { cutText } from '../../text.js';
 
-/** In a document of the extension. Reads the existing ones of `keys` (null: all), up to `maxTotal` characters. */
+/** In a document of the extension. Reads the existing ones of `wanted` (null: all), up to `maxTotal` characters. */
 export async function readStorage(
   areaName: string,
-  keys: readonly string[] | null,
+  wanted: readonly string[] | null,
   maxLength: number,
   maxTotal: number,
 ): Promise<StorageContent> {
   const area = areaOf(areaName);
   const items = await area.get(null);
-  const requested = keys === null ? Object.keys(items).sort() : keys.filter((key) => Object.hasOwn(items, key));
+  const requested = wanted === null ? Object.keys(items).sort() : wanted.filter((key) => Object.hasOwn(items, key));
   const entries: StorageItem[] = [];
   let room = maxTotal;
   for (const key of requested) {
@@ -22,12 +22,10 @@ export async function readStorage(
     if (room < 0) break;
     entries.push({ key, value, length: json.length });
   }
-  return {
-    entries,
-    omitted: requested.length - entries.length,
-    keys: Object.keys(items).length,
-    bytes: area.getBytesInUse === undefined ? null : await area.getBytesInUse(null),
-  };
+  const keys = Object.keys(items).length;
+  const bytes = (await area.getBytesInUse?.(null)) ?? null;
+  // Chrome does not count the bytes of storage.session.
+  return { entries, omitted: requested.length - entries.length, keys, bytes: bytes === 0 && keys > 0 ? null : bytes };
 }
 
 /** In a document of the extension. */
