@@ -13,6 +13,13 @@ const measureWork = async (context: CheckContext): Promise<number> =>
     }))`),
   );
 
+/** The middle one of three measurements: other processes slow some of them, too. */
+async function usualWork(context: CheckContext): Promise<number> {
+  const times: number[] = [];
+  for (let runs = 0; runs < 3; runs += 1) times.push(await measureWork(context));
+  return times.toSorted((a, b) => a - b)[1] ?? Infinity;
+}
+
 const headers = 'fetch("/echo").then(async (response) => (await response.json()).headers)';
 
 const resetEmulation = async (context: CheckContext): Promise<void> => {
@@ -59,19 +66,18 @@ export const emulationChecks: readonly Check[] = [
     async run(context) {
       await context.openControls();
       await resetEmulation(context);
-      // The quickest of several: other processes slow some of them, too.
-      let before = Infinity;
-      for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await measureWork(context));
+      const before = await usualWork(context);
       const cpuThrottlingRate = randomInt(600, 1200) / 100;
       const { text, data } = await context.call('emulate_cpu', { cpuThrottlingRate });
       assert.deepEqual(data['emulated'], { cpuThrottlingRate });
       assertIncludes(text, String(cpuThrottlingRate));
       let slow = 0;
-      // A browser thread pauses the page at intervals: on a busy machine one run may escape it.
-      for (let runs = 0; slow <= 2 * before && runs < 20; runs += 1) slow = await measureWork(context);
-      assert.ok(slow > 2 * before, `${slow} ms is not much more than ${before} ms`);
+      // A browser thread pauses the page at intervals: on a busy machine some runs may escape it.
+      for (let tries = 0; slow <= 2 * before && tries < 3; tries += 1) slow = await usualWork(context);
       await resetEmulation(context);
-      return `${Math.round(before)} ms of work took ${Math.round(slow)} ms`;
+      const usual = Math.max(before, await usualWork(context));
+      assert.ok(slow > 2 * usual, `${slow} ms is not much more than ${usual} ms`);
+      return `${Math.round(usual)} ms of work took ${Math.round(slow)} ms`;
     },
   },
   {
