@@ -89,27 +89,34 @@ export async function profileRate(kind: 'sessions' | 'pings', door: Door, option
   return sharesOf(file);
 }
 
+/** What sessions share is loaded once these have come and gone. */
+const fewSessions = 50;
+
 export interface Footprint {
   /** Bytes for each idle session. */
   readonly heap: number;
   readonly resident: number;
 }
 
-/** What an idle session holds: the difference between a server that has seen as many come and go, and one that keeps them. */
+/**
+ * What an idle session holds. Resident: against a server that has seen a few only, since what a crowd leaves to the heap is
+ * used again. Heap: against one that has seen as many come and go, without what the first of all of them make once.
+ */
 export async function measureFootprint(name: ServerName, options: BenchOptions): Promise<Footprint> {
   const [server, load] = [await startMeasured(name), startLoad()];
   const fill = { kind: 'fill', url: server.url, door: 'sse', count: options.idle } as const;
   try {
+    await load.carryOut({ ...fill, count: fewSessions });
+    await load.carryOut({ kind: 'empty' });
+    const fresh = await server.memory();
     await load.carryOut(fill);
+    const resident = ((await server.memory()).resident - fresh.resident) / options.idle;
     await load.carryOut({ kind: 'empty' });
     const before = await server.memory();
     await load.carryOut(fill);
-    const after = await server.memory();
-    const each = (key: 'heap' | 'resident'): number => (after[key] - before[key]) / options.idle;
-    options.report(
-      `idle session ${name}: heap ${each('heap').toFixed(0)}, resident ${each('resident').toFixed(0)} bytes`,
-    );
-    return { heap: each('heap'), resident: each('resident') };
+    const heap = ((await server.memory()).heap - before.heap) / options.idle;
+    options.report(`idle session ${name}: heap ${heap.toFixed(0)}, resident ${resident.toFixed(0)} bytes`);
+    return { heap, resident };
   } finally {
     await server.stop();
     await load.stop();
