@@ -23,7 +23,7 @@ export default {
   testSequencer: '<rootDir>/.config/longestFirst.js',
   // Far above what a test takes: it ends one that hangs, and no slow machine.
   testTimeout: 300_000,
-  // A test that uses a browser mostly waits for it.
-  maxWorkers: Math.ceil(availableParallelism() * 1.5),
+  // Browsers take more processor time than their tests: more workers would only make them wait for each other.
+  maxWorkers: availableParallelism(),
   workerIdleMemoryLimit: '600MB',
 };
