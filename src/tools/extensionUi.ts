@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { EffectObserver } from '../browser/extensions/extensionEvents.js';
-import { clickAction, closePopups, type ClickResult } from '../browser/extensions/extensionAction.js';
+import {
+  clickAction,
+  closePopups,
+  popupClosedAtOnce,
+  type ClickResult,
+} from '../browser/extensions/extensionAction.js';
 import {
   findEnabledExtension,
   findExtension,
@@ -100,12 +105,13 @@ function clickExtensionAction(
 }
 
 async function answerClick(
-  { name }: Extension,
+  extension: Extension,
   { page, popup, opensPanel }: ClickResult,
   args: ActionArgs,
   { signal }: BrowserToolContext,
 ): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
   const tab = `page ${page.id} (${shortUrl(page.url())})`;
+  const { name } = extension;
   const done =
     popup === undefined
       ? `Clicked the action of "${name}" on ${tab}. ${
@@ -116,7 +122,11 @@ async function answerClick(
       : `Opened the popup of "${name}" over ${tab} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
   const selected = popup ?? page;
   const action = { page: selected, signal, done, includeSnapshot: args.includeSnapshot };
-  const { text, structured } = await selected.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
+  const { text, structured } = await selected
+    .runExclusive(signal, () => answerAction(action, () => Promise.resolve()))
+    .catch((error: unknown) => {
+      throw popup?.isClosed === true ? popupClosedAtOnce(extension, error) : error;
+    });
   return { text, structured: { ...structured, pageId: selected.id, popup: popup !== undefined } };
 }
 

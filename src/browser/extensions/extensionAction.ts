@@ -51,11 +51,14 @@ export async function clickAction(
   const { popup, opensPanel } = clicked;
   if (popup === undefined) return { page, popup, opensPanel };
   const adopted = browser.adoptPopup(popup).catch((error: unknown) => {
-    const message = `The popup of ${extension.name} opened and closed again at once, before it could be looked at.`;
-    throw new ToolError(message, { cause: error });
+    throw popupClosedAtOnce(extension, error);
   });
   return { page, popup: await scope.untilAborted(adopted), opensPanel };
 }
+
+/** The error of a popup that closes before a tool is done with its opening. */
+export const popupClosedAtOnce = ({ name }: Pick<Extension, 'name'>, cause: unknown): ToolError =>
+  new ToolError(`The popup of ${name} opened and closed again at once, before it could be looked at.`, { cause });
 
 /** Closes the popups that `openPopups` finds, and returns their number. */
 export async function closePopups(browser: SessionBrowser, extension: Extension): Promise<number> {
