@@ -24,6 +24,27 @@ test('a browser that hangs is found out, ended and replaced, and the answer says
   expect(await hung.close()).toEqual([]);
 });
 
+test('a page of a browser that is busy for a while is not held by a script of its own', async () => {
+  const busy = await openTestPool();
+  const session = await withFirstPage(busy.pool.lease(leaseRequest('context'), recordingListener()));
+  const page = session.page();
+  const pid = await browserPid(session);
+  const browser = page.page.browser();
+  const askVersion = browser.version.bind(browser);
+  // Asked once the page has not answered in its time.
+  browser.version = () => {
+    const version = askVersion();
+    process.kill(pid, 'SIGCONT');
+    return version;
+  };
+  process.kill(pid, 'SIGSTOP');
+  expect(await page.isAnswering(signal, 50)).toBe(true);
+  const running = page.page.evaluate('for (;;) {}').catch(String);
+  expect(await page.isAnswering(signal, 50)).toBe(false);
+  expect(await busy.close()).toEqual([]);
+  await running;
+});
+
 test('a browser that is killed is told with the signal', async () => {
   const failures = new Set<string>();
   const inspect = (event: InspectionEvent): void => {

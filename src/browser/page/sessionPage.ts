@@ -52,6 +52,10 @@ export interface ScreenshotArea {
 
 /** How long a script may keep a page from answering; longer than the work of any sound page. */
 const heldMs = 6_000;
+/** How much longer a page may take than its browser, before a script is to blame. */
+const busyFactor = 5;
+const leastGraceMs = 100;
+const maxBrowserDelayMs = 5_000;
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
@@ -242,15 +246,28 @@ export class SessionPage {
 
   /**
    * Whether its code lets it answer. A page that waits for its server, for the answer to a dialog, or in the debugger
-   * counts as one that answers.
+   * counts as one that answers. `ms` holds where the browser itself answers at once; a busy one has more.
    */
   async isAnswering(signal: AbortSignal, ms = 1_000): Promise<boolean> {
     if (this.interruptions.current !== undefined || this.navigations.isPending || this.isClosed) return true;
-    const limit = timeLimit(ms);
-    const ping = this.cdp.send('Runtime.evaluate', { expression: '0' });
-    const answer = await unlessGone(untilAborted(ping, AbortSignal.any([signal, limit])));
+    const answered = unlessGone(this.cdp.send('Runtime.evaluate', { expression: '0' })).then(() => true);
+    const answersWithin = async (limitMs: number): Promise<boolean> => {
+      const limit = AbortSignal.any([signal, timeLimit(limitMs)]);
+      return (await unlessGone(untilAborted(answered, limit))) === true;
+    };
+    const answers =
+      (await answersWithin(ms)) ||
+      (await answersWithin(leastGraceMs + busyFactor * (await this.#browserDelay(signal))));
     signal.throwIfAborted();
-    return answer !== undefined || !limit.aborted || this.navigations.isPending;
+    return answers || this.navigations.isPending;
+  }
+
+  /** How long the browser takes to answer for itself, in ms. */
+  async #browserDelay(signal: AbortSignal): Promise<number> {
+    const asked = performance.now();
+    const limit = AbortSignal.any([signal, timeLimit(maxBrowserDelayMs)]);
+    await unlessGone(untilAborted(this.page.browser().version(), limit));
+    return Math.ceil(performance.now() - asked);
   }
 
   /** Throws a ToolError if a script of the page has run without an end for some seconds. */
