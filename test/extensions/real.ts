@@ -41,6 +41,13 @@ const extensions: readonly RealExtension[] = [
     folder: 'dist/extension',
     lacks: ['open_extension_popup', 'open_extension_page', 'check_worker_sleep'],
   },
+  {
+    name: 'puppeteer-stream',
+    from: 'npm',
+    package: 'puppeteer-stream@3.0.23',
+    folder: 'extension',
+    lacks: ['open_extension_popup', 'check_worker_sleep'],
+  },
   { name: 'apollo', from: 'npm', package: 'apollo-client-devtools@4.23.2', folder: 'build' },
   { name: 'vue', from: 'npm', package: 'vue-devtools@5.1.4', folder: 'vender' },
   { name: 'polkadot', from: 'npm', package: '@polkadot/extension@0.22.1', folder: '.' },

@@ -26,7 +26,7 @@ async function row(tool: string, key: string, wanted: object, args: object = {})
   for (;;) {
     const { structured } = await tools.run(tool, { extensionId, ...args });
     const found = (structured[key] as Rows).find((candidate) =>
-      Object.entries(wanted).every(([name, value]) => candidate[name] === value),
+      Object.entries(wanted).every(([name, value]) => JSON.stringify(candidate[name]) === JSON.stringify(value)),
     );
     if (found) return found;
     await new Promise((resolve) => setImmediate(resolve));
@@ -45,8 +45,8 @@ describe('monitor_extension_messages', () => {
     await open();
     const payload = '{"from":"content","at":"start"}';
     const reply = `{"echo":${payload}}`;
-    expect(await message({ payload, reply })).toMatchObject({
-      api: 'runtime.sendMessage',
+    // Its receiver may report it first, as runtime.onMessage.
+    expect(await message({ payload, reply, api: 'runtime.sendMessage' })).toMatchObject({
       from: `content_script ${tools.pages.url}/settled.html`,
     });
   });
@@ -55,7 +55,7 @@ describe('monitor_extension_messages', () => {
     await open();
     const contentScript = `content_script ${tools.pages.url}/settled.html`;
     expect(await message({ payload: '"hello"' })).toMatchObject({ api: 'port "line"', from: contentScript });
-    expect(await message({ payload: '"re hello"' })).toMatchObject({ from: 'service_worker', to: [contentScript] });
+    expect(await message({ payload: '"re hello"', to: [contentScript] })).toMatchObject({ from: 'service_worker' });
   });
 
   it('sees what the worker sends to a tab at the receiver, and its reply', async () => {
@@ -65,9 +65,9 @@ describe('monitor_extension_messages', () => {
     await evaluate(
       'chrome.tabs.query({ active: true }).then(([tab]) => chrome.tabs.sendMessage(tab.id, "from worker"))',
     );
-    expect(await message({ payload: '"from worker"', reply: '"content heard from worker"' })).toMatchObject({
+    const to = [`content_script ${tools.pages.url}/settled.html`];
+    expect(await message({ payload: '"from worker"', reply: '"content heard from worker"', to })).toMatchObject({
       from: 'service_worker',
-      to: [`content_script ${tools.pages.url}/settled.html`],
     });
   });
 
@@ -189,8 +189,8 @@ describe('messages without a proper answer', () => {
     await tools.evaluate(id, `ask("${message}").catch(() => 0)`, { target: 'content_script' }).catch(() => 0);
     const from = `content_script ${tools.pages.url}/settled.html`;
     const wanted = { from, payload: JSON.stringify(message) };
-    const monitored = await row('monitor_extension_messages', 'messages', wanted, { extensionId: id });
-    expect(monitored).toMatchObject({ to: ['service_worker'], api: 'runtime.sendMessage' });
+    const reported = { ...wanted, to: ['service_worker'], api: 'runtime.sendMessage' };
+    const monitored = await row('monitor_extension_messages', 'messages', reported, { extensionId: id });
     expect(monitored['problem']).toContain(reason);
     const unanswered = await row('get_extension_runtime_errors', 'unanswered', wanted, { extensionId: id });
     expect(unanswered).toMatchObject({ problem: expect.stringContaining(reason), place: 'content.js:1' });
