@@ -57,8 +57,8 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
     "The open socket, its buffers and the heap's slack are resident beside what is live, which is the line above.",
   ],
   [
-    /^processor time of a ping, sse, (3 nodes|another node)/,
-    'The cores are shared by all nodes: each of three is idle more often, and wakes for one message where one node takes several ' +
+    /^processor time of a ping, \w+, (2 nodes|3 nodes|another node)/,
+    'The cores are shared by all nodes: each of several is idle more often, and wakes for one message where one node takes several ' +
       'at a time. A message of /sse for another node costs its three round trips, and the way back of its answer.',
   ],
 ];
