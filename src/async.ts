@@ -72,7 +72,7 @@ export class Lock {
    * Runs `work` when all earlier work is done. An abort while waiting rejects with the signal's reason. `onWanted` is called
    * whenever later work begins to wait for this.
    */
-  async run<T>(signal: AbortSignal, work: () => Promise<T>, onWanted: () => void = noop): Promise<T> {
+  async run<T>(signal: AbortSignal | undefined, work: () => Promise<T>, onWanted: () => void = noop): Promise<T> {
     for (const tell of this.#earlier) tell();
     this.#earlier.add(onWanted);
     const previous = this.#last;

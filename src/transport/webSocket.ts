@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { CloseReason } from '../../machines/events.js';
+import { Lock } from '../async.js';
 import type { Clock } from '../clock.js';
 import { type JsonRpcErrorResponse, Refusal } from '../errors/errors.js';
 import { maxTextAtOnce, parseMessageText, textOf } from '../mcp/messageText.js';
@@ -77,8 +78,8 @@ export class WebSocketTransport extends ConnectionTransport {
   readonly #server: WebSocketServer;
   readonly #options: Required<Omit<WebSocketOptions, 'memory'>>;
   #connection: Connection = { kind: 'pending' };
-  /** The long message that is being parsed. Those behind it wait for it, and the socket is not read. */
-  #parsing: Promise<void> | undefined;
+  /** Held while a long message is parsed: those behind it wait, and the socket is not read. Made at first use. */
+  #parsing: Lock | undefined;
 
   constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
     super(options.memory);
@@ -130,8 +131,8 @@ export class WebSocketTransport extends ConnectionTransport {
       return;
     }
     const text = data.toString('utf8');
-    if (this.#parsing === undefined && text.length <= maxTextAtOnce) this.#handle(() => parseMessageText(text));
-    else this.#handleInTurn(open, text);
+    if (text.length <= maxTextAtOnce && this.#parsing?.isHeld !== true) this.#handle(() => parseMessageText(text));
+    else void this.#handleInTurn(open, text);
   }
 
   #handle(json: JsonText): void {
@@ -141,17 +142,14 @@ export class WebSocketTransport extends ConnectionTransport {
     }).then((response) => response !== null && this.#write(response));
   }
 
-  #handleInTurn(open: OpenConnection, text: string): void {
+  async #handleInTurn(open: OpenConnection, text: string): Promise<void> {
     open.socket.pause();
-    const parsing = (this.#parsing ?? Promise.resolve())
-      .then(() => parsedInSlices(text))
-      .then((json) => {
-        if (this.#connection === open) this.#handle(json);
-        if (this.#parsing !== parsing) return;
-        this.#parsing = undefined;
-        open.socket.resume();
-      });
-    this.#parsing = parsing;
+    const parsing = (this.#parsing ??= new Lock());
+    await parsing.run(undefined, async () => {
+      const json = await parsedInSlices(text);
+      if (this.#connection === open) this.#handle(json);
+    });
+    if (!parsing.isHeld) open.socket.resume();
   }
 
   #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
