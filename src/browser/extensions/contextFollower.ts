@@ -164,11 +164,11 @@ export class ContextFollower {
         this.#release(session);
       },
       'Log.entryAdded': ({ entry }) => {
-        const named = [...this.#contexts.values()].find((candidate) =>
+        const world = [...this.#contexts.values()].find((candidate) =>
           entry.url?.startsWith(`${scheme}${candidate.extensionId}/`),
         );
-        const world = named ?? (entry.text.startsWith(lastErrorPrefix) ? this.#onlyWorld() : undefined);
         if (world !== undefined) this.#logs.logs.recordEntry(entry, world);
+        else if (entry.text.startsWith(lastErrorPrefix)) this.#recordLastError(entry);
       },
     };
   }
@@ -220,10 +220,12 @@ export class ContextFollower {
     return { extensionId, name: `content_script (MAIN world) ${address}`, worker: undefined };
   }
 
-  /** The newest world of the only extension here. A content script's `runtime.lastError` is reported without its extension. */
-  #onlyWorld(): FollowedContext | undefined {
+  /** A content script's `runtime.lastError`, which names the page and no extension: recorded if only one is here. */
+  #recordLastError({ url: _page, ...entry }: Protocol.Log.LogEntry): void {
     const worlds = [...this.#contexts.values()];
-    return new Set(worlds.map(({ extensionId }) => extensionId)).size === 1 ? worlds.at(-1) : undefined;
+    const newest = worlds.at(-1);
+    if (newest === undefined || worlds.some(({ extensionId }) => extensionId !== newest.extensionId)) return;
+    this.#logs.logs.recordEntry(entry, newest);
   }
 
   #removeContexts(isGone: (key: string) => boolean): void {

@@ -13,7 +13,7 @@ import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { isInstrument, withoutInstrument } from './instrument.js';
-import { originOf, type ExtensionInfo, type ExtensionProblem } from './installedExtensions.js';
+import type { ExtensionInfo, ExtensionProblem } from './installedExtensions.js';
 
 /** What a context of an extension logged or threw. */
 export interface ExtensionLogEntry extends ConsoleMessageBody {
@@ -117,10 +117,7 @@ export class ExtensionLog {
   }
 
   recordEntry(entry: Protocol.Log.LogEntry, from: LogSource): void {
-    // The address of the page says nothing about where a content script failed.
-    const { url, ...rest } = entry;
-    const isOwn = url?.startsWith(originOf(from.extensionId)) === true;
-    this.#record(entry.timestamp, from, () => describeLogEntry(isOwn ? entry : rest));
+    this.#record(entry.timestamp, from, () => describeLogEntry(entry));
   }
 
   /**
