@@ -196,6 +196,11 @@ describe('get_extension_runtime_errors', () => {
     );
     // No line: Chrome does not say it, and the first one would be wrong.
     expect(text).toContain(`Receiving end does not exist. at chrome-extension://${id}/w.js\n`);
+    // A worker may reject after the answer of its reload.
+    await waitUntilFound(async () => {
+      const reloaded = await tools.text('reload_extension', { extensionId: id });
+      return reloaded.includes(`Receiving end does not exist. (chrome-extension://${id}/w.js)`) || undefined;
+    });
     const stored = await tools.text('inspect_extension_storage', { extensionId: id, area: 'session' });
     expect(stored).toContain('storage.session of "Session": 1 key\nnote = "a"');
   });

@@ -96,7 +96,8 @@ export class WorkerMonitor {
     return mergedErrors(
       own.map(({ errorMessage: text, sourceURL, lineNumber }) => ({
         text,
-        place: `${sourceURL}:${Math.max(1, lineNumber)}`,
+        // Of a rejection without a stack Chrome says line 0: its place is not known.
+        place: lineNumber > 0 ? `${sourceURL}:${lineNumber}` : sourceURL,
       })),
     );
   }
