@@ -13,7 +13,7 @@ type Size = 'heap' | 'resident' | 'chromium';
 const growth: Readonly<Record<Size, number>> = { heap: 1.05, resident: 1.1, chromium: 1.15 };
 
 /** Renderers end a moment after their sessions: in half of the rounds some are still there. What stays is in all of them. */
-const usual = { heap: median, resident: median, chromium: lowerQuartile };
+const comparedShare: Readonly<Record<Size, number>> = { heap: 1 / 2, resident: 1 / 2, chromium: 1 / 4 };
 
 /** What is wrong with a server that has closed everything: nothing, if the list is empty. */
 export function judgeEnd({ errors, steps, open }: Sample): string[] {
@@ -32,7 +32,10 @@ export function judge(rounds: readonly Round[], last: Sample): string[] {
   if (third === 0) problems.push('There were too few rounds to see whether memory grows.');
   for (const [size, limit] of Object.entries(growth) as [Size, number][]) {
     const of = (from: number, to: number): number =>
-      usual[size](rounds.slice(from, to).map(({ sample }) => sample[size]));
+      quantile(
+        rounds.slice(from, to).map(({ sample }) => sample[size]),
+        comparedShare[size],
+      );
     const ratio = of(-third, rounds.length) / of(-2 * third, -third);
     if (ratio > limit) problems.push(`${size} grew to ${ratio.toFixed(2)} of what it was; at most ${limit} is wanted.`);
   }
@@ -77,10 +80,6 @@ export function chartOf(rounds: readonly Round[]): string {
   ].join('\n');
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
-}
-
-function lowerQuartile(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)] ?? 0;
+function quantile(values: readonly number[], share: number): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length * share)] ?? 0;
 }
