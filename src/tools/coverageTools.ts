@@ -4,7 +4,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { RecordedCoverage, SheetCoverage } from '../browser/profiling/pageCoverage.js';
 import { joinedRanges, type CoveredLines, type UsedRanges } from '../browser/sources/coveredLines.js';
-import { sourceScripts } from '../browser/sources/sourceFiles.js';
+import { sourceScripts, textInPlace } from '../browser/sources/sourceFiles.js';
 import { endOf, type MappedScript, type OpenMap } from '../browser/sources/sourceMaps.js';
 import { shortSourceName } from '../browser/sources/sourceNames.js';
 import { definePageTool, type Tool } from './defineTool.js';
@@ -123,11 +123,16 @@ async function scriptRows(
   const rows: CoverageRow[] = [];
   // One after the other: each text is held as a whole.
   for (const script of await sourceScripts(browser, { page }, signal)) {
-    const ranges = joinedRanges(used.get(script.hash) ?? []);
-    const text = await script.text(signal).catch(() => undefined);
+    const parts = script.inline ?? [script];
+    const read = await textInPlace(parts, signal).catch(() => undefined);
     signal.throwIfAborted();
-    if (text === undefined) continue;
-    rows.push(...(await coveredRows(browser, { ...script, kind: 'script' }, { text, ranges }, signal)));
+    if (read === undefined) continue;
+    const moved = parts.flatMap(({ hash }, index) => {
+      const offset = read.offsets[index] ?? 0;
+      return (used.get(hash) ?? []).map(([from, to]): [number, number] => [from + offset, to + offset]);
+    });
+    const ranges = joinedRanges(moved);
+    rows.push(...(await coveredRows(browser, { ...script, kind: 'script' }, { text: read.text, ranges }, signal)));
   }
   return rows;
 }

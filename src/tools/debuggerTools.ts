@@ -8,6 +8,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
 import { shortenText } from '../text.js';
 import { defineTool, type Tool } from './defineTool.js';
+import { count } from './extensionFields.js';
 import { findFunctions } from './sourceTools.js';
 
 const pauseId = z.int().optional().describe('Which pause. Default: the newest');
@@ -174,7 +175,7 @@ function whyPending({ file, line }: { file: string; line: number }, isMapped: bo
   const scripts = all.scripts();
   const end = withoutQuery(file).replace(/^(?:\.?\/)+/, '');
   const loaded = isMapped ? file : scripts.find((url) => withoutQuery(url).endsWith(end));
-  if (loaded !== undefined) return `${loaded} is loaded, and has no code at or after line ${line}.`;
+  if (loaded !== undefined) return `${loaded} is loaded, and has no code at line ${line}.`;
   if (scripts.length === 0) return 'no script is loaded yet.';
   const shown = scripts.slice(-maxNamed).map((url) => shortenText(url, 120));
   return `no loaded script is called ${file}. Loaded: ${shown.join(', ')}${scripts.length > maxNamed ? ', …' : ''}.`;
@@ -330,7 +331,10 @@ function asyncLines({ asyncStack }: Pause): string[] {
 }
 
 function scopeText({ kind, name, variables, more, functions }: z.infer<typeof scopeRow>): string {
-  const rest = [...(more > 0 ? [`${more} more variables`] : []), ...(functions > 0 ? [`${functions} functions`] : [])];
+  const rest = [
+    ...(more > 0 ? [count(more, 'more variable')] : []),
+    ...(functions > 0 ? [count(functions, 'function')] : []),
+  ];
   const title = name === undefined || name === '' ? kind : `${kind} of ${name}`;
   const values = variables.map(
     ({ name, code, value }) => `${name}${code === undefined ? '' : ` (${code})`} = ${value}`,

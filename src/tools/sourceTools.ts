@@ -108,13 +108,14 @@ const listSourcesTool = definePageTool({
   },
 });
 
-function scriptLine({ name, url, context, length, map }: SourceScript): string {
+function scriptLine({ name, url, context, length, map, inline = [] }: SourceScript): string {
+  const scripts = inline.length === 0 ? [] : [count(inline.length, 'inline script')];
   const size = length === undefined ? [] : [bytesText(length)];
   const mapped =
     map === undefined
       ? []
       : ['problem' in map ? `its source map ${map.problem}` : `made from ${count(map.files.length, 'file')}`];
-  const facts = [...(context === 'page' ? [] : [context]), ...size, ...mapped];
+  const facts = [...(context === 'page' ? [] : [context]), ...scripts, ...size, ...mapped];
   return `${name === url ? shortUrl(url) : name} (${facts.join(', ')})`;
 }
 

@@ -118,6 +118,15 @@ describe('breakpoints stop', () => {
     await resume();
   });
 
+  test('at functions of inline scripts, whose lines are those of the document', async () => {
+    await open('/inline');
+    const set$ = (match: string): Promise<string> => harness.text('set_breakpoint', { on: 'function', match });
+    expect(await set$('order')).toContain(`${url}/inline:4:`);
+    expect(await set$('pay')).toContain(`${url}/inline:7:`);
+    expect(await pauseOf(script$('() => pay()'))).toContain(`#0 pay ${url}/inline:7:`);
+    await resume();
+  });
+
   test('at no function that is not there: the answer says what finds it', async () => {
     await open('/typed');
     expect(await harness.refusal('set_breakpoint', { on: 'function', match: 'nothing()' })).toContain('No loaded code');
@@ -133,7 +142,7 @@ describe('breakpoints stop', () => {
     expect(await pauseOf(script$('() => sell([1])'))).toContain('#0 sell');
     await resume();
     expect(await set({ file: 'src/none.ts', line: 3 })).toContain('no loaded script is called src/none.ts. Loaded:');
-    expect(await set({ line: 900 })).toContain('has no code at or after line 900');
+    expect(await set({ line: 900 })).toContain('has no code at line 900');
     expect(await harness.refusal('set_breakpoint', { file: 'shop.js', line: 7 })).toContain('is there already');
   });
 

@@ -104,6 +104,12 @@ beforeAll(async () => {
   routes.set('/worker.js.map', text(`)]}'\n${worker.map}`));
   routes.set('/empty', page());
   routes.set('/covered', page('<link rel="stylesheet" href="/app.css"><p>one</p><script src="/app.js"></script>'));
+  routes.set(
+    '/inline',
+    page(
+      '<p>one</p>\n<script>\nlet sold = 0;\nfunction buy() {\n  sold += 1;\n}</script>\n<script>let left = 1;\nbuy();\n</script>',
+    ),
+  );
   routes.set('/app.css', text('p { color: red; }\nb { color: blue; }\n', 'text/css'));
   routes.set('/data.json', text('{}', 'application/json'));
   const broken: Readonly<Record<string, Route>> = {
@@ -267,6 +273,24 @@ test.each([
   const { text: messages } = await tools.run('list_console_messages', { text: 'made' });
   expect(messages).toContain(`log: made (src/made.ts:3:1, ${script}:1:9)`);
   expect(await tools.text('get_source', { file: 'src/made.ts', from: 3 })).toContain('3: made();');
+});
+
+test('inline scripts are read, searched and covered as lines of their document', async () => {
+  await tools.run('start_coverage');
+  await tools.browser.page().page.goto(`${site}/inline`);
+  expect(await tools.text('list_sources')).toMatch(/^inline \(2 inline scripts, \d+ B\)$/m);
+  const text = await tools.text('get_source', { file: 'inline' });
+  const lineOf = (code: string): string => new RegExp(`^(\\d+): .*${code}`, 'm').exec(text)?.[1] ?? '';
+  expect(Number(lineOf('let left'))).toBe(Number(lineOf('let sold')) + 4);
+  expect(await tools.text('search_sources', { text: 'buy();' })).toBe(`inline:${lineOf('buy\\(\\);')}:1: buy();`);
+  const covered = await tools.text('stop_coverage');
+  expect(covered).toMatch(/^inline: 5 of 5 lines ran$/m);
+  await tools.browser
+    .page()
+    .page.evaluate(
+      `{ const made = document.createElement('script'); made.text = 'var added = 1;'; document.body.append(made); }`,
+    );
+  expect(await tools.text('get_source', { file: 'inline' })).toContain('let sold');
 });
 
 test('`debugger` statements pause nothing', async () => {

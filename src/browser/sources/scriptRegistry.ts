@@ -45,7 +45,7 @@ const maxInlineChars = 16 * 1024 ** 2;
 const maxScriptsPerSecond = 500;
 
 /** Names of code that drivers run: the server's own, and puppeteer's. */
-const ownScript = /^(?:pptr:|__puppeteer|greenroom\.js$|evaluate_script$)/;
+const ownScript = /^(?:pptr:|__puppeteer|greenroom(?:\.js$|:)|evaluate_script$)/;
 
 const maxOfDrivers = 50;
 

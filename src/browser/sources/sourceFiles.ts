@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { withCdpScope } from '../cdp/cdpScope.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
 import { findExtension } from '../extensions/installedExtensions.js';
 import { readExtensionFiles } from '../extensions/extensionFiles.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
-import type { MappedFile } from './mapReader.js';
+import type { MappedFile, Position } from './mapReader.js';
 import type { Script } from './scriptRegistry.js';
-import { mappedScriptOf, type MappedScript, type OpenMap } from './sourceMaps.js';
+import { endOf, mappedScriptOf, type MappedScript, type OpenMap } from './sourceMaps.js';
 import { shortSourceName, SourceMapProblem } from './sourceNames.js';
 
 /** A script with its source map. */
@@ -21,7 +22,9 @@ export interface SourceScript extends MappedScript {
   readonly length: number | undefined;
   /** Undefined where it names none. */
   readonly map: OpenMap | undefined;
-  /** Throws a SourceMapProblem. */
+  /** Of a document: the inline scripts in it, in their order. */
+  readonly inline?: readonly SourceScript[];
+  /** Of a document with inline scripts, its whole text: places count in it. Throws a SourceMapProblem. */
   text(signal: AbortSignal): Promise<string>;
 }
 
@@ -89,7 +92,7 @@ async function scriptsOfPage(browser: SessionBrowser, page: SessionPage, signal:
     .list()
     .filter((script) => script.url + script.sourceMapUrl !== '' && page.scripts.isLive(script));
   const each = new Map(live.map((script) => [`${script.url} ${script.hash}`, script]));
-  return Promise.all(
+  const scripts = await Promise.all(
     [...each.values()].slice(-maxScripts).map(async (script) => ({
       ...(await mappedScriptOf(page, script)),
       name: script.url === '' ? '(inline)' : shortSourceName(script.url, page.url()),
@@ -99,6 +102,66 @@ async function scriptsOfPage(browser: SessionBrowser, page: SessionPage, signal:
       text: (reading: AbortSignal) => textOf(browser, page, script, reading),
     })),
   );
+  return withDocuments(page, scripts);
+}
+
+/** In place of inline scripts, their documents, last: a script that a page has added may have the same address. */
+function withDocuments(page: SessionPage, scripts: readonly SourceScript[]): SourceScript[] {
+  const documents = new Map<string, SourceScript[]>();
+  const others: SourceScript[] = [];
+  for (const script of scripts) {
+    const { url, sourceMapUrl, start } = script;
+    const isInline = sourceMapUrl === '' && (start.line > 0 || start.column > 0);
+    if (isInline) documents.set(url, [...(documents.get(url) ?? []), script]);
+    else others.push(script);
+  }
+  return [...others, ...[...documents.values()].map((inline) => documentOf(page, inline))];
+}
+
+function documentOf(page: SessionPage, scripts: readonly SourceScript[]): SourceScript {
+  const inline = scripts.toSorted((a, b) => a.start.line - b.start.line || a.start.column - b.start.column);
+  const [first] = inline;
+  if (first === undefined) throw new RangeError('a document without scripts');
+  return {
+    ...first,
+    ...{ inline, start: { line: 0, column: 0 }, end: undefined },
+    length: inline.reduce((sum, { length = 0 }) => sum + length, 0),
+    text: async (signal) => (await documentText(page, first)) ?? (await textInPlace(inline, signal)).text,
+  };
+}
+
+/** As its server sent it (CDP Page.getResourceContent). Undefined where Chrome has it no more. */
+async function documentText(page: SessionPage, { url, frame }: SourceScript): Promise<string | undefined> {
+  const documents = await page.frames.documents().catch(() => []);
+  const document = documents.find(({ frameId }) => frameId === frame?.frameId);
+  if (document?.url !== url) return undefined;
+  const { frameId } = document;
+  const read = await unlessGone(document.cdp.send('Page.getResourceContent', { frameId, url }));
+  if (read === undefined || read.base64Encoded) return undefined;
+  return read.content.replaceAll('\r\n', '\n');
+}
+
+/**
+ * Inline scripts at the lines and columns of their document, with blanks between them, and the offset of each in this
+ * text. Another script as it is.
+ */
+export async function textInPlace(
+  scripts: readonly SourceScript[],
+  signal: AbortSignal,
+): Promise<{ readonly text: string; readonly offsets: readonly number[] }> {
+  let text = '';
+  let at: Position = { line: 0, column: 0 };
+  const offsets: number[] = [];
+  for (const { start, text: read } of scripts) {
+    const lines = Math.max(0, start.line - at.line);
+    text += '\n'.repeat(lines) + ' '.repeat(Math.max(0, start.column - (lines > 0 ? 0 : at.column)));
+    offsets.push(text.length);
+    const part = await read(signal);
+    text += part;
+    const end = endOf(part);
+    at = { line: start.line + end.line, column: end.column + (end.line === 0 ? start.column : 0) };
+  }
+  return { text, offsets };
 }
 
 const contextOf = ({ kind, isIsolated }: Script): string => (isIsolated ? 'content script' : kind);

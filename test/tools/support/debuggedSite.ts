@@ -33,6 +33,8 @@ const files: Readonly<Record<string, string>> = {
   '/shop.js': script,
   '/worker.js': worker,
   '/sw.js': serviceWorker,
+  '/inline':
+    '<title>Inline</title>\n<script>\nfunction order() {\n  return 1;\n}</script>\n<p>one</p><script>const left = 2; function pay() {\n  return order() + left;\n}</script>',
   '/typed': '<script src="bundle.js"></script>',
   '/': '<title>Shop</title><button onclick="sell([3, 4])">sell</button><ul><li>pen</li></ul><script src="shop.js"></script>',
 };
