@@ -18,6 +18,7 @@ import {
 } from './defineTool.js';
 import { shortUrl, truncateAnswer } from './answers.js';
 import { bytesText } from './pagination.js';
+import type { RecordedTrace } from '../browser/profiling/pageTracing.js';
 import { reload as reloadPage } from '../browser/page/pageNavigation.js';
 import { untilAborted } from '../async.js';
 import { untilDrawn } from '../browser/cdp/injectedFunctions.js';
@@ -52,7 +53,8 @@ type TraceAnswer = ToolAnswer<z.input<typeof traceOutput>>;
 /** Stops the recording of a page, stores trace and analysis as resources, and answers the insights. */
 async function finishTrace({ page, signal, progress, resources }: PageToolContext): Promise<TraceAnswer> {
   progress(2, 4, 'reading the trace');
-  const { data, isTruncated, isOfLoad } = await page.tracing.stop(signal);
+  const recorded = await page.tracing.stop(signal);
+  const { data, isOfLoad } = recorded;
   progress(3, 4, 'analysing the trace');
   const { trace, analysis: whole } = await analyseTrace(data, signal);
   const analysis = isOfLoad ? withoutPreNavigation(whole) : whole;
@@ -67,7 +69,7 @@ async function finishTrace({ page, signal, progress, resources }: PageToolContex
   ] as const;
   progress(4, 4, 'done');
   return {
-    text: [...describeTrace(links[0], analysis, isTruncated), ...analysis.sets.flatMap(describeSet)].join('\n'),
+    text: [...describeTrace(links[0], analysis, recorded), ...analysis.sets.flatMap(describeSet)].join('\n'),
     structured: { recording: false, uri: links[0].uri, insightSets: analysis.sets.map(insightSetRowOf) },
     resources: links,
   };
@@ -78,10 +80,17 @@ function withoutPreNavigation(analysis: TraceAnalysis): TraceAnalysis {
   return { ...analysis, sets: analysis.sets.filter(({ id }) => id !== noNavigation) };
 }
 
-function describeTrace(link: ResourceLink, { events, sets }: TraceAnalysis, isCut: boolean): string[] {
+function describeTrace(
+  link: ResourceLink,
+  { events, sets }: TraceAnalysis,
+  { isTruncated, isLoadStopped }: RecordedTrace,
+): string[] {
   return [
     `Trace ${link.uri} (${events} events, ${bytesText(link.bytes)}; DevTools opens it).`,
-    ...(isCut ? ['The trace buffer was full: the last part is missing. Record a shorter time.'] : []),
+    ...(isLoadStopped
+      ? ['Loading of the page was stopped at the end: a style sheet or script has no answer (list_network_requests).']
+      : []),
+    ...(isTruncated ? ['The trace buffer was full: the last part is missing. Record a shorter time.'] : []),
     ...(sets.length === 0
       ? ['Nothing to analyse: the page was idle. Call performance_start_trace with reload: true.']
       : []),

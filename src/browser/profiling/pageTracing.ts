@@ -1,7 +1,8 @@
 import type { CDPSession, Page, Protocol } from 'puppeteer-core';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { openCdpSession, readStream } from '../cdp/cdpSessions.js';
+import { timeLimit } from '../../clock.js';
+import { openCdpSession, readStream, unlessGone } from '../cdp/cdpSessions.js';
 
 /**
  * The categories that the trace engine reads; others only make a trace larger. Without V8's source rundown: together with
@@ -26,12 +27,16 @@ const includedCategories = [
 
 const bufferKilobytes = 100 * 1024;
 const maxTraceBytes = 48 * 1024 ** 2;
+/** The renderer of a page that draws nothing, since a style sheet has no answer, does not end its part of a trace. */
+const endTimeoutMs = 5_000;
 
 export interface RecordedTrace {
   /** Gzipped JSON of the whole browser: contains other sessions' data until it is filtered. */
   readonly data: Buffer;
   /** The trace buffer was full before the end. */
   readonly isTruncated: boolean;
+  /** Loading of the page was stopped, so that the trace could end. */
+  readonly isLoadStopped: boolean;
   /** The recording was started to load the page: events before the load are irrelevant. */
   readonly isOfLoad: boolean;
 }
@@ -109,9 +114,15 @@ async function finishTracing(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOf
     cdp.once('Tracing.tracingComplete', resolve);
   });
   await cdp.send('Tracing.end');
+  let isLoadStopped = false;
+  await untilAborted(completed, timeLimit(endTimeoutMs)).catch(async () => {
+    const state = await unlessGone(cdp.send('Runtime.evaluate', { expression: 'document.readyState' }));
+    isLoadStopped = state !== undefined && state.result.value !== 'complete';
+    if (isLoadStopped) await unlessGone(cdp.send('Page.stopLoading'));
+  });
   const { stream, dataLossOccurred } = await completed;
   if (stream === undefined) throw new Error('The browser returned no trace stream.');
-  return { data: await readTrace(cdp, stream), isTruncated: dataLossOccurred };
+  return { data: await readTrace(cdp, stream), isTruncated: dataLossOccurred, isLoadStopped };
 }
 
 async function readTrace(cdp: CDPSession, handle: string): Promise<Buffer> {
