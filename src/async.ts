@@ -1,4 +1,4 @@
-import type { Clock } from './clock.js';
+import { timeLimit, type Clock } from './clock.js';
 
 /** Does nothing: handles a rejection or an event that needs no reaction. */
 export function noop(): void {
@@ -36,6 +36,19 @@ export async function untilAborted<T>(
       },
     );
   });
+}
+
+/**
+ * The same, but after the abort the work has `graceMs` to end by itself: what follows does not meet its last steps, nor wait
+ * for a step that never ends.
+ */
+export async function untilGivenUp<T>(work: Promise<T>, signal: AbortSignal, graceMs: number): Promise<T> {
+  try {
+    return await untilAborted(work, signal);
+  } catch (error) {
+    if (signal.aborted) await untilAborted(work, timeLimit(graceMs)).catch(noop);
+    throw error;
+  }
 }
 
 /** An AbortController that is made when its signal is wanted: most ends have nothing to stop. */

@@ -149,7 +149,11 @@ async function runInBrowser(
     );
   return tool.lock === false
     ? runHandler()
-    : page.runExclusive(signal, runHandler, { navigates: tool.navigates, onWanted });
+    : page.runExclusive(signal, runHandler, {
+        navigates: tool.navigates,
+        isRepeatable: tool.annotations.readOnlyHint,
+        onWanted,
+      });
 }
 
 const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });

@@ -8,6 +8,7 @@ import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { networkTools } from '../../src/tools/networkTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';
+import { performanceTools } from '../../src/tools/performanceTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 const start = `<title>Start</title>
@@ -25,6 +26,12 @@ const pages: Readonly<Record<string, string>> = {
   '/poll': '<title>Poll</title><h1>Poll</h1><script>fetch("/silent?token=1")</script>',
   '/tick': '<title>Tick</title><h1>Tick</h1><script>setInterval(() => fetch("/healthy"), 30)</script>',
   '/clock': '<title>0</title><h1>Clock</h1><script>setInterval(() => document.title++, 30)</script>',
+  '/styled': '<title>Styled</title><link rel="stylesheet" href="/silent.css"><h1>Styled</h1>',
+  '/headed': '<title>Headed</title><script src="/silent.js"></script><h1>Headed</h1>',
+  '/loop': '<title>Loop</title><h1>Loop</h1><script>location.href = "/loop?" + Math.random()</script>',
+  '/looped': '<title>Looped</title><h1>Outer</h1><iframe src="/loop"></iframe>',
+  '/login':
+    '<title>Login</title><script>const at = Number(location.search.slice(1)); if (at < 7) location.href = "/login?" + (at + 1)</script>',
   '/worked': `<title>Worked</title><h1>Worked</h1><script>
     navigator.serviceWorker.register('/worker.js').then(() => navigator.serviceWorker.ready).then(() => (document.title = 'Ready'));
   </script>`,
@@ -42,7 +49,7 @@ let harness: ToolHarness;
 function answer(path: string, response: ServerResponse): void {
   if (path === '/redirect') response.writeHead(302, { location: '/silent' }).end();
   if (path === '/worker.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(worker);
-  const page = pages[path];
+  const page = pages[path.split('?', 1)[0] ?? ''];
   if (page === undefined) return;
   response.writeHead(200, { 'content-type': 'text/html' });
   response.end(page.replaceAll('PORT', String((server.address() as AddressInfo).port)));
@@ -59,6 +66,7 @@ beforeAll(async () => {
     ...lookTools,
     ...networkTools,
     ...consoleTools,
+    ...performanceTools,
   ]);
 });
 
@@ -169,6 +177,68 @@ describe('a server that accepts and never answers', () => {
     expect(await harness.text('take_snapshot')).toContain('heading "Frame"');
     await expectPresentPage('Framed');
     await go('/healthy');
+  });
+});
+
+describe('a page of which Chrome draws nothing', () => {
+  test.each([
+    ['/styled', '/silent.css'],
+    ['/headed', '/silent.js'],
+  ])('%s: a picture is refused with what it waits for, and no later call is held up', async (path, awaited) => {
+    expect((await go(path, { timeout: 1_000 })).text).toContain(`${url}${awaited}`);
+    const refusal = await harness.refusal('take_screenshot');
+    expect(refusal).toContain(`it waits for ${url}${awaited}`);
+    expect(refusal).toContain('mock_network with abort');
+    await run('() => document.title');
+    await harness.run('mock_network', { action: 'add', url: `${url}${awaited}`, abort: 'failed' });
+    await go('/healthy');
+    await go(path);
+    expect((await harness.run('take_screenshot')).structured['width']).toBeGreaterThan(0);
+    await harness.run('mock_network', { action: 'clear' });
+  });
+
+  test('a trace of it ends', async () => {
+    await go('/styled', { timeout: 1_000 });
+    expect(await harness.text('performance_start_trace', { reload: false })).toMatch(/^Trace /);
+    await go('/healthy');
+  });
+});
+
+describe('a page that goes on by itself without an end', () => {
+  test('is stopped, told as such, and can be read', async () => {
+    const { text, structured } = await go('/loop', { timeout: 30_000 });
+    expect(text).toMatch(/it loads one document after another by itself \(\d+ so far\), and loading was stopped/);
+    expect(text).not.toContain('did not answer');
+    expect(structured['settled']).toBe(false);
+    await harness.run('take_snapshot');
+    await run('() => document.title');
+    await go('/healthy');
+    await expectPresentPage('Healthy');
+  });
+
+  test('in a frame, it is told', async () => {
+    expect((await go('/looped', { timeout: 30_000 })).text).toContain('a frame in it loads one document after another');
+    expect((await go('/healthy')).text).toBe(`Now at ${url}/healthy`);
+  });
+
+  test('a chain of logins is none', async () => {
+    expect((await go('/login')).text).toBe(`Now at ${url}/login?7`);
+  });
+
+  test('a snapshot whose document is replaced under it is taken again', async () => {
+    const page = harness.browser.page();
+    await go('/start');
+    const documents = page.frames.documents.bind(page.frames);
+    let reads = 0;
+    page.frames.documents = async () => {
+      const found = await documents();
+      reads += 1;
+      if (reads === 1) await page.page.goto(`${url}/healthy`);
+      return found;
+    };
+    expect(await harness.text('take_snapshot')).toContain('"Healthy"');
+    expect(reads).toBeGreaterThan(1);
+    Reflect.deleteProperty(page.frames, 'documents');
   });
 });
 

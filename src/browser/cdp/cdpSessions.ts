@@ -1,5 +1,6 @@
 import type { CDPEvents, CDPSession, Browser, Page, Protocol } from 'puppeteer-core';
 import type { droppedEvents, DroppedEvents } from '../process/messageQueue.js';
+import { messageOf } from '../../errors/errors.js';
 
 /** The kind of target an event comes from. `iframe`: an out-of-process frame; other frames belong to `page`. */
 export type TargetSessionKind = 'page' | 'iframe' | 'worker';
@@ -138,6 +139,11 @@ export function unlessGone<Response>(response: Promise<Response>): Promise<Respo
 }
 
 /** Sends a command that the types of the protocol do not have yet. */
+/** Whether a command failed because the document for which it was meant is gone. */
+export function isLostContext(error: unknown): boolean {
+  return /navigated or closed|context was destroyed|Cannot find context|Promise was collected/.test(messageOf(error));
+}
+
 export function sendUntyped(session: CDPSession, method: string, params: object = {}): Promise<unknown> {
   return session.send(method as 'Page.enable', params);
 }

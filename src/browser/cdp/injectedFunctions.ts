@@ -30,6 +30,7 @@ export const {
   takeDroppedFiles,
   watchUserPrompts,
   untilDrawn,
+  isRendered,
   untilActionable,
   standIn,
   isInView,

@@ -334,6 +334,7 @@ export interface InjectedFunctions {
   takeDroppedFiles(): RemoteObject;
   watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void;
   untilDrawn(limitMs: number): Promise<void>;
+  isRendered(limitMs: number): Promise<boolean>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
   isInView(): boolean;

@@ -39,6 +39,7 @@ export { drawMarks } from './pictureMarks.js';
 export { scrollNearest } from './scrolling.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export {
+  isRendered,
   readDrag,
   showsText,
   stopWaiting,

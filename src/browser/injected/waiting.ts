@@ -159,6 +159,19 @@ export function untilDrawn(limitMs: number): Promise<void> {
   });
 }
 
+/**
+ * Whether Chrome draws the document. It holds that back until there is a body, and while style sheets and scripts of the
+ * head are awaited.
+ */
+export function isRendered(limitMs: number): Promise<boolean> {
+  const { readyState, body }: { readyState: string; body: unknown } = document;
+  if (readyState === 'complete' && body !== null) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => resolve(true));
+    setTimeout(() => resolve(false), limitMs);
+  });
+}
+
 const dragEvents = ['pointermove', 'mousemove', 'touchmove', 'pointerup', 'mouseup', 'gotpointercapture'];
 const dropMs = 60;
 

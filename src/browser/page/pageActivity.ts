@@ -28,6 +28,7 @@ export interface DocumentResponse {
 /** The number of requests, or of challenges, that an answer names. */
 const maxNamed = 3;
 const maxNameLength = 120;
+const maxDocuments = 10;
 
 /**
  * Tracks the pending loads and requests of a page and its present out-of-process frames. Owned by its action, which
@@ -48,6 +49,8 @@ export class PageActivity {
   #documentUrl = '';
   #unreachable = false;
   #changes = 0;
+  /** How many documents each frame has shown. */
+  readonly #documents = new Map<string, number>();
   readonly #mainFrameId: string;
   readonly #loading = new Set<string>();
   /** By request id. */
@@ -85,6 +88,13 @@ export class PageActivity {
     return this.#changes;
   }
 
+  /** Of a frame that goes to one document after another by itself: more than any chain of logins does. */
+  get loop(): { readonly isOfPage: boolean; readonly documents: number } | undefined {
+    const [most] = [...this.#documents].sort(([, one], [, other]) => other - one);
+    if (most === undefined || most[1] <= maxDocuments) return undefined;
+    return { isOfPage: most[0] === this.#mainFrameId, documents: most[1] };
+  }
+
   get busy(): boolean {
     return this.#loading.size > 0 || this.#requests.size > 0;
   }
@@ -116,8 +126,16 @@ export class PageActivity {
 
   /** What keeps the page from rest, for people. */
   describe(): string {
-    if (this.#loading.has(this.#mainFrameId) && !this.#isParsed) return 'its document is still being loaded';
+    if (this.loop !== undefined) {
+      const { isOfPage, documents } = this.loop;
+      const what = `loads one document after another by itself (${documents} so far)`;
+      return isOfPage ? `it ${what}, and loading was stopped` : `a frame in it ${what}`;
+    }
     const pending = [...new Set([...this.#requests.values()].map(({ name }) => name))];
+    if (this.#loading.has(this.#mainFrameId) && !this.#isParsed) {
+      const awaited = pending.length === 0 ? '' : ` (no answer yet: ${listOf(pending)})`;
+      return `its document is still being loaded${awaited}`;
+    }
     const repeated = [...this.#sent].filter(([, count]) => count > 2).sort(([, a], [, b]) => b - a);
     if (repeated.length > 0) {
       return `it keeps sending requests (${listOf(repeated.map(([name, count]) => `${name} ${count} times`))})`;
@@ -218,11 +236,13 @@ export class PageActivity {
 
   #onNavigated(frame: Protocol.Page.Frame): void {
     this.#changes++;
+    this.#documents.set(frame.id, (this.#documents.get(frame.id) ?? 0) + 1);
     if (frame.parentId !== undefined) return;
     this.#navigated = frame.unreachableUrl ?? frame.url;
     this.#unreachable = frame.unreachableUrl !== undefined;
     this.#isParsed = false;
-    // Requests of the previous document are obsolete, and their end is not always reported.
+    // The frames and requests of the previous document are obsolete, and their end is not always reported.
+    for (const frameId of this.#loading) if (frameId !== frame.id) this.#loading.delete(frameId);
     this.#dropRequests(({ loaderId }) => loaderId !== frame.loaderId);
   }
 

@@ -1,6 +1,7 @@
 import { timeLimit } from '../../clock.js';
 import { noop, untilAborted } from '../../async.js';
 import { ToolError } from '../../errors/errors.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
 import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { Interruption, OpenDialog } from './interruptions.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
@@ -14,6 +15,7 @@ const restTimeoutMs = 3_000;
 /** The same for a document that did not come to rest before. */
 const restlessTimeoutMs = 1_000;
 const maxRounds = 50;
+const loopTimeoutMs = 1_000;
 
 /** The consequences of an action. */
 export interface ActionOutcome {
@@ -99,7 +101,7 @@ export async function performAction<T>(
     }
     if (onlyIfStarted && activity.changes === 0 && activity.opened.length === 0) return outcome({ settled: true });
     const settled = await settle(page, activity, cancelled, limitMs);
-    if (!settled && !page.interruptions.current) await page.navigations.stop();
+    if (!settled && !page.interruptions.current) await stopLoading(page, activity);
     await windows.opened(activity.opened.length, stopped);
     return outcome({ settled, isHeld: !settled && !(await page.isAnswering(signal, restTimeoutMs)) });
   };
@@ -118,6 +120,16 @@ export async function performAction<T>(
     activity.dispose();
     windows.dispose();
   }
+}
+
+/** A loop at best when a document is complete and has begun to go on: that one stays. */
+async function stopLoading(page: SessionPage, activity: PageActivity): Promise<void> {
+  if (activity.loop?.isOfPage !== true) return page.navigations.stop();
+  const limit = timeLimit(loopTimeoutMs);
+  const isBetween = (): boolean => activity.isParsed && page.navigations.isPending;
+  while (!isBetween() && !limit.aborted) await untilAborted(activity.nextProgress(), limit).catch(noop);
+  await unlessGone(page.cdp.send('Page.stopLoading'));
+  return page.navigations.stop();
 }
 
 interface ActionEnd {
@@ -175,7 +187,9 @@ function outcomeOf(
   const closed = page.isClosed;
   const reason = isHeld === true ? heldReason : activity.describe();
   const busyWith = settled || closed || interruption ? undefined : reason;
-  const stopped = page.navigations.takeStopped();
+  const pending = page.navigations.takeStopped();
+  // Of a loop, `busyWith` says more.
+  const stopped = activity.loop?.isOfPage === true ? [] : pending;
   const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
   const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;
   const prompts = page.prompts.takeNews();
@@ -198,6 +212,7 @@ async function settle(
     for (;;) {
       if (!(await untilLoaded(page, activity, cancelled))) return false;
       if (await untilAtRest(page, activity, cancelled)) return true;
+      if (activity.loop !== undefined) return false;
       const isNavigating = page.navigations.isPending || (activity.loading && !activity.isParsed);
       if (!isNavigating) break;
     }
@@ -211,9 +226,10 @@ async function settle(
   }
 }
 
-/** False when the load of a document that can be read already does not advance. */
+/** False when the load of a document that can be read already does not advance, or one follows another. */
 async function untilLoaded(page: SessionPage, activity: PageActivity, signal: AbortSignal): Promise<boolean> {
   while (page.navigations.isPending || activity.loading) {
+    if (activity.loop !== undefined) return false;
     if (page.navigations.isPending) await untilAborted(page.navigations.ended(), signal);
     else if (!(await advances(activity, signal))) return false;
   }
@@ -243,7 +259,7 @@ async function untilAtRest(page: SessionPage, activity: PageActivity, signal: Ab
   const cancelled = AbortSignal.any([signal, limit]);
   activity.beginRest();
   try {
-    for (let round = 0; round < maxRounds && !page.isClosed; round++) {
+    for (let round = 0; round < maxRounds && !page.isClosed && activity.loop === undefined; round++) {
       await untilAborted(activity.idle(), cancelled);
       const before = activity.changes;
       const quiet = await untilAborted(areDocumentsQuiet(page, 2 * restMs), cancelled);

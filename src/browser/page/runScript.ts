@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
-import { messageOf, ToolError } from '../../errors/errors.js';
+import { ToolError } from '../../errors/errors.js';
 import type { FrameDocument } from './frames.js';
 import type { PrintedValue } from '../injected/contract.js';
-import { syntaxError, terminateExecution, unlessGone } from '../cdp/cdpSessions.js';
+import { isLostContext, syntaxError, terminateExecution, unlessGone } from '../cdp/cdpSessions.js';
 import { runAndPrint } from '../cdp/injectedFunctions.js';
 import { describeObject } from '../collectors/remoteObject.js';
 import type { SessionPage } from './sessionPage.js';
@@ -145,11 +145,6 @@ async function printStatements(cdp: CDPSession, { statements, lines }: Script): 
     returnByValue: true,
   });
   return parseScriptResult(printed, place);
-}
-
-/** The script's document is gone before it has ended. */
-function isLostContext(error: unknown): boolean {
-  return /navigated or closed|context was destroyed|Cannot find context|Promise was collected/.test(messageOf(error));
 }
 
 async function evaluateWithElements(

@@ -1,7 +1,8 @@
 import type { Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
-import { drawMarks, isSeen } from '../cdp/injectedFunctions.js';
+import { shortenText } from '../../text.js';
+import { drawMarks, isRendered, isSeen } from '../cdp/injectedFunctions.js';
 import type { PictureMark } from '../injected/contract.js';
 import { findElement, releaseElements, type PageElement } from './element.js';
 import type { SessionPage } from './sessionPage.js';
@@ -56,6 +57,11 @@ const seenPixels = 2_000;
 const maxPictures = 5;
 /** Shown twice, in CSS pixels, so that no line of text is cut in both pictures. */
 const overlap = 40;
+/** For the first picture of a document that is still being loaded. */
+const renderMs = 2_000;
+/** Addresses that an error names. */
+const maxNamed = 3;
+const maxNameLength = 120;
 
 /**
  * CDP Page.captureScreenshot, after bringing the page to the front. Scales down what is larger than the limits, and divides
@@ -67,6 +73,7 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
   const rest = restOf(clip, options.from);
   // A background tab may never paint the frame that the screenshot waits for.
   await page.cdp.send('Page.bringToFront');
+  await requireRendered(page);
   // A clip is captured without the emulated factor.
   const factor = page.emulation.applied.viewport?.deviceScaleFactor ?? 1;
   const partHeight = Math.min(limits.pixels, seenPixels);
@@ -101,6 +108,23 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
     isScaled: scale < factor,
     marks,
   };
+}
+
+/** Throws a ToolError if Chrome draws nothing of the page: a picture would wait for it without an end. */
+async function requireRendered(page: SessionPage): Promise<void> {
+  if ((await page.callInIsolatedWorld(isRendered, [renderMs])) === true) return;
+  const { entries } = page.network.read();
+  const awaited = entries
+    .map(({ value }) => value)
+    .filter(({ state, type }) => state === 'pending' && /^(stylesheet|script)$/.test(type));
+  const names = awaited.slice(0, maxNamed).map(({ url }) => shortenText(url, maxNameLength));
+  throw new ToolError(
+    awaited.length === 0
+      ? 'Chrome draws nothing of this page: its document ends before its body, since its server sends no more or loading ' +
+          'was stopped. take_snapshot reads what has arrived; navigate_page with reload loads it again.'
+      : `Chrome draws nothing of this page yet: it waits for ${names.join(', ')}. take_snapshot reads what has arrived; ` +
+          'mock_network with abort for that address, then navigate_page with reload, show the page without it.',
+  );
 }
 
 function restOf(clip: Clip, from = 0): Clip {

@@ -6,7 +6,7 @@ import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
 import { Dialogs, Interruptions } from './interruptions.js';
-import { Lock, noop, untilAborted } from '../../async.js';
+import { Lock, noop, untilAborted, untilGivenUp } from '../../async.js';
 import { InitScripts } from './initScripts.js';
 import type { KeptPart } from '../collectors/ringBuffer.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
@@ -20,7 +20,7 @@ import { ToolError } from '../../errors/errors.js';
 import { UserPrompts } from './userPrompts.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { timeLimit } from '../../clock.js';
-import { openCdpSession, unlessGone, type TargetSession } from '../cdp/cdpSessions.js';
+import { isLostContext, openCdpSession, unlessGone, type TargetSession } from '../cdp/cdpSessions.js';
 
 export interface SessionPageOptions {
   readonly id: number;
@@ -56,10 +56,16 @@ const heldMs = 6_000;
 const busyFactor = 5;
 const leastGraceMs = 100;
 const maxBrowserDelayMs = 5_000;
+/** For work that was aborted, to end. */
+const graceMs = 2_000;
+/** Of work whose document was replaced under it. */
+const maxAttempts = 3;
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
   readonly navigates?: boolean | undefined;
+  /** Whether the work may be done again, because it changes nothing. */
+  readonly isRepeatable?: boolean | undefined;
   /** Called whenever later work begins to wait for this. */
   readonly onWanted?: (() => void) | undefined;
 }
@@ -119,6 +125,8 @@ export class SessionPage {
   readonly #closed = new AbortController();
   readonly #markClosed = (): void => this.#closed.abort(new Error('The page is closed.'));
   #focusEmulation: Promise<void> | undefined;
+  /** Documents that its frames have shown. */
+  #documents = 0;
 
   constructor({ id, page, cdp, ...session }: SessionPageOptions & { readonly cdp: CDPSession }) {
     const { credentials = new Credentials(), watchWindows = () => noop, kept } = session;
@@ -150,6 +158,7 @@ export class SessionPage {
     this.navigations = new PendingNavigations({ root: cdp, isInterrupted });
     this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => {
       const isMain = frameId === this.frames.mainId;
+      if (loaderId !== undefined) this.#documents++;
       elements.documentChanged(frameId, loaderId);
       this.network.documentChanged(frameId, loaderId, { isMain });
       if (!isMain) return;
@@ -217,31 +226,50 @@ export class SessionPage {
    * Runs one tool at a time on this page, in FIFO order. Rejects with the signal's reason while waiting. Rejects with a
    * ToolError that names the dialog or pause when the page is interrupted: it does not answer until that is handled.
    * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
+   * Work that `isRepeatable` is done again where its document was replaced under it.
    */
   runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
-    const { navigates = false, onWanted } = options;
+    const { navigates = false, isRepeatable = false, onWanted } = options;
     const work = (): Promise<T> => {
       this.interruptions.throwIfOpen(navigates);
-      const runFocused = async (): Promise<T> => {
+      const runFocused = async (attempt = 1): Promise<T> => {
+        const documents = this.#documents;
         try {
           if (navigates) await this.navigations.stop();
           await untilAborted(this.navigations.ended(), signal);
           if (!navigates) await this.requireAnswer(signal);
           await untilAborted(this.#emulateFocus(), signal);
-          return await run();
+          return await untilGivenUp(run(), signal, graceMs);
         } catch (error) {
-          if (error instanceof ToolError || signal.aborted || !this.isClosed) throw error;
-          const problem = `Page ${this.id} was closed while the tool used it: the page did that, or an extension.`;
-          throw new ToolError(`${problem} list_pages shows what is open.`, { cause: error });
+          if (error instanceof ToolError || signal.aborted) throw error;
+          if (this.isClosed) throw new ToolError(this.#closedMeanwhile(), { cause: error });
+          if (this.#documents === documents && !isLostContext(error)) throw error;
+          if (!isRepeatable || attempt === maxAttempts) throw new ToolError(this.#leftMeanwhile(), { cause: error });
         } finally {
           if (signal.aborted) await this.navigations.stop();
         }
+        return runFocused(attempt + 1);
       };
-      return this.interruptions.runUntilInterrupted(runFocused, (interruption) => {
-        throw new ToolError(interruption.describe());
-      });
+      return this.interruptions.runUntilInterrupted(
+        () => runFocused(),
+        (interruption) => {
+          throw new ToolError(interruption.describe());
+        },
+      );
     };
     return this.#lock.run(signal, work, onWanted);
+  }
+
+  #closedMeanwhile(): string {
+    const problem = `Page ${this.id} was closed while the tool used it: the page did that, or an extension.`;
+    return `${problem} list_pages shows what is open.`;
+  }
+
+  #leftMeanwhile(): string {
+    return (
+      `Page ${this.id} went to another document while the tool used it, and is at ${this.url()} now. Call it again; a page ` +
+      'that goes on by itself without an end is stopped by navigate_page.'
+    );
   }
 
   /**
