@@ -8,7 +8,7 @@ import {
   explainBlocks,
   explainProperty,
   inheritedDeclarations,
-  type DeclarationFate,
+  type DeclarationUse,
   type PropertyOrigin,
 } from '../browser/styles/explainStyles.js';
 import { placeOriginalRules } from '../browser/styles/rulePlaces.js';
@@ -326,9 +326,9 @@ function ruleListing(styles: ElementStyles, { limit, page }: ListingOptions) {
   const inherited = page === 1 ? inheritedLines(styles) : [];
   const pseudo = page === 1 && styles.pseudoElements.length > 0 ? styles.pseudoElements.map((name) => `::${name}`) : [];
   return {
-    rules: shown.map(({ block, fates }) => ({
+    rules: shown.map(({ block, uses }) => ({
       ...structuredSource(block),
-      declarations: fates.slice(0, maxDeclarations).map(structuredFate),
+      declarations: uses.slice(0, maxDeclarations).map(structuredUse),
     })),
     total: all.length,
     inherited,
@@ -336,32 +336,37 @@ function ruleListing(styles: ElementStyles, { limit, page }: ListingOptions) {
       all.length === 0
         ? 'No rules of the page match.'
         : `Rules, strongest first${pages > 1 ? ` (page ${page} of ${pages}, ${all.length} in all)` : ''}:`,
-      ...shown.flatMap(({ block, fates }) => blockLines(block, fates)),
+      ...shown.flatMap(({ block, uses }) => blockLines(block, uses)),
       ...(inherited.length > 0 ? ['Inherited:', ...inherited.map((line) => `  ${line}`)] : []),
       ...(pseudo.length > 0 ? [`Pseudo-elements with rules (pass pseudo): ${pseudo.slice(0, 10).join(', ')}`] : []),
     ],
   };
 }
 
-function blockLines(block: StyleBlock, fates: readonly DeclarationFate[]): string[] {
+function blockLines(block: StyleBlock, uses: readonly DeclarationUse[]): string[] {
   const source = sourceText(block);
-  const left = fates.length - maxDeclarations;
+  const left = uses.length - maxDeclarations;
   return [
     source === '' ? block.name : `${block.name} · ${source}`,
-    ...fates.slice(0, maxDeclarations).map((fate) => `  ${fateText(fate)}`),
+    ...uses.slice(0, maxDeclarations).map((use) => `  ${useText(use)}`),
     ...(left > 0 ? [`  … ${left} more declarations`] : []),
   ];
 }
 
-function fateText({ declaration, state, by }: DeclarationFate): string {
+const unsetVariable = (name: string): string => `${name} is not set, so the inherited or initial value counts`;
+
+function useText({ declaration, state, by, missing }: DeclarationUse): string {
   const text = declarationText(declaration);
   if (state === 'invalid') return `${text} — not used: ${declaration.problem ?? ''}`;
+  if (state === 'used' && missing !== undefined) return `${text} — ${unsetVariable(missing)}`;
   if (by === undefined) return text;
   return `${text} — ${state === 'partly' ? 'partly ' : ''}overridden by ${shortName(by.candidate.block)}: ${by.reason}`;
 }
 
-function structuredFate({ declaration, state, by }: DeclarationFate): z.input<typeof declarationRow> {
-  const { name, value, important, problem } = declaration;
+function structuredUse({ declaration, state, by, missing }: DeclarationUse): z.input<typeof declarationRow> {
+  const { name, value, important } = declaration;
+  const problem =
+    declaration.problem ?? (state === 'used' && missing !== undefined ? unsetVariable(missing) : undefined);
   const reason = problem ?? (by && `${shortName(by.candidate.block)}: ${by.reason}`);
   return {
     name,

@@ -31,8 +31,8 @@ test.each([
   ['owned', { isOwnerAlive: false, hasSnapshot: false }, 'close-session'],
 ] as const)(
   '[C-SHARED] the context of a node that is gone, of a session that is %s: %j: %s',
-  (kind, prospects, fate) => {
-    expect(decideOrphan({ kind }, prospects)).toBe(fate);
+  (kind, prospects, decision) => {
+    expect(decideOrphan({ kind }, prospects)).toBe(decision);
   },
 );
 

@@ -289,6 +289,13 @@ describe('on a page with what is rare', () => {
     expect(await ask({ selector })).toContain(line);
   });
 
+  test('a custom property that nothing sets, and attributes that give way to rules', async () => {
+    const cell = await ask({ selector: '#cell' });
+    expect(cell).toContain('color: var(--nowhere) — --nowhere is not set, so the inherited or initial value counts');
+    expect(cell).toContain('width: var(--size)\n');
+    expect(cell).toMatch(/background-color: rgb\(255, 0, 0\) — overridden by .+: rules win over attributes/);
+  });
+
   test('rules by the thousand that all match are refused before the page is busy with them', async () => {
     const rules = Array.from({ length: 5_000 }, (_, at) => `div:not(.x${at}) { top: 1px }`).join('');
     await harness.browser.page().page.addStyleTag({ content: rules });

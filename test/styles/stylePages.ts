@@ -78,7 +78,9 @@ export const oddStyles = `<!doctype html><title>Odd</title>
 <table id=hint width=50><tr><td>x</table>
 <iframe srcdoc="<style>b { color: red }</style><b id=framed>in</b>"></iframe>
 <div id=none style="display: none"><i id=hidden>h</i></div>
-<div class=small><u id=clipped style="position: absolute; top: 50px; left: 0">c</u></div>`;
+<div class=small><u id=clipped style="position: absolute; top: 50px; left: 0">c</u></div>
+<style>#cell { background: yellow; color: var(--nowhere); width: var(--size) }</style>
+<table><tr><td id=cell bgcolor=red>x</table>`;
 
 export const listenerPage = `<!doctype html><title>Listeners</title>
 <div id=root><button id=save onclick="hi()"><i>go</i></button></div><x-tag></x-tag>

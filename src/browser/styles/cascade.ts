@@ -41,12 +41,15 @@ export interface StyleBlock {
   readonly written?: WrittenPlace | undefined;
   /** Position of its tree among those with rules for the element: shadow trees within it come before its own. */
   readonly tree: number;
-  /** Position of its layer in its tree; Infinity outside of all layers. */
+  /** Position of its layer in its tree; Infinity outside of all layers, `attributesLayer` for attributes such as `width`. */
   readonly layer: number;
   /** Position among all blocks, the weakest first. */
   readonly order: number;
   readonly declarations: readonly Declaration[];
 }
+
+/** Below all rules of its tree. */
+export const attributesLayer = -1;
 
 /** One declaration among those that want to set the same property. */
 export interface Candidate {
@@ -162,6 +165,7 @@ function originReason(weaker: Candidate, stronger: Candidate): string {
 }
 
 function layerReason(important: boolean, a: StyleBlock, b: StyleBlock): string {
+  if (a.layer === attributesLayer || b.layer === attributesLayer) return 'rules win over attributes';
   const isOneOutside = a.layer === Infinity || b.layer === Infinity;
   if (isOneOutside) return important ? 'for !important, layers win over rules in none' : 'rules in no layer win';
   return important ? 'for !important the earlier layer wins' : 'its layer is earlier';

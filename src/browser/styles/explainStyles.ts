@@ -32,12 +32,14 @@ export interface PropertyOrigin {
 }
 
 /** What becomes of one declaration. */
-export interface DeclarationFate {
+export interface DeclarationUse {
   readonly declaration: Declaration;
   /** `partly`: some of its longhands are overridden. */
   readonly state: 'used' | 'partly' | 'overridden' | 'invalid';
   /** What wins over it. */
   readonly by: Overridden | undefined;
+  /** A custom property that its value needs and nothing sets: the property gets its inherited or initial value instead. */
+  readonly missing: string | undefined;
 }
 
 const maxVariables = 6;
@@ -118,7 +120,7 @@ function asksParent({ winner }: Outcome, passesDown: boolean): boolean {
 }
 
 /** What becomes of each declaration of the element's own styles, by block; the strongest block first. */
-export function explainBlocks({ blocks }: ElementStyles): { block: StyleBlock; fates: DeclarationFate[] }[] {
+export function explainBlocks({ blocks, computed }: ElementStyles): { block: StyleBlock; uses: DeclarationUse[] }[] {
   const outcomes = new Map<string, Outcome>();
   const outcomeOf = (longhand: string): Outcome => {
     const known = outcomes.get(longhand) ?? resolveCascade(blocks, longhand);
@@ -127,7 +129,10 @@ export function explainBlocks({ blocks }: ElementStyles): { block: StyleBlock; f
   };
   return strongestFirst(blocks).map((block) => ({
     block,
-    fates: block.declarations.map((declaration) => fateOf(block, declaration, outcomeOf)),
+    uses: block.declarations.map((declaration) => ({
+      ...useOf(block, declaration, outcomeOf),
+      missing: missingVariable(declaration, computed),
+    })),
   }));
 }
 
@@ -137,11 +142,11 @@ function strongestFirst(blocks: readonly StyleBlock[]): StyleBlock[] {
   return blocks.toSorted((one, other) => compareCandidates(asCandidate(other), asCandidate(one)).sign);
 }
 
-function fateOf(
+function useOf(
   block: StyleBlock,
   declaration: Declaration,
   outcomeOf: (longhand: string) => Outcome,
-): DeclarationFate {
+): Omit<DeclarationUse, 'missing'> {
   if (declaration.problem !== undefined) return { declaration, state: 'invalid', by: undefined };
   let wins = 0;
   let by: Overridden | undefined;
@@ -157,6 +162,12 @@ function fateOf(
   }
   const state = by === undefined ? 'used' : wins === 0 ? 'overridden' : 'partly';
   return { declaration, state, by };
+}
+
+/** Without a fallback in `var()`. */
+function missingVariable({ value }: Declaration, computed: ElementStyles['computed']): string | undefined {
+  const names = [...value.matchAll(/var\(\s*(--[^\s,)]+)\s*\)/g)].map(([, name = '']) => name);
+  return names.find((name) => !computed.has(name));
 }
 
 /** The inherited declarations that apply to the element, the nearest ancestor first. */

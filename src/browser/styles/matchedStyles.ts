@@ -1,7 +1,14 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { cutText, shortenText } from '../../text.js';
 import { physicalName, type FlowDirection } from './cssProperties.js';
-import type { Declaration, Specificity, StyleBlock, StyleOrigin, WrittenPlace } from './cascade.js';
+import {
+  attributesLayer,
+  type Declaration,
+  type Specificity,
+  type StyleBlock,
+  type StyleOrigin,
+  type WrittenPlace,
+} from './cascade.js';
 
 /**
  * The means to read styles: expands shorthands and resolves positions in the same way for an element and its ancestors.
@@ -31,7 +38,12 @@ export function blocksOf(
   const blocks: StyleBlock[] = [];
   if (attributesStyle) {
     const name = 'attributes of the element';
-    blocks.push({ ...plainBlock(name, attributesStyle, reading), tree: order.ownTree, layer: -1, order: -1 });
+    blocks.push({
+      ...plainBlock(name, attributesStyle, reading),
+      tree: order.ownTree,
+      layer: attributesLayer,
+      order: -1,
+    });
   }
   for (const [index, { rule, matchingSelectors }] of matchedCSSRules.entries()) {
     blocks.push({
