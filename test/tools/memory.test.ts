@@ -85,6 +85,26 @@ test('what keeps objects alive is told by the way from the root to one of each k
       window.twins = ['a', 'b'].map(() => JSON.parse('"twin of another text"')); }`,
   });
   await harness.run('take_heapsnapshot');
+  await harness.text('evaluate_script', {
+    function: `() => {
+      const removed = (name) => { const element = document.createElement(name); document.body.append(element); element.remove(); return element; };
+      const [map, set, weak, keys] = [new Map(), new Set(), new WeakMap(), []];
+      for (let at = 0; at < 20; at++) {
+        map.set(at, { element: removed('h1') });
+        set.add({ element: removed('h2') });
+        keys.push({ at });
+        weak.set(keys[at], { element: removed('h3') });
+      }
+      window.collections = { map, set, weak, keys };
+    }`,
+  });
+  await harness.run('take_heapsnapshot');
+  const { text: held } = await ask();
+  expect(held).toMatch(/<h1> × 20, .*\n.*map → Map .*Object\.element → <h1> @\d+$/m);
+  expect(held).toMatch(/<h2> × 20, .*\n.*set → Set .*Object\.element → <h2> @\d+$/m);
+  expect(held).toMatch(
+    /<h3> × 20, .*\n.*keys → Array\[\d+\] → Object \(key of a WeakMap\) → Object\.element → <h3> @\d+$/m,
+  );
   const closures = await ask({ about: 'closures', name: 'keeper' });
   expect(closures.text).toMatch(/keeper\(\) × \d, .*\n {4}at: /);
   const strings = await ask({ about: 'strings', limit: 100 });

@@ -305,23 +305,27 @@ export class HeapGraph {
       for (; at < length; at++) {
         const node = queue[at] ?? 0;
         const end = this.firstEdge(node + 1);
-        for (let edge = this.firstEdge(node); edge < end; edge++) if (this.#keepsAlive(edge)) add(node, edge);
+        for (let edge = this.firstEdge(node); edge < end; edge++) if (this.#keepsAlive(node, edge)) add(node, edge);
       }
     }
     return ways;
   }
 
-  #keepsAlive(edge: number): boolean {
+  #keepsAlive(node: number, edge: number): boolean {
     const type = this.edgeType(edge);
     if (type === 'weak' || type === 'shortcut') return false;
-    // A WeakMap holds its values only as long as their keys.
-    return type !== 'internal' || !/^\d+ \/ part of key .* WeakMap/.test(this.edgeLabel(edge));
+    const [, table] = (type === 'internal' ? weakMapEntry.exec(this.edgeLabel(edge)) : null) ?? [];
+    // The key of a WeakMap holds its value; the table alone does not.
+    return table === undefined || Number(table) !== this.id(node);
   }
 
   #read(node: number, field: NodeField): number {
     return this.#nodes[node * this.#nodeWidth + this.#at[field]] ?? 0;
   }
 }
+
+/** How V8 names the edges from the key of a WeakMap, and from its table, to the value. */
+const weakMapEntry = /^\d+ \/ part of key .* pair in WeakMap \(table @(\d+)\)$/;
 
 const maxSteps = 200;
 
@@ -344,6 +348,13 @@ const engineNode =
 /** The beginning and the end of a long way are shown. */
 const maxParts = 14;
 
+/** The same for edges that differ in an index alone: entries of an array, a Map, a Set or a WeakMap. */
+export function edgeKind(graph: HeapGraph, edge: number): string {
+  const label = graph.edgeLabel(edge);
+  if (/^\[?\d+\]?$/.test(label)) return '[]';
+  return weakMapEntry.test(label) ? 'WeakMap' : label;
+}
+
 /** A way as text: `window.removed → Array[3] → <article> @123`. */
 export function wayText(graph: HeapGraph, steps: readonly Step[]): string {
   const last = steps.at(-1)?.node;
@@ -364,8 +375,8 @@ export function wayText(graph: HeapGraph, steps: readonly Step[]): string {
 
 function linkText(graph: HeapGraph, edge: number): string {
   const type = graph.edgeType(edge);
-  if (type === 'internal') return '';
   const label = graph.edgeLabel(edge);
+  if (type === 'internal') return weakMapEntry.test(label) ? ' (key of a WeakMap)' : '';
   if (type === 'element') return label;
   return type === 'context' ? ` variable ${label}` : `.${label}`;
 }

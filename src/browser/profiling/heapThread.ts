@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { shortenText } from '../../text.js';
-import { readHeapGraph, type HeapGraph, type Step, type Ways, wayText, wayTo } from './heapGraph.js';
+import { edgeKind, readHeapGraph, type HeapGraph, type Step, type Ways, wayText, wayTo } from './heapGraph.js';
 import type { HeapAnswer, HeapQuery, HeapRow, HeapTask } from './heapSnapshot.js';
 
 /**
@@ -73,7 +73,7 @@ function addTo<Key, Value extends Counted>(
   known.bytes += added.bytes;
 }
 
-/** Groups nodes that are held in the same way: members of one list differ only in their index. */
+/** Groups nodes that are held in the same way: members of one list or map differ only in their index. */
 function groupByWay(graph: HeapGraph, nodes: readonly number[]): HeapRow[] {
   const ways = graph.ways();
   const groups = new Map<string, HeapRow>();
@@ -91,10 +91,9 @@ function groupByWay(graph: HeapGraph, nodes: readonly number[]): HeapRow[] {
 }
 
 function wayKey(graph: HeapGraph, steps: readonly Step[]): string {
-  const link = (edge: number): string => (graph.edgeType(edge) === 'element' ? '[]' : graph.edgeLabel(edge));
   return steps
     .slice(0, -1)
-    .map(({ node, edge }) => link(edge) + graph.className(node))
+    .map(({ node, edge }) => edgeKind(graph, edge) + graph.className(node))
     .join('>');
 }
 
