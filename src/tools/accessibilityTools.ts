@@ -3,6 +3,7 @@ import { auditAccessibility, type AuditFinding, type AuditReport } from '../brow
 import { releaseElements } from '../browser/page/element.js';
 import { truncateAnswer } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
+import { count } from './extensionFields.js';
 import { oneLine } from './pagination.js';
 
 /** WCAG 2.2 at the levels A and AA. */
@@ -46,8 +47,8 @@ const auditAccessibilityTool = definePageTool({
   async handler({ uid, tags = usualTags, rule, limit }, { page }) {
     try {
       const below = uid === undefined ? undefined : page.elements.addressOf(uid);
-      const report = await auditAccessibility(page, { below, tags });
-      const findings = report.findings.filter(({ id }) => rule === undefined || id === rule);
+      const report = await auditAccessibility(page, { below, rule, tags });
+      const { findings } = report;
       const shown = rule === undefined ? limit : Math.max(limit, 50);
       return {
         text: truncateAnswer(reportLines(findings, report, shown).join('\n'), 'pass rule, or a smaller limit'),
@@ -74,25 +75,26 @@ function reportLines(
   { review, documents, skipped }: AuditReport,
   limit: number,
 ): string[] {
-  const count = findings.reduce((sum, finding) => sum + finding.count, 0);
+  const failing = findings.reduce((sum, finding) => sum + finding.count, 0);
+  const summary = `${count(failing, 'failing element')} of ${count(findings.length, 'rule')}`;
   const where = documents === 1 ? '' : ` in ${documents} documents`;
   const left = [...review].map(([id, elements]) => `${id} (${elements})`);
   return [
-    findings.length === 0 ? `No rule fails${where}.` : `${count} elements fail ${findings.length} rules${where}:`,
+    findings.length === 0 ? `No rule fails${where}.` : `${summary}${where}:`,
     ...findings.flatMap((finding) => findingLines(finding, limit)),
     ...(left.length === 0 ? [] : [`Only a person can decide: ${left.join(', ')}`]),
     ...skipped.map((line) => `Not audited: ${oneLine(line, 200)}`),
   ];
 }
 
-function findingLines({ id, impact, help, count, elements, tags }: AuditFinding, limit: number): string[] {
+function findingLines({ id, impact, help, count: total, elements, tags }: AuditFinding, limit: number): string[] {
   const of = tags
     .filter((tag) => /^(wcag\d|best-practice)/.test(tag))
     .slice(0, 3)
     .join(', ');
-  const left = count - Math.min(limit, elements.length);
+  const left = total - Math.min(limit, elements.length);
   return [
-    `${impact} ${id} × ${count}: ${help} [${of}]`,
+    `${impact} ${id} × ${total}: ${help} [${of}]`,
     ...elements
       .slice(0, limit)
       .map(({ uid, element, summary }) => `  ${uid} ${oneLine(element, 120)}: ${shortSummary(summary)}`),

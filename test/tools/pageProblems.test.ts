@@ -120,7 +120,13 @@ test('an audit finds what axe-core finds, in frames and shadow trees, by uid, an
 
   const uid = findings[0]?.elements[0]?.uid;
   const part = await harness.text('audit_accessibility', { uid });
-  expect(part).toMatch(/^1 elements fail 1 rules:/);
+  expect(part).toMatch(/^1 failing element of 1 rule:/);
+  expect(await harness.refusal('audit_accessibility', { tags: ['wcag9z'] })).toMatch(
+    /no tag "wcag9z"\. It has .*wcag2a/,
+  );
+  expect(await harness.refusal('audit_accessibility', { rule: 'contrast' })).toContain('It has color-contrast');
+  // In none of the tags that count otherwise.
+  expect(await harness.text('audit_accessibility', { rule: 'region' })).toContain('region');
   const none = await harness.text('audit_accessibility', { rule: 'marquee' });
   expect(none).toContain('No rule fails');
 });

@@ -2,7 +2,8 @@ import { tagOf } from './elements.js';
 
 /** The part of axe-core that is used; axe-core is loaded into the same world first. */
 interface Axe {
-  run(context: Node, options: object): Promise<{ violations: AxeRule[]; incomplete: AxeRule[]; passes: AxeRule[] }>;
+  getRules(): { readonly ruleId: string; readonly tags: readonly string[] }[];
+  run(context: Node, options: object): Promise<{ violations: AxeRule[]; incomplete: AxeRule[] }>;
 }
 
 interface AxeRule {
@@ -18,11 +19,12 @@ declare const globalThis: { axe?: Axe };
 const maxSummaryChars = 600;
 
 /**
- * Called on a node. Audits it by axe-core and takes that away again. Resolves to the findings as JSON (`AuditFindings`),
+ * Called on a node. Audits it by axe-core, by one rule or by all that have a tag, and takes that away again. Resolves to the findings as JSON (`AuditFindings`),
  * then the elements of all findings, in their order.
  */
 export async function runAudit(
   this: Node,
+  rule: string | null,
   tags: readonly string[],
   disabled: readonly string[],
   maxElements: number,
@@ -30,8 +32,12 @@ export async function runAudit(
   const { axe } = globalThis;
   if (!axe) throw new Error('axe-core is not loaded');
   try {
-    const { violations, incomplete, passes } = await axe.run(this, {
-      runOnly: { type: 'tag', values: tags },
+    const rules = axe.getRules();
+    const known = rule === null ? [...new Set(rules.flatMap((each) => each.tags))] : rules.map(({ ruleId }) => ruleId);
+    const unknown = (rule === null ? tags : [rule]).find((name) => !known.includes(name));
+    if (unknown !== undefined) return [JSON.stringify({ findings: [], review: [], unknown: { name: unknown, known } })];
+    const { violations, incomplete } = await axe.run(this, {
+      runOnly: rule === null ? { type: 'tag', values: tags } : { type: 'rule', values: [rule] },
       rules: Object.fromEntries(disabled.map((id) => [id, { enabled: false }])),
       // Frames are audited one by one: nothing is sent between them.
       iframes: false,
@@ -51,7 +57,7 @@ export async function runAudit(
       }),
     }));
     const review = incomplete.map(({ id, help, nodes }) => ({ id, help, count: nodes.length }));
-    return [JSON.stringify({ findings, review, passed: passes.length }), ...elements];
+    return [JSON.stringify({ findings, review }), ...elements];
   } finally {
     delete globalThis.axe;
   }

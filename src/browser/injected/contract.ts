@@ -340,7 +340,12 @@ export interface InjectedFunctions {
   isInView(): boolean;
   isSeen(): boolean;
   drawMarks(picture: string, type: string, quality: number | null, marks: readonly PictureMark[]): Promise<string>;
-  runAudit(tags: readonly string[], disabled: readonly string[], maxElements: number): Promise<readonly unknown[]>;
+  runAudit(
+    rule: string | null,
+    tags: readonly string[],
+    disabled: readonly string[],
+    maxElements: number,
+  ): Promise<readonly unknown[]>;
   readLayout(): LayoutFacts;
   weighRules(limit: number): number;
   lineageOf(max: number): readonly RemoteObject[];

@@ -20,7 +20,8 @@ const findingsSchema = z.object({
     }),
   ),
   review: z.array(z.object({ id: z.string(), help: z.string(), count: z.int() })),
-  passed: z.int(),
+  /** A rule or tag that axe-core does not have, and those that it has. */
+  unknown: z.object({ name: z.string(), known: z.array(z.string()) }).optional(),
 });
 
 export interface AuditedElement {
@@ -38,6 +39,14 @@ export interface AuditFinding {
   readonly tags: readonly string[];
   readonly count: number;
   readonly elements: readonly AuditedElement[];
+}
+
+export interface AuditQuestion {
+  readonly below: NodeAddress | undefined;
+  /** Only this rule. */
+  readonly rule: string | undefined;
+  /** Rules with one of these tags. */
+  readonly tags: readonly string[];
 }
 
 export interface AuditReport {
@@ -78,23 +87,23 @@ function readAxe(): Promise<string> {
 
 /**
  * Audits a page and its frames, or what is below one node, by axe-core. It runs in the isolated world of each document, which
- * the page cannot see, and is gone afterwards. `releaseElements` releases what was found.
+ * the page cannot see, and is gone afterwards. `releaseElements` releases what was found. Throws a ToolError for a rule or tag
+ * that axe-core does not have.
  */
-export async function auditAccessibility(
-  page: SessionPage,
-  { below, tags }: { readonly below: NodeAddress | undefined; readonly tags: readonly string[] },
-): Promise<AuditReport> {
+export async function auditAccessibility(page: SessionPage, question: AuditQuestion): Promise<AuditReport> {
+  const { below } = question;
   const documents = below === undefined ? await page.frames.documents() : [below.document];
   const findings = new Map<string, AuditFinding>();
   const review = new Map<string, number>();
   const skipped: string[] = [];
   for (const [index, document] of documents.entries()) {
     const problem = index < maxDocuments ? await sizeProblem(page, document, below) : 'too many frames';
-    const report = problem === undefined ? await unlessGone(auditDocument(page, document, below, tags)) : undefined;
+    const report = problem === undefined ? await unlessGone(auditDocument(page, document, question)) : undefined;
     if (report === undefined) {
       skipped.push(`${document.url}: ${problem ?? 'it cannot be audited'}`);
       continue;
     }
+    if (report.unknown !== undefined) throw unknownName(report.unknown, question);
     for (const finding of report.findings) addFinding(findings, finding);
     for (const { id, count } of report.review) review.set(id, (review.get(id) ?? 0) + count);
   }
@@ -104,6 +113,14 @@ export async function auditAccessibility(
     (one, other) => impacts.indexOf(one.impact) - impacts.indexOf(other.impact),
   );
   return { findings: sorted, review, documents: documents.length - skipped.length, skipped };
+}
+
+function unknownName({ name, known }: { name: string; known: readonly string[] }, { rule }: AuditQuestion): ToolError {
+  const what = rule === undefined ? 'tag' : 'rule';
+  const similar = known.filter((each) => rule === undefined || each.includes(name) || name.includes(each));
+  const others =
+    similar.length === 0 ? 'An audit without rule names those that fail.' : `It has ${similar.join(', ')}.`;
+  return new ToolError(`axe-core has no ${what} ${JSON.stringify(name)}. ${others}`);
 }
 
 function addFinding(findings: Map<string, AuditFinding>, finding: AuditFinding): void {
@@ -126,15 +143,14 @@ async function sizeProblem(
 async function auditDocument(
   page: SessionPage,
   document: FrameDocument,
-  below: NodeAddress | undefined,
-  tags: readonly string[],
-): Promise<{ findings: AuditFinding[]; review: { id: string; count: number }[] }> {
+  { below, rule, tags }: AuditQuestion,
+): Promise<{ findings: AuditFinding[] } & Pick<z.infer<typeof findingsSchema>, 'review' | 'unknown'>> {
   const { cdp, frameId, parentId } = document;
   const contextId = await page.isolatedWorldOf(cdp, frameId);
   const loaded = await cdp.send('Runtime.evaluate', { expression: await readAxe(), contextId });
   if (loaded.exceptionDetails) throw new Error('axe-core could not be loaded.');
   const objectId = await rootObject(document, contextId, below);
-  const values = [tags, parentId === undefined ? [] : ofWholePage, maxElements];
+  const values = [rule ?? null, tags, parentId === undefined ? [] : ofWholePage, maxElements];
   const { result, exceptionDetails } = await cdp.send('Runtime.callFunctionOn', {
     objectId,
     functionDeclaration: runAudit,
@@ -146,7 +162,7 @@ async function auditDocument(
     throw new Error(exceptionDetails?.exception?.description ?? 'no result');
   const { result: parts } = await cdp.send('Runtime.getProperties', { objectId: result.objectId, ownProperties: true });
   const [json, ...elements] = parts.filter(({ name }) => /^\d+$/.test(name)).map(({ value }) => value);
-  const { findings, review } = findingsSchema.parse(JSON.parse(String(json?.value)));
+  const { findings, review, unknown } = findingsSchema.parse(JSON.parse(String(json?.value)));
   let next = 0;
   const uidOf = async (): Promise<string> => {
     const element = elements[next++]?.objectId;
@@ -160,7 +176,7 @@ async function auditDocument(
     for (const node of nodes) audited.push({ ...node, uid: await uidOf() });
     found.push({ ...finding, elements: audited });
   }
-  return { findings: found, review };
+  return { findings: found, review, unknown };
 }
 
 /** The node to audit, in the isolated world. */
