@@ -48,6 +48,20 @@ test('a line a node: structure that says nothing of its own is folded, text is n
   );
 });
 
+test('entries of tables and lists that take clicks are targets also around others; what only collects clicks is none', async () => {
+  const body = `<table><tr class=on><th class=on>Name <input aria-label=Filter><th>Age<tr class=on><td>Ada<td><button>Edit</button></table>
+    <ul><li class=on>One <button>More</button><li>Two <a href=x>x</a></ul><div class=on><p>Text</p><button>Go</button></div>
+    <script>for (const each of document.querySelectorAll('.on')) each.addEventListener('click', () => 0)</script>`;
+  await open(`data:text/html,${encodeURIComponent(body)}`);
+  const lines = withoutUids(await snapshot()).split('\n');
+  expect(lines.filter((line) => line.includes('clickable')).map((line) => line.trim())).toEqual([
+    'row clickable',
+    'columnheader clickable',
+    'row clickable: "Ada", button "Edit"',
+    'listitem clickable',
+  ]);
+});
+
 test('what names a group, a table or a figure is told with it alone', async () => {
   const parts = [
     '<fieldset><legend>Size</legend><input type=radio aria-label=S></fieldset>',

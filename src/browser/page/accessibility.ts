@@ -30,15 +30,9 @@ export interface SnapshotNode {
 /** Nodes that only repeat the content of others. */
 const droppedRoles: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'ListMarker']);
 /** Nodes without meaning of their own: replaced by their children, unless focusable, named or clickable. */
-const foldedRoles: ReadonlySet<string> = new Set([
-  'none',
-  'generic',
-  'MenuListPopup',
-  'LabelText',
-  'Section',
-  'LayoutTable',
-  'rowgroup',
-]);
+const foldedRoles: ReadonlySet<string> = new Set(
+  'none generic MenuListPopup LabelText Section LayoutTable rowgroup'.split(' '),
+);
 /** Fields whose parts (day, month, year) are set as a whole. */
 const wholeRoles: ReadonlySet<string> = new Set(['Date', 'DateTime', 'InputTime', 'ColorWell']);
 /** Roles that say by themselves that a pointer can act on the element. */
@@ -219,9 +213,14 @@ const textDraft = (source: AXNode, document: FrameDocument, name: string): Draft
   isActionable: false,
 });
 
+/** Entries of lists and tables: a listener on one is for clicks on it, also where it has targets of its own. */
+const entryRoles: ReadonlySet<string> = new Set(
+  'article cell columnheader gridcell LayoutTableCell LayoutTableRow listitem row rowheader'.split(' '),
+);
+
 /**
  * Whether clicks are meant for this element: it has the cursor of a link and its parent has not, or it has a listener and
- * nothing in it is a target of its own.
+ * is an entry, or has no targets in it, whose clicks it may only collect.
  */
 function isClickTarget(
   source: AXNode,
@@ -232,7 +231,7 @@ function isClickTarget(
   if (propertyValue(source, 'clickable') === true) return true;
   if (!facts || facts.labelsField || source.backendDOMNodeId === undefined) return false;
   const hasTargets = children.some((child) => child.isActionable);
-  if (facts.listener && !hasTargets) return true;
+  if (facts.listener && (!hasTargets || entryRoles.has(textValue(source.role)))) return true;
   const isCover = children.length === 1 && hasTargets;
   return facts.pointer && !inPointer && !inControl && !isCover;
 }
