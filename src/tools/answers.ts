@@ -145,7 +145,7 @@ function describeExternal(address: string): string {
 
 /** The effects of an action, a line each. */
 export function describeOutcome(outcome: ActionOutcome): string[] {
-  const { dialog, paused, opened, download, external, settled, closed, stopped, busyWith } = outcome;
+  const { dialog, paused, opened, download, external, closed, stopped, busyWith } = outcome;
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
   const lines = [...documentLines(outcome), ...challengeLines(outcome.challenges)];
   for (const { url, ms } of stopped) {
@@ -166,7 +166,7 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   lines.push(...outcome.prompts);
   if (dialog) lines.push(describeDialog(dialog));
   else if (paused !== undefined) lines.push(paused);
-  else if (!settled) {
+  else if (busyWith !== undefined) {
     const next =
       busyWith === heldReason
         ? 'navigate_page ends it, also with reload; uninstall_extension ends a content script that does it.'
@@ -176,15 +176,16 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   return lines;
 }
 
-function documentLines({ navigated, response, unreachable, download, stopped }: ActionOutcome): string[] {
+function documentLines({ navigated, response, cutBy, unreachable, download, stopped }: ActionOutcome): string[] {
   const status = isFailure(response) ? describeStatus(response) : undefined;
   if (navigated === undefined) {
     if (response === undefined || stopped.length > 0 || download !== undefined) return [];
     return [`${shortUrl(response.url)} answered ${status ?? 'without a page'}: the page stays as it was.`];
   }
   const notes = [...(status === undefined ? [] : [status]), ...(unreachable ? [noDocument(response)] : [])];
-  const lines = [`Now at ${shortUrl(navigated)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`];
-  return lines;
+  const line = `Now at ${shortUrl(navigated)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+  if (cutBy === undefined || unreachable) return [line];
+  return [line, `Its document is incomplete, and the rest is missing: ${cutBy}.`];
 }
 
 function noDocument(response: DocumentResponse | undefined): string {

@@ -47,6 +47,13 @@ let harness: ToolHarness;
 
 /** Answers the known pages and never anything else. */
 function answer(path: string, response: ServerResponse): void {
+  const html = { 'content-type': 'text/html' };
+  if (path === '/cut') {
+    response.writeHead(200, { ...html, 'content-length': 1_000 });
+    response.write('<title>Cut</title><h1>Half</h1>', () => response.destroy());
+  }
+  if (path === '/undecoded') response.writeHead(200, { ...html, 'content-encoding': 'gzip' }).end('no gzip');
+  if (path === '/unsafe') response.writeHead(302, { location: 'file:///etc/hosts' }).end();
   if (path === '/redirect') response.writeHead(302, { location: '/silent' }).end();
   if (path === '/worker.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(worker);
   const page = pages[path.split('?', 1)[0] ?? ''];
@@ -177,6 +184,21 @@ describe('a server that accepts and never answers', () => {
     expect(await harness.text('take_snapshot')).toContain('heading "Frame"');
     await expectPresentPage('Framed');
     await go('/healthy');
+  });
+});
+
+describe('a server that breaks off or misleads', () => {
+  test.each([
+    ['/cut', 'net::ERR_CONTENT_LENGTH_MISMATCH'],
+    ['/undecoded', 'net::ERR_CONTENT_DECODING_FAILED'],
+  ])('%s: the page is told as incomplete', async (path, error) => {
+    expect((await go(path)).text).toContain(`Its document is incomplete, and the rest is missing: ${error}.`);
+    expect((await go('/healthy')).text).toBe(`Now at ${url}/healthy`);
+  });
+
+  test('a redirect to a file is no page', async () => {
+    const refusal = await harness.refusal('navigate_page', { url: `${url}/unsafe` });
+    expect(refusal).toContain('net::ERR_UNSAFE_REDIRECT. It redirects to an address that no site may lead to');
   });
 });
 

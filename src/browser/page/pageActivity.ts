@@ -45,6 +45,8 @@ export class PageActivity {
   readonly challenges: DocumentResponse[] = [];
   /** The answer to the latest navigation of the page. */
   response: DocumentResponse | undefined;
+  /** Why its document ended before its end: `net::ERR_…`. */
+  cutBy: string | undefined;
   #navigated: string | undefined;
   #documentUrl = '';
   #unreachable = false;
@@ -179,7 +181,12 @@ export class PageActivity {
       documentRequest = requestId;
       if (isExternal(request.url)) this.external = request.url;
       this.response = undefined;
+      this.cutBy = undefined;
       this.#documentUrl = request.url;
+    });
+    this.#on(root, 'Network.loadingFailed', ({ requestId, errorText, canceled }) => {
+      const isCut = requestId === documentRequest && this.response !== undefined && canceled !== true;
+      if (isCut && errorText !== 'net::ERR_ABORTED') this.cutBy = errorText;
     });
     // The only report of an answer that keeps the present document, such as 204.
     this.#on(root, 'Network.responseReceivedExtraInfo', ({ requestId, statusCode, headers }) => {

@@ -74,7 +74,7 @@ async function loadAndSettle(
         { limitMs: timeoutMs },
       ),
     );
-    const isUnanswered = outcome.response === undefined || failure?.message === redirectLoop;
+    const isUnanswered = outcome.response === undefined || redirectFailures.has(failure?.message ?? '');
     // The answer was an address for another program.
     if (outcome.external !== undefined) return outcome;
     if (failure !== undefined && isUnanswered) throw loadFailure(failure, outcome, timeoutMs);
@@ -112,6 +112,8 @@ function noAnswer(timeoutMs: number): ToolError {
 
 /** After the last redirect that Chrome follows, whose answer is no document. */
 const redirectLoop = 'net::ERR_TOO_MANY_REDIRECTS';
+const unsafeRedirect = 'net::ERR_UNSAFE_REDIRECT';
+const redirectFailures: ReadonlySet<string> = new Set([redirectLoop, unsafeRedirect, 'net::ERR_INVALID_REDIRECT']);
 
 /** What to do about a network error. */
 export function adviceFor(error: string): string {
@@ -124,6 +126,7 @@ export function adviceFor(error: string): string {
   if (error === redirectLoop) {
     return 'Its answers redirect in a loop, as a login without its cookie does: list_network_requests shows them.';
   }
+  if (error === unsafeRedirect) return 'It redirects to an address that no site may lead to, such as file: or data:.';
   if (error === 'net::ERR_UNSAFE_PORT') return 'Browsers refuse this port: serve it at another one.';
   if (error === 'net::ERR_ABORTED') return 'The page or its server cancelled it.';
   if (error.startsWith('net::ERR_BLOCKED_BY_')) return 'The browser refused it: see list_console_messages.';

@@ -23,6 +23,8 @@ export interface ActionOutcome {
   readonly navigated: string | undefined;
   /** The answer to the latest navigation. */
   readonly response: DocumentResponse | undefined;
+  /** Why the document of that answer ended before its end: `net::ERR_…`. */
+  readonly cutBy: string | undefined;
   /** Answers of servers that ask for credentials. */
   readonly challenges: readonly DocumentResponse[];
   /** The browser shows an error instead of the document. */
@@ -178,7 +180,7 @@ function outcomeOf(
   windows: OpenedWindows,
   { settled, isHeld, interruption }: ActionEnd,
 ): ActionOutcome {
-  const { navigated, isUnreachable: unreachable, response, challenges, download, external } = activity;
+  const { navigated, isUnreachable: unreachable, response, cutBy, challenges, download, external } = activity;
   const count = Math.max(activity.opened.length, windows.pages.length);
   const opened = Array.from({ length: count }, (_, index): OpenedWindow => {
     const window = windows.pages[index];
@@ -186,14 +188,15 @@ function outcomeOf(
   });
   const closed = page.isClosed;
   const reason = isHeld === true ? heldReason : activity.describe();
-  const busyWith = settled || closed || interruption ? undefined : reason;
   const pending = page.navigations.takeStopped();
-  // Of a loop, `busyWith` says more.
+  // Of a loop, `busyWith` says more; otherwise a load that was stopped kept the page busy.
   const stopped = activity.loop?.isOfPage === true ? [] : pending;
+  const isAtRest = settled || closed || interruption !== undefined || (stopped.length > 0 && isHeld !== true);
+  const busyWith = isAtRest ? undefined : reason;
   const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
   const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;
   const prompts = page.prompts.takeNews();
-  const effects = { prompts, navigated, response, challenges, unreachable, stopped, opened, download, external };
+  const effects = { prompts, navigated, response, cutBy, challenges, unreachable, stopped, opened, download, external };
   return { ...effects, dialog, paused, settled, busyWith, closed };
 }
 
