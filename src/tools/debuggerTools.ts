@@ -331,17 +331,12 @@ function asyncLines({ asyncStack }: Pause): string[] {
 }
 
 function scopeText({ kind, name, variables, more, functions }: z.infer<typeof scopeRow>): string {
-  const rest = [
-    ...(more > 0 ? [count(more, 'more variable')] : []),
-    ...(functions > 0 ? [count(functions, 'function')] : []),
-  ];
+  const left = { 'more variable': more, function: functions };
+  const rest = Object.entries(left).flatMap(([what, number]) => (number > 0 ? [count(number, what)] : []));
   const title = name === undefined || name === '' ? kind : `${kind} of ${name}`;
-  const values = variables.map(
-    ({ name, code, value }) => `${name}${code === undefined ? '' : ` (${code})`} = ${value}`,
-  );
   return [
     `${title}:`,
-    ...values.map((value) => `  ${value}`),
+    ...variables.map(({ name, code, value }) => `  ${name}${code === undefined ? '' : ` (${code})`} = ${value}`),
     ...(rest.length > 0 ? [`  … ${rest.join(', ')}`] : []),
   ].join('\n');
 }

@@ -1,3 +1,4 @@
+import type { AuditRules } from './contract.js';
 import { tagOf } from './elements.js';
 
 /** The part of axe-core that is used; axe-core is loaded into the same world first. */
@@ -24,9 +25,7 @@ const maxSummaryChars = 600;
  */
 export async function runAudit(
   this: Node,
-  rule: string | null,
-  tags: readonly string[],
-  disabled: readonly string[],
+  { rule, tags, disabled }: AuditRules,
   maxElements: number,
 ): Promise<(string | Element)[]> {
   const { axe } = globalThis;

@@ -246,6 +246,9 @@ export interface FirableEvents {
   readonly notifications: readonly string[];
 }
 
+/** The rules of axe-core that an audit runs: one, or those with a tag. */
+export type AuditRules = Readonly<Record<'tags' | 'disabled', readonly string[]>> & { readonly rule: string | null };
+
 /** Payload of the binding of `watchUserPrompts`, as JSON. */
 export interface PromptReport {
   /** Of a document that only another program opens. */
@@ -340,12 +343,7 @@ export interface InjectedFunctions {
   isInView(): boolean;
   isSeen(): boolean;
   drawMarks(picture: string, type: string, quality: number | null, marks: readonly PictureMark[]): Promise<string>;
-  runAudit(
-    rule: string | null,
-    tags: readonly string[],
-    disabled: readonly string[],
-    maxElements: number,
-  ): Promise<readonly unknown[]>;
+  runAudit(rules: AuditRules, maxElements: number): Promise<readonly unknown[]>;
   readLayout(): LayoutFacts;
   weighRules(limit: number): number;
   lineageOf(max: number): readonly RemoteObject[];

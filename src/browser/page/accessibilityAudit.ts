@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
+import type { AuditRules } from '../injected/contract.js';
 import { measureDocument, runAudit } from '../cdp/injectedFunctions.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import type { FrameDocument } from './frames.js';
@@ -150,11 +151,11 @@ async function auditDocument(
   const loaded = await cdp.send('Runtime.evaluate', { expression: await readAxe(), contextId });
   if (loaded.exceptionDetails) throw new Error('axe-core could not be loaded.');
   const objectId = await rootObject(document, contextId, below);
-  const values = [rule ?? null, tags, parentId === undefined ? [] : ofWholePage, maxElements];
+  const rules: AuditRules = { rule: rule ?? null, tags, disabled: parentId === undefined ? [] : ofWholePage };
   const { result, exceptionDetails } = await cdp.send('Runtime.callFunctionOn', {
     objectId,
     functionDeclaration: runAudit,
-    arguments: values.map((value) => ({ value })),
+    arguments: [{ value: rules }, { value: maxElements }],
     awaitPromise: true,
     objectGroup,
   });
