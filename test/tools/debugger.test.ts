@@ -124,6 +124,7 @@ describe('breakpoints stop', () => {
     expect(await set$('order')).toContain(`${url}/inline:4:`);
     expect(await set$('pay')).toContain(`${url}/inline:7:`);
     expect(await pauseOf(script$('() => pay()'))).toContain(`#0 pay ${url}/inline:7:`);
+    expect(await harness.text('get_source', { file: 'inline', to: 3 })).toContain('3: function order() {');
     await resume();
   });
 

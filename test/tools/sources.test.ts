@@ -110,6 +110,10 @@ beforeAll(async () => {
       '<p>one</p>\n<script>\nlet sold = 0;\nfunction buy() {\n  sold += 1;\n}</script>\n<script>let left = 1;\nbuy();\n</script>',
     ),
   );
+  routes.set(
+    '/long',
+    text(`<title>Long</title>\n<script>\nfunction far() {}\n</script><!-- ${'x'.repeat(9e6)} -->`, 'text/html'),
+  );
   routes.set('/app.css', text('p { color: red; }\nb { color: blue; }\n', 'text/css'));
   routes.set('/data.json', text('{}', 'application/json'));
   const broken: Readonly<Record<string, Route>> = {
@@ -291,6 +295,13 @@ test('inline scripts are read, searched and covered as lines of their document',
       `{ const made = document.createElement('script'); made.text = 'var added = 1;'; document.body.append(made); }`,
     );
   expect(await tools.text('get_source', { file: 'inline' })).toContain('let sold');
+});
+
+test('of a document that is too long for a message, the inline scripts are read at their lines', async () => {
+  await tools.browser.page().page.goto(`${site}/long`);
+  const text = await tools.text('get_source', { file: 'long' });
+  expect(text).toMatch(/^3: function far\(\) \{\}$/m);
+  expect(text).not.toContain('<!--');
 });
 
 test('`debugger` statements pause nothing', async () => {

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { withCdpScope } from '../cdp/cdpScope.js';
-import { unlessGone } from '../cdp/cdpSessions.js';
 import { findExtension } from '../extensions/installedExtensions.js';
 import { readExtensionFiles } from '../extensions/extensionFiles.js';
 import type { SessionPage } from '../page/sessionPage.js';
@@ -43,6 +42,10 @@ const maxScripts = 1_000;
 const mapsMs = 8_000;
 /** A longer text is loaded in parts: the browser sends it as one message otherwise. */
 const maxMessageChars = 8 * 1024 ** 2;
+/** Bytes, of which a text has at most as many characters. */
+const documentLength = `performance.getEntriesByType('navigation')[0]?.decodedBodySize`;
+/** How long a document is waited for: its scripts alone will do. */
+const documentMs = 3_000;
 
 /**
  * What runs in a page, its frames and workers, each script once; of an extension the scripts in its folder, also while its
@@ -126,19 +129,30 @@ function documentOf(page: SessionPage, scripts: readonly SourceScript[]): Source
     ...first,
     ...{ inline, start: { line: 0, column: 0 }, end: undefined },
     length: inline.reduce((sum, { length = 0 }) => sum + length, 0),
-    text: async (signal) => (await documentText(page, first)) ?? (await textInPlace(inline, signal)).text,
+    text: async (signal) => (await documentText(page, first, signal)) ?? (await textInPlace(inline, signal)).text,
   };
 }
 
-/** As its server sent it (CDP Page.getResourceContent). Undefined where Chrome has it no more. */
-async function documentText(page: SessionPage, { url, frame }: SourceScript): Promise<string | undefined> {
-  const documents = await page.frames.documents().catch(() => []);
-  const document = documents.find(({ frameId }) => frameId === frame?.frameId);
-  if (document?.url !== url) return undefined;
-  const { frameId } = document;
-  const read = await unlessGone(document.cdp.send('Page.getResourceContent', { frameId, url }));
-  if (read === undefined || read.base64Encoded) return undefined;
-  return read.content.replaceAll('\r\n', '\n');
+/** As its server sent it (CDP Page.getResourceContent). Undefined where Chrome has it no more, or it is very long. */
+async function documentText(
+  page: SessionPage,
+  { url, frame }: SourceScript,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const read = async (): Promise<string | undefined> => {
+    const document = (await page.frames.documents()).find(({ frameId }) => frameId === frame?.frameId);
+    if (document?.url !== url) return undefined;
+    const { cdp, frameId } = document;
+    const contextId = await page.isolatedWorldOf(cdp, frameId);
+    const { result } = await cdp.send('Runtime.evaluate', { expression: documentLength, contextId });
+    if (!(Number(result.value) + url.length <= maxMessageChars)) return undefined;
+    const { content, base64Encoded } = await cdp.send('Page.getResourceContent', { frameId, url });
+    return base64Encoded ? undefined : content.replaceAll('\r\n', '\n');
+  };
+  const limit = AbortSignal.any([signal, timeLimit(documentMs)]);
+  const text = await untilAborted(read(), limit).catch(() => undefined);
+  signal.throwIfAborted();
+  return text;
 }
 
 /**
@@ -153,13 +167,16 @@ export async function textInPlace(
   let at: Position = { line: 0, column: 0 };
   const offsets: number[] = [];
   for (const { start, text: read } of scripts) {
-    const lines = Math.max(0, start.line - at.line);
-    text += '\n'.repeat(lines) + ' '.repeat(Math.max(0, start.column - (lines > 0 ? 0 : at.column)));
+    // Chrome places the code of an attribute only roughly: never before what is there already.
+    const line = Math.max(start.line, at.line);
+    const before = line === at.line ? at.column : 0;
+    const column = Math.max(start.column, before);
+    text += '\n'.repeat(line - at.line) + ' '.repeat(column - before);
     offsets.push(text.length);
     const part = await read(signal);
     text += part;
     const end = endOf(part);
-    at = { line: start.line + end.line, column: end.column + (end.line === 0 ? start.column : 0) };
+    at = { line: line + end.line, column: end.column + (end.line === 0 ? column : 0) };
   }
   return { text, offsets };
 }
