@@ -61,6 +61,13 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
     'The cores are shared by all nodes: each of several is idle more often, and wakes for one message where one node takes several ' +
       'at a time. A message of /sse for another node costs its three round trips, and the way back of its answer.',
   ],
+  [
+    /^(first tool|back after a while), \d+ with pages/,
+    'Four sessions at a time share two cores for as long as it takes, so that no spare is ever ready: each waits for the ' +
+      'renderers or browsers of three others. One alone, measured beside: its page is there 0.25 s after it connects where a ' +
+      'context is ready, 0.3 s where a process is; without a spare after 0.6 s and 2.8 s, of which the start of a renderer or of ' +
+      'Chrome is all but 0.1 s. A page that comes back needs a new renderer, too. Left: more spares, which cost their memory.',
+  ],
 ];
 
 /** A paragraph for each kind of figure that is not met. */
