@@ -358,15 +358,14 @@ const unsetVariable = (name: string): string => `${name} is not set, so the inhe
 function useText({ declaration, state, by, missing }: DeclarationUse): string {
   const text = declarationText(declaration);
   if (state === 'invalid') return `${text} — not used: ${declaration.problem ?? ''}`;
-  if (state === 'used' && missing !== undefined) return `${text} — ${unsetVariable(missing)}`;
+  if (missing !== undefined) return `${text} — ${unsetVariable(missing)}`;
   if (by === undefined) return text;
   return `${text} — ${state === 'partly' ? 'partly ' : ''}overridden by ${shortName(by.candidate.block)}: ${by.reason}`;
 }
 
 function structuredUse({ declaration, state, by, missing }: DeclarationUse): z.input<typeof declarationRow> {
   const { name, value, important } = declaration;
-  const problem =
-    declaration.problem ?? (state === 'used' && missing !== undefined ? unsetVariable(missing) : undefined);
+  const problem = declaration.problem ?? (missing === undefined ? undefined : unsetVariable(missing));
   const reason = problem ?? (by && `${shortName(by.candidate.block)}: ${by.reason}`);
   return {
     name,

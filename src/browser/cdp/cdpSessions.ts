@@ -138,12 +138,12 @@ export function unlessGone<Response>(response: Promise<Response>): Promise<Respo
   return response.catch(() => undefined);
 }
 
-/** Sends a command that the types of the protocol do not have yet. */
 /** Whether a command failed because the document for which it was meant is gone. */
 export function isLostContext(error: unknown): boolean {
   return /navigated or closed|context was destroyed|Cannot find context|Promise was collected/.test(messageOf(error));
 }
 
+/** Sends a command that the types of the protocol do not have yet. */
 export function sendUntyped(session: CDPSession, method: string, params: object = {}): Promise<unknown> {
   return session.send(method as 'Page.enable', params);
 }

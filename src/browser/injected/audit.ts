@@ -20,8 +20,9 @@ declare const globalThis: { axe?: Axe };
 const maxSummaryChars = 600;
 
 /**
- * Called on a node. Audits it by axe-core, by one rule or by all that have a tag, and takes that away again. Resolves to the findings as JSON (`AuditFindings`),
- * then the elements of all findings, in their order.
+ * Called on a node. Audits it by axe-core, by one rule or by all that have a tag, and takes that away again. Resolves to the
+ * findings as JSON, then the elements of all findings, in their order. Of a rule or tag that axe-core does not have, the JSON
+ * names it and those that there are.
  */
 export async function runAudit(
   this: Node,

@@ -126,12 +126,14 @@ export async function performAction<T>(
 
 /** A loop at best when a document is complete and has begun to go on: that one stays. */
 async function stopLoading(page: SessionPage, activity: PageActivity): Promise<void> {
-  if (activity.loop?.isOfPage !== true) return page.navigations.stop();
+  if (activity.loop?.isOfPage !== true) {
+    await page.navigations.stop();
+    return;
+  }
   const limit = timeLimit(loopTimeoutMs);
   const isBetween = (): boolean => activity.isParsed && page.navigations.isPending;
   while (!isBetween() && !limit.aborted) await untilAborted(activity.nextProgress(), limit).catch(noop);
   await unlessGone(page.cdp.send('Page.stopLoading'));
-  return page.navigations.stop();
 }
 
 interface ActionEnd {

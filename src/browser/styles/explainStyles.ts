@@ -38,7 +38,7 @@ export interface DeclarationUse {
   readonly state: 'used' | 'partly' | 'overridden' | 'invalid';
   /** What wins over it. */
   readonly by: Overridden | undefined;
-  /** A custom property that its value needs and nothing sets: the property gets its inherited or initial value instead. */
+  /** Of one that is used: a custom property that it needs and nothing sets. The inherited or initial value counts instead. */
   readonly missing: string | undefined;
 }
 
@@ -73,9 +73,7 @@ function merge(one: PropertyOrigin, other: PropertyOrigin): PropertyOrigin {
 function originOf(styles: ElementStyles, longhand: string, depth: number): PropertyOrigin {
   const { outcome, inheritedFrom, askedBy } = valueOrigin(styles, longhand);
   const { winner, rolledBack } = outcome;
-  const used = [
-    ...new Set([...(winner?.declaration.value ?? '').matchAll(/var\(\s*(--[^\s,)]+)/g)].map(([, name = '']) => name)),
-  ];
+  const used = [...new Set(winner && variablesIn(winner.declaration).map(({ name }) => name))];
   return {
     names: [longhand],
     computed: styles.computed.get(longhand),
@@ -129,10 +127,7 @@ export function explainBlocks({ blocks, computed }: ElementStyles): { block: Sty
   };
   return strongestFirst(blocks).map((block) => ({
     block,
-    uses: block.declarations.map((declaration) => ({
-      ...useOf(block, declaration, outcomeOf),
-      missing: missingVariable(declaration, computed),
-    })),
+    uses: block.declarations.map((declaration) => useOf(block, declaration, { outcomeOf, computed })),
   }));
 }
 
@@ -145,9 +140,9 @@ function strongestFirst(blocks: readonly StyleBlock[]): StyleBlock[] {
 function useOf(
   block: StyleBlock,
   declaration: Declaration,
-  outcomeOf: (longhand: string) => Outcome,
-): Omit<DeclarationUse, 'missing'> {
-  if (declaration.problem !== undefined) return { declaration, state: 'invalid', by: undefined };
+  { outcomeOf, computed }: Pick<ElementStyles, 'computed'> & { readonly outcomeOf: (longhand: string) => Outcome },
+): DeclarationUse {
+  if (declaration.problem !== undefined) return { declaration, state: 'invalid', by: undefined, missing: undefined };
   let wins = 0;
   let by: Overridden | undefined;
   for (const [longhand, value] of declaration.longhands) {
@@ -161,13 +156,14 @@ function useOf(
     }
   }
   const state = by === undefined ? 'used' : wins === 0 ? 'overridden' : 'partly';
-  return { declaration, state, by };
+  const needed = state === 'used' ? variablesIn(declaration).filter(({ hasFallback }) => !hasFallback) : [];
+  return { declaration, state, by, missing: needed.find(({ name }) => !computed.has(name))?.name };
 }
 
-/** Without a fallback in `var()`. */
-function missingVariable({ value }: Declaration, computed: ElementStyles['computed']): string | undefined {
-  const names = [...value.matchAll(/var\(\s*(--[^\s,)]+)\s*\)/g)].map(([, name = '']) => name);
-  return names.find((name) => !computed.has(name));
+/** The custom properties that a value refers to. */
+function variablesIn({ value }: Declaration): { readonly name: string; readonly hasFallback: boolean }[] {
+  const references = value.matchAll(/var\(\s*(--[^\s,)]+)\s*(\)?)/g);
+  return [...references].map(([, name = '', end = '']) => ({ name, hasFallback: end === '' }));
 }
 
 /** The inherited declarations that apply to the element, the nearest ancestor first. */
