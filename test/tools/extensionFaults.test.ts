@@ -257,6 +257,21 @@ describe('fire_extension_event', () => {
     expect(text).toMatch(effect);
   });
 
+  it('waits for a worker that starts slowly', async () => {
+    const id = await tools.install(
+      'Slow starter',
+      { permissions: ['alarms'], background: { service_worker: 'w.js' } },
+      {
+        'w.js': `
+          for (const end = Date.now() + 2_000; Date.now() < end; );
+          chrome.alarms.onAlarm.addListener(({ name }) => console.log('late', name));
+          chrome.alarms.create('tick', { periodInMinutes: 30 });`,
+      },
+    );
+    await tools.run('stop_extension_service_worker', { extensionId: id });
+    expect(await fire({ extensionId: id, event: 'alarms.onAlarm' })).toContain('late tick');
+  });
+
   it('says what is not there to fire', async () => {
     const refusal = (args: object) => tools.refusal('fire_extension_event', { extensionId, ...args });
     expect(await refusal({ event: 'alarms.onAlarm', subject: 'tock' })).toContain('no alarm "tock"');

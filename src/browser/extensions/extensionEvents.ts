@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import type { FirableEvents, FireResult, TabPosition } from '../injected/contract.js';
 import { callExpression, fireAlarm, fireEvent, readFirableEvents } from '../cdp/injectedFunctions.js';
@@ -10,12 +11,13 @@ import { ExtensionDocument, parseResult } from './evaluateInTarget.js';
 import { tabQueryOf } from './extensionMessage.js';
 import { runtimeErrors, type ExtensionLogEntry, type RuntimeError } from './extensionLog.js';
 import { ExtensionsPage, type Extension } from './installedExtensions.js';
-import { wakeWorker } from './serviceWorkers.js';
+import { wakeWorker, WorkerMonitor } from './serviceWorkers.js';
 
 /** The events whose listeners get the tab as their last argument. */
 const tabEvents = ['commands.onCommand', 'contextMenus.onClicked', 'action.onClicked'];
 
 const alarmTimeoutMs = 5_000;
+const startTimeoutMs = 5_000;
 
 export interface EventToFire {
   /** Without `chrome.`: `commands.onCommand`. */
@@ -152,8 +154,10 @@ export class EffectObserver {
     return new EffectObserver({ scope, browser, extensionId }, page, errors);
   }
 
+  /** A worker that is starting gets the event that woke it once it runs, so that is awaited for 5 s. */
   async read(): Promise<Effects> {
     const { activity } = this.#browser;
+    await this.#whenWorkerStarted();
     await activity.captureWorker(this.#scope, this.#extensionId);
     const info = await this.#page.info(this.#extensionId);
     const errors = runtimeErrors(info, activity.logs.errors(this.#extensionId));
@@ -167,6 +171,14 @@ export class EffectObserver {
         .filter(({ extensionId, type }) => extensionId === this.#extensionId && type !== 'exception'),
       pages: this.#browser.pages().filter((page) => !this.#pages.has(page)),
     };
+  }
+
+  async #whenWorkerStarted(): Promise<void> {
+    const { signal } = this.#scope;
+    const monitor = await WorkerMonitor.open(this.#scope);
+    const isStarted = (): boolean => monitor.state(this.#extensionId) !== 'starting';
+    const within = AbortSignal.any([signal, timeLimit(startTimeoutMs)]);
+    await monitor.waitUntil(isStarted, within).catch(() => signal.throwIfAborted());
   }
 }
 
