@@ -52,6 +52,22 @@ export function shareResult<Result extends object>(result: Result): Result {
 
 export const isSharedResult = (result: object): boolean => results.has(result);
 
+/** A longer text is encoded where it is put together: the copy of megabytes for each step holds the event loop. */
+const maxJoinedLength = 64 * 1024;
+
+/** A text between a text before and one after, as one chunk of a stream. */
+export function chunkOf(before: string, text: MessageText, after: string): string | Buffer {
+  if (typeof text !== 'string') {
+    const [head, shared, tail] = text.parts(before, after);
+    return Buffer.concat([Buffer.from(head), shared, Buffer.from(tail)]);
+  }
+  if (text.length <= maxJoinedLength) return `${before}${text}${after}`;
+  const parts = [before, text, after];
+  const chunk = Buffer.allocUnsafe(parts.reduce((length, part) => length + Buffer.byteLength(part), 0));
+  parts.reduce((at, part) => at + chunk.write(part, at), 0);
+  return chunk;
+}
+
 /** Throws what `JSON.stringify` throws. */
 export function textOf(message: JSONRPCMessage | JsonRpcErrorResponse): MessageText {
   if (!('result' in message)) return write(message);
@@ -79,7 +95,8 @@ const unusualLineEnds = /[\u0085\u2028\u2029]/g;
 
 /** Escapes what JSON allows in a string and some readers of event streams take for the end of a line. */
 function onOneLine(json: string): string {
-  if (json.search(unusualLineEnds) === -1) return json;
+  // Megabytes of a picture are searched for each alone, which is ten times as fast.
+  if (!['\u0085', '\u2028', '\u2029'].some((end) => json.includes(end))) return json;
   return json.replace(unusualLineEnds, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
-import type { MessageText } from '../mcp/messageText.js';
+import { chunkOf, type MessageText } from '../mcp/messageText.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
-import { StreamWriter, writeText, type SseEvent } from './streamWriter.js';
+import { StreamWriter, type SseEvent } from './streamWriter.js';
 
 export interface SseWriterOptions {
   readonly clock: Clock;
@@ -73,7 +73,8 @@ export class SseWriter extends StreamWriter {
       return;
     }
     this.#hasWritten = true;
-    writeText(this.response, [before, text, after], this.hold(before.length + text.length + after.length));
+    // One chunk: there are clients that take each chunk for an event.
+    this.response.write(chunkOf(before, text, after), this.hold(before.length + text.length + after.length));
   }
 
   #armKeepAlive(): void {

@@ -3,7 +3,7 @@ import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
 import { readEnvelope } from '../mcp/envelope.js';
 import { isObject, parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
-import { textOf } from '../mcp/messageText.js';
+import { chunkOf, textOf } from '../mcp/messageText.js';
 import { StatelessRequest } from '../mcp/stateless.js';
 import { isServed, listenMethod, statelessCapabilities, statelessListing } from '../mcp/statelessMethods.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
@@ -12,7 +12,6 @@ import { principalKey, type Caller } from '../tenancy/principal.js';
 import type { OpenResponses } from './openResponses.js';
 import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from './repeatedHeaders.js';
 import { SseWriter } from './sseWriter.js';
-import { byteLengthOf, endWith } from './streamWriter.js';
 import { statelessOptions, type StatelessDeps } from './statelessOptions.js';
 import { responseSink, type Subscriptions } from './subscriptions.js';
 import { cutAtExpiry } from './tokenExpiry.js';
@@ -172,10 +171,11 @@ class AnswerStream {
       return;
     }
     if (this.#response.destroyed) return;
+    const body = chunkOf('', data, '');
     this.#response.writeHead(statusOf(message), {
       'content-type': 'application/json',
-      'content-length': byteLengthOf(data),
+      'content-length': Buffer.byteLength(body),
     });
-    endWith(this.#response, data);
+    this.#response.end(body);
   }
 }

@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Transport as McpTransport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
 import { codeOf, messageOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
-import { parseMessageText, textOf } from '../mcp/messageText.js';
+import { chunkOf, parseMessageText, textOf } from '../mcp/messageText.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
@@ -137,7 +137,7 @@ export class StdioTransport extends PipeTransport {
       this.#closeConnection();
       return;
     }
-    this.#output.write(`${String(textOf(message))}\n`);
+    this.#output.write(chunkOf('', textOf(message), '\n'));
   }
 
   readonly #onDisconnect = (): void => this.#closeConnection();

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { noop } from '../async.js';
 import type { Clock } from '../clock.js';
-import type { MessageText } from '../mcp/messageText.js';
+import { chunkOf, type MessageText } from '../mcp/messageText.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 
 /** One event of a stream (HTML, server-sent events). No field contains a line break: data is JSON. */
@@ -105,34 +105,6 @@ export abstract class StreamWriter {
   }
 }
 
-export const byteLengthOf = (text: MessageText): number =>
-  typeof text === 'string' ? Buffer.byteLength(text) : text.byteLength;
-
-/** Writes a text, between a text before and one after, in one piece. `written` is called when the system has taken it. */
-export function writeText(
-  response: ServerResponse,
-  [before, text, after]: readonly [before: string, text: MessageText, after: string],
-  written?: () => void,
-): void {
-  if (typeof text === 'string') {
-    response.write(`${before}${text}${after}`, written);
-    return;
-  }
-  // One chunk: there are clients that take each chunk for an event.
-  const [head, shared, tail] = text.parts(before, after);
-  response.write(Buffer.concat([Buffer.from(head), shared, Buffer.from(tail)]), written);
-}
-
-/** Ends a response with a text. */
-export function endWith(response: ServerResponse, text: MessageText): void {
-  if (typeof text === 'string') {
-    response.end(text);
-    return;
-  }
-  writeText(response, ['', text, '']);
-  response.end();
-}
-
 export interface JsonWriterOptions {
   readonly clock: Clock;
   /** Whether the requests came as a batch. */
@@ -178,13 +150,14 @@ export class JsonWriter extends StreamWriter {
   /** 202 without messages: the client cancelled its requests. */
   protected finish(): void {
     const [first = ''] = this.#messages;
-    const body = this.#options.isBatch && first !== '' ? `[${this.#messages.map(String).join(',')}]` : first;
+    const text = this.#options.isBatch && first !== '' ? `[${this.#messages.map(String).join(',')}]` : first;
+    const body = chunkOf('', text, '');
     if (!this.response.headersSent) {
       const { 'content-type': _type, ...extra } = this.#headers;
-      if (body === '') this.response.writeHead(202, extra);
-      else this.response.writeHead(200, { ...this.#headers, 'content-length': byteLengthOf(body) });
+      if (body.length === 0) this.response.writeHead(202, extra);
+      else this.response.writeHead(200, { ...this.#headers, 'content-length': Buffer.byteLength(body) });
     }
-    endWith(this.response, body);
+    this.response.end(body);
   }
 
   protected release(): void {

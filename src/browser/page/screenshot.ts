@@ -90,13 +90,13 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
       { ...limits, bytes: bytesLeft, isFirst: pictures.length === 0 },
     );
     if (taken === null) break;
-    const { image, width, height } = taken;
+    const { data, bytes, width, height } = taken;
     ({ scale } = taken);
     marks += taken.marks;
-    bytesLeft -= image.length;
+    bytesLeft -= bytes;
     const top = Math.round(part.y - clip.y);
     const to = top + Math.round(part.height);
-    pictures.push({ ...{ width, height, from: top, to }, data: image.toString('base64'), bytes: image.length });
+    pictures.push({ width, height, from: top, to, data, bytes });
   }
   const [first, ...others] = pictures;
   if (first === undefined) throw tooLarge(limits.bytes);
@@ -152,23 +152,29 @@ interface Room {
   readonly isFirst: boolean;
 }
 
+interface Capture extends Pick<Picture, 'data' | 'bytes' | 'width' | 'height'> {
+  readonly scale: number;
+  readonly marks: number;
+}
+
 /** Null: there is no room for it. */
 async function captureWithin(
   page: SessionPage,
   options: ScreenshotOptions,
   clip: Protocol.Page.Viewport,
   room: Room,
-): Promise<(ImageSize & { readonly image: Buffer; readonly scale: number; readonly marks: number }) | null> {
+): Promise<Capture | null> {
   const boxes = await boxesIn(page, clip, options.marked ?? []);
   let scale = Math.min(clip.scale, room.pixels / Math.max(clip.width, clip.height));
   for (let tries = 0; tries < (room.isFirst ? maxTries : 1); tries++) {
     const plain = await capture(page, options, { ...clip, scale });
-    const image = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
-    const size = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
-    const excess = Math.max(Math.max(size.width, size.height) / room.pixels, Math.sqrt(image.length / room.bytes));
-    if (excess <= 1) return { ...size, image, scale, marks: boxes.length };
+    const data = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
+    const bytes = base64Bytes(data);
+    const size = imageSize(data) ?? { width: clip.width * scale, height: clip.height * scale };
+    const excess = Math.max(Math.max(size.width, size.height) / room.pixels, Math.sqrt(bytes / room.bytes));
+    if (excess <= 1) return { ...size, data, bytes, scale, marks: boxes.length };
     // A smaller picture compresses worse: a margin saves a further try.
-    scale /= image.length > room.bytes ? excess * 1.1 : excess;
+    scale /= bytes > room.bytes ? excess * 1.1 : excess;
   }
   return null;
 }
@@ -179,11 +185,12 @@ const tooLarge = (bytes: number): ToolError =>
       'Use format jpeg with quality 60, a uid, or omit fullPage.',
   );
 
+/** Base64. */
 async function capture(
   page: SessionPage,
   { format, quality, fullPage, uid }: ScreenshotOptions,
   clip: Protocol.Page.Viewport,
-): Promise<Buffer> {
+): Promise<string> {
   const { data } = await page.cdp.send('Page.captureScreenshot', {
     format,
     ...(quality !== undefined && format !== 'png' && { quality }),
@@ -191,7 +198,7 @@ async function capture(
     captureBeyondViewport: fullPage || uid !== undefined,
     optimizeForSpeed: true,
   });
-  return Buffer.from(data, 'base64');
+  return data;
 }
 
 /** The boxes of those elements that are seen within an area of the document, in CSS pixels from its corner. */
@@ -218,17 +225,17 @@ async function boxesIn(
 
 async function withMarks(
   page: SessionPage,
-  image: Buffer,
+  picture: string,
   boxes: readonly PictureMark[],
   { format, quality, scale }: ScreenshotOptions & { readonly scale: number },
-): Promise<Buffer> {
+): Promise<string> {
   const marks = boxes.map(({ label, x, y, width, height }) => ({
     label,
     ...{ x: x * scale, y: y * scale, width: width * scale, height: height * scale },
   }));
   const share = quality === undefined || format === 'png' ? null : quality / 100;
-  const drawn = await page.callInIsolatedWorld(drawMarks, [image.toString('base64'), `image/${format}`, share, marks]);
-  return Buffer.from(z.string().parse(drawn), 'base64');
+  const drawn = await page.callInIsolatedWorld(drawMarks, [picture, `image/${format}`, share, marks]);
+  return z.string().parse(drawn);
 }
 
 /** The captured area, in CSS pixels of the document. */
@@ -281,8 +288,15 @@ interface ImageSize {
   readonly height: number;
 }
 
-/** The real pixels of a PNG, JPEG or WebP image, from its header; undefined for any other. */
-function imageSize(image: Buffer): ImageSize | undefined {
+/** The bytes that a base64 text stands for. */
+const base64Bytes = (data: string): number => Buffer.byteLength(data, 'base64');
+
+/** Base64 of an image that holds its header. To decode all of it would hold the event loop. */
+const headerLength = 64 * 1024;
+
+/** The real pixels of a PNG, JPEG or WebP image in base64, from its header; undefined for any other. */
+function imageSize(data: string): ImageSize | undefined {
+  const image = Buffer.from(data.slice(0, headerLength), 'base64');
   if (image.length < 30) return undefined;
   if (image.readUInt32BE(0) === 0x89504e47) return { width: image.readUInt32BE(16), height: image.readUInt32BE(20) };
   if (image.readUInt16BE(0) === 0xffd8) return jpegSize(image);

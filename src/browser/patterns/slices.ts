@@ -170,16 +170,19 @@ export class JsonReader {
   }
 
   *#string(): Generator<undefined, string> {
-    let text = '';
+    const parts: string[] = [];
     this.#at += 1;
     for (;;) {
       const end = closingQuote(this.#window, this.#at);
       const to = end ?? beforeEscape(this.#window, this.#at);
-      text += JSON.parse(`"${this.#window.slice(this.#at, to)}"`) as string;
+      parts.push(JSON.parse(`"${this.#window.slice(this.#at, to)}"`) as string);
       this.#at = to;
       if (end === undefined && !(yield* this.#more())) throw new SyntaxError('Unterminated string in JSON');
       if (end === undefined) continue;
       this.#at += 1;
+      // Joined here: the first to read a text that was added up would hold the event loop while it is copied.
+      const text = parts.join('');
+      if (parts.length > 1) yield;
       return text;
     }
   }
