@@ -62,7 +62,7 @@ function isSurrogate(text: string, at: number, first: number): boolean {
 }
 
 /** Control characters but tab and line end, line separators, and marks that change the direction of what follows. */
-const unsafeCharacters = /(?![\n\t]|\r\n)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+const unsafeCharacters = /[^\P{Cc}\n\t\r]|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)/gu;
 
 /**
  * A text for an answer: half surrogates, which make providers of models refuse a conversation, become U+FFFD; characters
