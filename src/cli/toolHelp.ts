@@ -39,7 +39,7 @@ export function describeTool(name: string): string[] {
     ...(fields.length === 0 ? ['No arguments.'] : ['Arguments:']),
     ...fields.map(({ label, text }) => `  ${label.padEnd(width)}${text}`.trimEnd()),
     '',
-    `Example: greenroom call ${name}${exampleOf(fields)}`,
+    `Example: greenroom call ${name}${exampleOf(name, fields)}`,
   ];
 }
 
@@ -79,7 +79,8 @@ function typeOf(schema: Readonly<Record<string, unknown>>): string {
   if (constant !== undefined) return JSON.stringify(constant);
   if (Array.isArray(anyOf)) return [...new Set(anyOf.map((each) => typeOf(isObject(each) ? each : {})))].join(' or ');
   if (type === 'array') return `list of ${typeOf(isObject(items) ? items : {})}`;
-  if (isObject(properties)) return `object with ${Object.keys(properties).join(', ')}`;
+  const names = isObject(properties) ? Object.keys(properties) : [];
+  if (names.length > 0) return `object with ${names.join(', ')}`;
   return typeof type === 'string' ? type : 'any value';
 }
 
@@ -93,9 +94,38 @@ function boundsOf({ minimum, maximum }: Readonly<Record<string, unknown>>): stri
   return isBound(minimum) ? `at least ${minimum}` : '';
 }
 
-/** Arguments with a value of the right type for each required one. */
-function exampleOf(fields: readonly Field[]): string {
-  const example = exampleObject(fields);
+/** Of tools that need one of several arguments, or more than those that are always required. */
+const examples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  navigate_page: { url: 'https://example.com' },
+  wait_for: { text: ['Saved'] },
+  resize_page: { width: 390, height: 844 },
+  add_init_script: { script: 'window.flags = { beta: true }' },
+  find_in_snapshot: { text: 'Save' },
+  scroll: { direction: 'down' },
+  pointer: { action: 'click', x: 120, y: 80 },
+  press_key: { key: 'Control+A' },
+  drop_on: { uid: '…', filePaths: ['notes.txt'] },
+  mock_network: { action: 'add', url: '**/api/cart', status: 500 },
+  search_sources: { text: 'addToCart' },
+  set_breakpoint: { file: 'src/cart.ts', line: 12, log: 'total' },
+  get_element_styles: { selector: 'button.primary', properties: ['color'] },
+  list_event_listeners: { selector: 'button.primary' },
+  query_heapsnapshot: { about: 'detached' },
+  emulate: { colorScheme: 'dark', networkConditions: 'Slow 4G' },
+  emulate_cpu: { cpuThrottlingRate: 4 },
+  emulate_network: { networkConditions: 'Offline' },
+  set_page_storage: { action: 'set', area: 'local', items: { theme: 'dark' } },
+  set_credentials: { origin: 'https://example.com', username: '…', password: '…' },
+  install_extension: { path: 'my-extension' },
+  inspect_extension_manifest: { path: 'my-extension' },
+  set_extension_permissions: { extensionId: '…', grant: ['tabs', 'https://example.com/*'] },
+  set_extension_storage: { extensionId: '…', set: { theme: 'dark' } },
+  fire_extension_event: { extensionId: '…', event: 'alarms.onAlarm' },
+};
+
+/** Arguments of the table, or a value of the right type for each required one. */
+function exampleOf(name: string, fields: readonly Field[]): string {
+  const example = examples[name] ?? exampleObject(fields);
   return Object.keys(example).length === 0 ? '' : ` '${JSON.stringify(example)}'`;
 }
 

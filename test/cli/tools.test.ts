@@ -23,6 +23,15 @@ test.each(allTools.map(({ name }) => name))(
   },
 );
 
+test('the example of a tool that needs one of several arguments has one', () => {
+  const example = (name: string): string | undefined => describeTool(name).at(-1);
+  expect(example('set_breakpoint')).toBe(
+    `Example: greenroom call set_breakpoint '{"file":"src/cart.ts","line":12,"log":"total"}'`,
+  );
+  expect(example('navigate_page')).toContain('"url"');
+  expect(describeTool('set_extension_storage').join('\n')).toContain('set          object. Values by key');
+});
+
 test('an unknown tool is refused with those that are like it', () => {
   expect(() => describeTool('take_shot')).toThrow(/Unknown tool "take_shot"\. Similar: .*take_screenshot/);
   expect(JSON.parse(describeToolAsJson('new_page'))).toMatchObject({
