@@ -31,6 +31,15 @@ document.cookie = 'tracker=1; SameSite=None';
     {},
     `<!doctype html><script>fetch('http://localhost:' + location.port + '/data').catch(() => 0);</script>`,
   ],
+  '/told-once.html': [
+    { 'content-security-policy': "default-src 'self'; script-src 'nonce-a'; require-trusted-types-for 'script'" },
+    `<!doctype html><link rel="icon" href="data:,"><script>inline()</script><p style="color:red">x</p>
+<img src="http://127.0.0.1:9/x.png"><img src="data:image/gif,x"><iframe src="http://127.0.0.1:9/frame"></iframe>
+<script nonce="a">
+fetch('http://127.0.0.1:9/data').catch(() => 0);
+try { document.body.insertAdjacentHTML('beforeend', 'x') } catch {}
+</script>`,
+  ],
   '/quirks.html': [{}, `<title>old</title>`],
 };
 
@@ -83,6 +92,22 @@ test.each<[page: string, issues: (string | RegExp)[]]>([
   for (const issue of issues) {
     expect(shown).toEqual(typeof issue === 'string' ? expect.stringContaining(issue) : expect.stringMatching(issue));
   }
+});
+
+test.each([
+  ['told-once', ['script-src-elem', 'style-src-attr', 'img-src', 'frame-src', 'connect-src', 'Trusted Types', '(data)']],
+  ['cors', ['missing allow origin header']],
+])('what is an issue is not told once more in the words of the log: %s', async (page, issues) => {
+  await harness.run('navigate_page', { url: `${url}/${page}.html` });
+  const read = () => harness.text('list_console_messages');
+  let shown = await read();
+  for (let round = 0; round < 500 && !issues.every((issue) => shown.includes(issue)); round++) {
+    await harness.text('evaluate_script', { function: '() => 1' });
+    shown = await read();
+  }
+  for (const issue of issues) expect(shown).toContain(issue);
+  const own = shown.slice(shown.lastIndexOf(`On ${url}/${page}.html:`)).split('\n');
+  expect(own.filter((line) => /^#\d+ (error|warning) (?!issue)/.test(line))).toEqual([]);
 });
 
 test('a document whose scripts do not run comes to rest', async () => {

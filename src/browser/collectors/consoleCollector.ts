@@ -14,7 +14,7 @@ import {
 } from './consoleMessage.js';
 import { noop } from '../../async.js';
 import { RingBuffer, type KeptPart, type RingBufferReading } from './ringBuffer.js';
-import { describeIssue } from './issues.js';
+import { describeIssue, subjectOfEntry, subjectOfIssue } from './issues.js';
 import { droppedEvents } from '../process/messageQueue.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
@@ -59,6 +59,8 @@ export class ConsoleCollector {
   readonly #exceptions = new Map<string, number>();
   /** Ids of messages, by their text. */
   readonly #issues = new Map<string, number>();
+  /** Ids of what is an issue and in Chrome's log, by its subject. */
+  readonly #subjects = new Map<string, { readonly id: number; readonly isIssue: boolean }>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
   /** Sessions whose values are released when no argument is being read. */
   readonly #pendingReleases = new Set<CDPSession>();
@@ -140,7 +142,7 @@ export class ConsoleCollector {
       'Audits.issueAdded': ({ issue }) => this.#recordIssue(issue, source),
       'Log.entryAdded': ({ entry }) => {
         // A worker's messages come from its own session, in full.
-        if (entry.source !== 'worker') this.#record(describeLogEntry(entry, keyOf), source, undefined);
+        if (entry.source !== 'worker') this.#recordEntry(entry, source, keyOf);
         if (entry.args?.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
       },
     };
@@ -174,8 +176,34 @@ export class ConsoleCollector {
       this.#ring.amend(known, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));
       return;
     }
-    this.#issues.set(key, this.#push(message, source, undefined));
+    const subject = this.#subjectKey(subjectOfIssue(issue, message));
+    const logged = this.#subjects.get(subject);
+    // It says more than Chrome's message of the same.
+    const replaces = logged?.isIssue === false && this.#ring.update(logged.id, (value) => ({ ...value, ...message }));
+    const id = replaces ? logged.id : this.#push(message, source, undefined);
+    this.#issues.set(key, id);
     forgetOldest(this.#issues);
+    this.#rememberSubject(subject, { id, isIssue: true });
+  }
+
+  /** A message of Chrome's own log. What is told as an issue is not told again. */
+  #recordEntry(entry: Protocol.Log.LogEntry, source: TargetSession, keyOf: KeyOfScript): void {
+    const message = describeLogEntry(entry, keyOf);
+    const subject = this.#subjectKey(subjectOfEntry(entry, message));
+    if (this.#subjects.get(subject)?.isIssue === true) return;
+    const id = this.#record(message, source, undefined);
+    this.#rememberSubject(subject, { id, isIssue: false });
+  }
+
+  /** Empty for what has no subject. */
+  #subjectKey(subject: string | undefined): string {
+    return subject === undefined ? '' : `${this.#navigation.navigation} ${subject}`;
+  }
+
+  #rememberSubject(key: string, told: { readonly id: number; readonly isIssue: boolean }): void {
+    if (key === '') return;
+    this.#subjects.set(key, told);
+    forgetOldest(this.#subjects);
   }
 
   /** Appends a message, or counts it if it equals the last one. */
@@ -297,7 +325,7 @@ const lossWarning = (): ConsoleMessageBody =>
 
 const maxRemembered = 500;
 
-function forgetOldest(ids: Map<string, number>): void {
+function forgetOldest(ids: Map<string, unknown>): void {
   const [oldest] = ids.keys();
   if (ids.size > maxRemembered && oldest !== undefined) ids.delete(oldest);
 }

@@ -129,7 +129,7 @@ export function describeLogEntry(entry: Protocol.Log.LogEntry, keyOf?: KeyOfScri
   return {
     type: entry.source,
     level: levels[entry.level] ?? 'info',
-    text: truncateText(entry.text, maxTextChars),
+    text: truncateText(withoutSpecifiers(entry), maxTextChars),
     args: (entry.args ?? []).slice(0, maxArguments).map((arg) => truncateText(describeObject(arg), maxArgumentChars)),
     hasFormat: false,
     abridged: false,
@@ -138,6 +138,10 @@ export function describeLogEntry(entry: Protocol.Log.LogEntry, keyOf?: KeyOfScri
     at: entry.timestamp,
   };
 }
+
+/** Chrome's own texts end in a specifier for each argument, which is listed after the text. */
+const withoutSpecifiers = ({ text, args = [] }: Protocol.Log.LogEntry): string =>
+  args.length === 0 ? text : text.replace(/(?::?\s*%[a-zA-Z])+\s*$/, '');
 
 /** The message with one argument replaced by its full text. */
 export function withArgument(message: ConsoleMessage, index: number, value: string): ConsoleMessage {

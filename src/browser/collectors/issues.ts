@@ -41,6 +41,40 @@ export function describeIssue(
   };
 }
 
+const cspMessages = [
+  /(?:'([^' ]*)' )?violates the following .*?Content Security Policy directive/,
+  /^Fetch API cannot load (\S+)\. Refused to connect because it violates/,
+  /^This document requires 'Trusted\w+' assignment/,
+];
+const corsMessage = /^Access to .*? at '([^']*)' .*blocked by CORS policy/;
+/** What the blocked request of a CORS issue leaves in the log. */
+const corsFailure = 'Failed to load resource: net::ERR_FAILED';
+
+/**
+ * What an issue is about that Chrome logs too, in the words of `subjectOfEntry`; undefined for one that it does not log.
+ * `message`: the description of the issue.
+ */
+export function subjectOfIssue({ details }: Protocol.Audits.InspectorIssue, message: ConsoleMessageBody) {
+  const { contentSecurityPolicyIssueDetails: policy, corsIssueDetails: cors } = details;
+  if (cors?.isWarning === false) return `cors ${cors.request.url}`;
+  return policy === undefined ? undefined : cspSubject(policy.blockedURL ?? '', message);
+}
+
+/** What a message in Chrome's log is about that is an issue too; undefined for any other. */
+export function subjectOfEntry({ text: whole, url = '' }: Protocol.Log.LogEntry, message: ConsoleMessageBody) {
+  const text = whole.slice(0, maxTextChars);
+  const [, asked] = corsMessage.exec(text) ?? (text === corsFailure ? [text, url] : []);
+  if (asked !== undefined) return `cors ${asked}`;
+  const found = cspMessages.map((pattern) => pattern.exec(text)).find((match) => match !== null);
+  return found === undefined ? undefined : cspSubject(found[1] ?? '', message);
+}
+
+/** Issues have no path of some addresses, and the scheme alone of one without a host. */
+function cspSubject(blocked: string, { location }: ConsoleMessageBody): string {
+  const { protocol, host } = URL.canParse(blocked) ? new URL(blocked) : { protocol: '', host: '' };
+  return `csp ${host || protocol.replace(':', '') || blocked} ${location?.url ?? ''}:${location?.line ?? ''}`;
+}
+
 function scriptOf({ contentSecurityPolicyIssueDetails, corsIssueDetails, deprecationIssueDetails }: Details): string {
   const places = [contentSecurityPolicyIssueDetails?.sourceCodeLocation, corsIssueDetails?.location];
   return [...places, deprecationIssueDetails?.sourceCodeLocation].find((place) => place?.scriptId)?.scriptId ?? '';
@@ -56,6 +90,7 @@ const unwanted: ReadonlySet<string> = new Set([
   'UserReidentificationIssue',
   'PerformanceIssue',
   'ClientHintIssue',
+  'StylesheetLoadingIssue',
 ]);
 
 function textOf(details: Details): IssueText | undefined {
@@ -232,21 +267,20 @@ const describers: { readonly [Name in keyof Details]?: Describe<Name> } = {
   }),
   genericIssueDetails: ({ errorType, request, violatingNodeAttribute }) => ({
     level: errorType === 'ResponseWasBlockedByORB' ? 'error' : 'info',
-    problem: `${words(errorType.replace(/Error$/, ''))}${violatingNodeAttribute === undefined ? '' : ` (attribute ${violatingNodeAttribute})`}`,
+    problem: `${words(errorType.replace(/Error$/, ''))}${violatingNodeAttribute ? ` (attribute ${violatingNodeAttribute})` : ''}`,
     fix: errorType === 'ResponseWasBlockedByORB' ? 'answer with the right Content-Type, or load it with CORS' : '',
     affected: request?.url,
   }),
-  stylesheetLoadingIssueDetails: ({ styleSheetLoadingIssueReason: reason, failedRequestInfo, sourceCodeLocation }) => ({
-    level: 'error',
-    problem:
-      reason === 'LateImportRule'
-        ? 'An @import comes after other rules and is ignored'
-        : 'A style sheet could not be loaded',
-    fix:
-      reason === 'LateImportRule' ? 'move it to the top of the style sheet' : (failedRequestInfo?.failureMessage ?? ''),
-    location: locationOf(sourceCodeLocation),
-    affected: failedRequestInfo?.url,
-  }),
+  stylesheetLoadingIssueDetails: ({ styleSheetLoadingIssueReason: reason, sourceCodeLocation }) =>
+    // Of one that could not be loaded, Chrome's log tells the reason.
+    reason === 'LateImportRule'
+      ? {
+          level: 'error',
+          problem: 'An @import comes after other rules and is ignored',
+          fix: 'move it to the top of the style sheet',
+          location: locationOf(sourceCodeLocation),
+        }
+      : undefined,
   propertyRuleIssueDetails: ({ propertyRuleIssueReason, propertyValue = '', sourceCodeLocation }) => ({
     level: 'warning',
     problem: `An @property rule is ignored: ${words(propertyRuleIssueReason).toLowerCase()} ${propertyValue}`.trim(),
