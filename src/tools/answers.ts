@@ -203,9 +203,9 @@ function describeStatus({ status, statusText }: DocumentResponse): string {
 
 /** Which server asks for credentials, and the tool that supplies them. */
 function challengeLines(responses: readonly DocumentResponse[]): string[] {
-  const lines = responses.flatMap(({ headers, url }) => {
-    const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1];
-    return challenge === undefined ? [] : [`${shortUrl(url)} answered 401. ${describeChallenge(challenge, url)}`];
+  const lines = responses.flatMap((response) => {
+    const challenge = describeChallenge(response);
+    return challenge === undefined ? [] : [`${shortUrl(response.url)} answered ${response.status}. ${challenge}`];
   });
   return [...new Set(lines)];
 }

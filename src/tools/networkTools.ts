@@ -112,9 +112,9 @@ export function requestLine(id: number, request: NetworkRequest): string {
 }
 
 /** The server that asks for credentials. */
-function challengeNote({ status, responseHeaders, url }: NetworkRequest): string[] {
-  const challenge = responseHeaders['www-authenticate'];
-  return status === 401 && challenge !== undefined ? [describeChallenge(challenge, url)] : [];
+function challengeNote({ status = 0, responseHeaders: headers, url }: NetworkRequest): string[] {
+  const challenge = describeChallenge({ status, headers, url });
+  return challenge === undefined ? [] : [challenge];
 }
 
 function failureText({ error, canceled, blockedReason, corsError }: NonNullable<NetworkRequest['failure']>): string {

@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -142,6 +144,11 @@ describe('navigation', () => {
     const gone = await startPageServer();
     await gone.close();
     expect(await harness.refusal('navigate_page', { url: gone.url })).toContain('ERR_CONNECTION_REFUSED');
+    // Until the error page of the browser is whole.
+    await run('() => document.readyState');
+    const { entries } = harness.browser.page().network.read();
+    const failed = entries.map(({ value }) => value).find(({ url }) => url === `${gone.url}/`);
+    expect(failed).toMatchObject({ state: 'failed', failure: { error: 'net::ERR_CONNECTION_REFUSED' } });
   });
 
   test('a server that does not answer in time is an error that says what to do', async () => {
@@ -256,4 +263,33 @@ describe('dialogs', () => {
   test('without a dialog there is nothing to answer', async () => {
     expect(await harness.refusal('handle_dialog', { action: 'accept' })).toContain('No dialog is open');
   });
+});
+
+test('a proxy that asks for credentials, or does not answer, is named as the cause', async () => {
+  const proxy = createServer((_, response) => {
+    response.writeHead(407, { 'proxy-authenticate': 'Basic realm="office"', 'content-type': 'text/html' }).end('no');
+  });
+  proxy.on('connect', (_, socket) => {
+    socket.end('HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="office"\r\n\r\n');
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const { port } = proxy.address() as AddressInfo;
+  const behind = await startToolHarness(navigationTools, () =>
+    launchAsServer({ proxyServer: `http://127.0.0.1:${port}` }),
+  );
+  try {
+    const { text } = await behind.run('navigate_page', { url: 'http://intranet.test/' });
+    expect(text).toContain('(407 Proxy Authentication Required)');
+    expect(text).toContain('The proxy of --proxy-server asks for credentials');
+    const refusal = await behind.refusal('navigate_page', { url: 'https://intranet.test/' });
+    expect(refusal).toContain('The proxy of --proxy-server asks for credentials');
+    proxy.closeAllConnections();
+    proxy.close();
+    expect(await behind.refusal('navigate_page', { url: 'http://other.test/' })).toContain(
+      'net::ERR_PROXY_CONNECTION_FAILED. The proxy of --proxy-server does not serve it',
+    );
+  } finally {
+    await behind.close();
+    proxy.close();
+  }
 });

@@ -215,8 +215,9 @@ export class NetworkCollector {
       },
       'Network.loadingFinished': ({ requestId, timestamp, encodedDataLength }) => {
         this.#chainOf(requestId, source);
+        // Of a document that has failed, Chrome tells the end of its own error page.
         this.#updateCurrent(requestId, (request) =>
-          endRequest(request, timestamp, { transferBytes: encodedDataLength }),
+          request.state === 'failed' ? request : endRequest(request, timestamp, { transferBytes: encodedDataLength }),
         );
       },
       'Network.loadingFailed': (event) =>

@@ -212,7 +212,7 @@ export class PageActivity {
     });
     this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
       if (response.mimeType === 'text/event-stream') this.#endRequest(requestId);
-      if (response.status === 401 && this.challenges.length < maxNamed) this.challenges.push(response);
+      if ([401, 407].includes(response.status) && this.challenges.length < maxNamed) this.challenges.push(response);
     });
     // The end of a worker's script is reported to the worker: here come its headers and, by the same id, its target.
     this.#on(cdp, 'Network.responseReceivedExtraInfo', ({ requestId }) => {

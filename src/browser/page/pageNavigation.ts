@@ -2,7 +2,7 @@ import type { Protocol } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
-import { withoutCredentials } from '../policy/credentials.js';
+import { proxyLogin, withoutCredentials } from '../policy/credentials.js';
 import { endHeldCode } from './runScript.js';
 import { performAction, type ActionOutcome } from './performAction.js';
 import type { SessionPage } from './sessionPage.js';
@@ -115,8 +115,12 @@ const redirectLoop = 'net::ERR_TOO_MANY_REDIRECTS';
 const unsafeRedirect = 'net::ERR_UNSAFE_REDIRECT';
 const redirectFailures: ReadonlySet<string> = new Set([redirectLoop, unsafeRedirect, 'net::ERR_INVALID_REDIRECT']);
 
+const proxyErrors = /^net::ERR_(?:(?:MANDATORY_)?PROXY_|NO_SUPPORTED_PROXIES|TUNNEL_|SOCKS_)/;
+
 /** What to do about a network error. */
 export function adviceFor(error: string): string {
+  if (error === 'net::ERR_PROXY_AUTH_UNSUPPORTED') return proxyLogin;
+  if (proxyErrors.test(error)) return 'The proxy of --proxy-server does not serve it: check its address, and that it runs.';
   if (error.startsWith('net::ERR_CERT_') || error.startsWith('net::ERR_SSL_')) {
     return (
       'Its TLS certificate or connection is not trusted. For a development server, start greenroom with ' +

@@ -7,11 +7,21 @@ export function withoutCredentials(url: string): string {
   return url.replace(userInfo, '$1');
 }
 
-/**
- * Describes the credentials that a page's server asks for, and the call that supplies them. `challenge`: the header
- * WWW-Authenticate.
- */
-export function describeChallenge(challenge: string, url: string): string {
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly url: string;
+}
+
+/** The credentials that a server or proxy asks for with its answer, and what supplies them; undefined if it asks for none. */
+export function describeChallenge({ status, headers, url }: Answer): string | undefined {
+  if (status === 407) return proxyLogin;
+  const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1];
+  return status !== 401 || challenge === undefined ? undefined : describeServerChallenge(challenge, url);
+}
+
+/** `challenge`: the header WWW-Authenticate. */
+function describeServerChallenge(challenge: string, url: string): string {
   // A server may offer several.
   const basic = /(?:^|[\s,])basic(?=[\s,]|$)/i.exec(challenge);
   const offered = basic === null ? challenge : challenge.slice(basic.index).replace(/^[\s,]+/, '');
@@ -21,6 +31,11 @@ export function describeChallenge(challenge: string, url: string): string {
   if (scheme.toLowerCase() !== 'basic') return `${asks} Send them with emulate and extraHttpHeaders.`;
   return `${asks} Give them with set_credentials {"origin": "${new URL(url).origin}", …}, then navigate_page again.`;
 }
+
+/** What to do about a proxy that asks for credentials. */
+export const proxyLogin =
+  'The proxy of --proxy-server asks for credentials, which browsers send to none: use a proxy that lets this machine in, ' +
+  'such as a local one that adds them.';
 
 /**
  * User names and passwords of one session, by origin, for HTTP's Basic authentication. They are never shown again.
