@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { heldReason, performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
 import type { DocumentResponse } from '../browser/page/pageActivity.js';
+import { isRedirectFailure } from '../browser/page/loadErrors.js';
 import { describeChallenge, withoutCredentials } from '../browser/policy/credentials.js';
 import { describeDialog } from '../browser/page/interruptions.js';
 import { releaseElements } from '../browser/page/element.js';
@@ -176,20 +177,21 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
   return lines;
 }
 
-function documentLines({ navigated, response, cutBy, unreachable, download, stopped }: ActionOutcome): string[] {
+function documentLines({ navigated, response, loadError, unreachable, download, stopped }: ActionOutcome): string[] {
   const status = isFailure(response) ? describeStatus(response) : undefined;
   if (navigated === undefined) {
     if (response === undefined || stopped.length > 0 || download !== undefined) return [];
     return [`${shortUrl(response.url)} answered ${status ?? 'without a page'}: the page stays as it was.`];
   }
-  const notes = [...(status === undefined ? [] : [status]), ...(unreachable ? [noDocument(response)] : [])];
+  const isError = unreachable && (response === undefined || isRedirectFailure(loadError?.error ?? ''));
+  const notes = isError ? [] : [...(status === undefined ? [] : [status]), ...(unreachable ? ['without a body'] : [])];
   const line = `Now at ${shortUrl(navigated)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
-  if (cutBy === undefined || unreachable) return [line];
-  return [line, `Its document is incomplete, and the rest is missing: ${cutBy}.`];
-}
-
-function noDocument(response: DocumentResponse | undefined): string {
-  return response === undefined ? 'it could not be loaded: the browser shows an error page' : 'without a body';
+  if (isError) {
+    const cause = loadError === undefined ? '' : `: ${loadError.error}. ${loadError.advice}`;
+    return [line, `It could not be loaded, and the browser shows an error page${cause || '.'}`];
+  }
+  if (loadError === undefined || unreachable) return [line];
+  return [line, `Its document is incomplete, and the rest is missing: ${loadError.error}.`];
 }
 
 function isFailure(response: DocumentResponse | undefined): response is DocumentResponse {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { noop } from '../../src/async.js';
 import { evidenceTools } from '../../src/tools/evidenceTools.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
+import { emulationTools } from '../../src/tools/emulationTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { networkTools } from '../../src/tools/networkTools.js';
@@ -63,6 +64,7 @@ const answers: Readonly<Record<string, Answer>> = {
   '/bytes': (response) =>
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from([0, 1, 2, 255])),
   '/silent': noop,
+  '/reset': (response) => response.destroy(),
   '/stream': (response) => response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"first":1}\n'),
   '/file.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(pdf),
   '/login': (response) => response.writeHead(302, { location: '/login' }).end(),
@@ -93,7 +95,15 @@ const tlsServer = createTlsServer(tls, respond);
 let url: string;
 let tlsUrl: string;
 let harness: ToolHarness;
-const tools = [...evidenceTools, ...pageTools, ...navigationTools, ...lookTools, ...networkTools, ...consoleTools];
+const tools = [
+  ...evidenceTools,
+  ...pageTools,
+  ...navigationTools,
+  ...lookTools,
+  ...networkTools,
+  ...consoleTools,
+  ...emulationTools,
+];
 
 beforeAll(async () => {
   await Promise.all([
@@ -180,6 +190,37 @@ describe('a document', () => {
       'Browsers refuse this port',
     );
     expect((await go('/start')).text).toBe(`Now at ${url}/start`);
+  });
+
+  test.each([
+    ['/login', /net::ERR_TOO_MANY_REDIRECTS\. Its answers redirect in a loop/],
+    ['/reset', /net::ERR_EMPTY_RESPONSE\. Its server closed the connection/],
+    ['/secure', /net::ERR_CERT_AUTHORITY_INVALID\. .*--accept-insecure-certs/],
+  ])('that a script of the page goes to and that fails is told with the cause: %s', async (path, cause) => {
+    await go('/start');
+    const target = path === '/secure' ? tlsUrl : url + path;
+    const lines = (await run(`() => { location.href = ${JSON.stringify(target)}; }`)).split('\n');
+    expect(lines).toContainEqual(expect.stringMatching(/^Now at \S+$/));
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^It could not be loaded, and the browser shows an error page: net::ERR_/),
+    );
+    expect(lines).toContainEqual(expect.stringMatching(cause));
+  });
+
+  test('that the session itself keeps from loading is told as its own doing', async () => {
+    await go('/start');
+    const { structured } = await harness.run('mock_network', { action: 'add', url: '**/held', abort: 'refused' });
+    const [{ id }] = structured['rules'] as [{ id: number }];
+    expect(await harness.refusal('navigate_page', { url: `${url}/held` })).toContain(
+      `net::ERR_CONNECTION_REFUSED. Rule ${id} of mock_network aborted it`,
+    );
+    await harness.run('mock_network', { action: 'clear' });
+    await harness.run('emulate', { networkConditions: 'Offline' });
+    expect(await harness.refusal('navigate_page', { url: `${url}/start` })).toContain(
+      'The page is emulated as offline: emulate with networkConditions "No emulation" ends that.',
+    );
+    await harness.run('emulate', { reset: true });
+    await go('/start');
   });
 
   test('a PDF is read by its text, in a frame too, and its bytes are kept', async () => {

@@ -45,8 +45,8 @@ export class PageActivity {
   readonly challenges: DocumentResponse[] = [];
   /** The answer to the latest navigation of the page. */
   response: DocumentResponse | undefined;
-  /** Why its document ended before its end: `net::ERR_…`. */
-  cutBy: string | undefined;
+  /** Why its document was not loaded, or ended before its end: `net::ERR_…`. */
+  loadError: string | undefined;
   #navigated: string | undefined;
   #documentUrl = '';
   #unreachable = false;
@@ -181,12 +181,12 @@ export class PageActivity {
       documentRequest = requestId;
       if (isExternal(request.url)) this.external = request.url;
       this.response = undefined;
-      this.cutBy = undefined;
+      this.loadError = undefined;
       this.#documentUrl = request.url;
     });
     this.#on(root, 'Network.loadingFailed', ({ requestId, errorText, canceled }) => {
-      const isCut = requestId === documentRequest && this.response !== undefined && canceled !== true;
-      if (isCut && errorText !== 'net::ERR_ABORTED') this.cutBy = errorText;
+      const hasFailed = requestId === documentRequest && canceled !== true && errorText !== 'net::ERR_ABORTED';
+      if (hasFailed) this.loadError = errorText;
     });
     // The only report of an answer that keeps the present document, such as 204.
     this.#on(root, 'Network.responseReceivedExtraInfo', ({ requestId, statusCode, headers }) => {

@@ -2,7 +2,8 @@ import type { Protocol } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
-import { proxyLogin, withoutCredentials } from '../policy/credentials.js';
+import { withoutCredentials } from '../policy/credentials.js';
+import { adviceFor, isRedirectFailure } from './loadErrors.js';
 import { endHeldCode } from './runScript.js';
 import { performAction, type ActionOutcome } from './performAction.js';
 import type { SessionPage } from './sessionPage.js';
@@ -74,10 +75,10 @@ async function loadAndSettle(
         { limitMs: timeoutMs },
       ),
     );
-    const isUnanswered = outcome.response === undefined || redirectFailures.has(failure?.message ?? '');
+    const isUnanswered = outcome.response === undefined || isRedirectFailure(failure?.message ?? '');
     // The answer was an address for another program.
     if (outcome.external !== undefined) return outcome;
-    if (failure !== undefined && isUnanswered) throw loadFailure(failure, outcome, timeoutMs);
+    if (failure !== undefined && isUnanswered) throw loadFailure(page, failure, outcome, timeoutMs);
     return outcome;
   } catch (error) {
     // Also a load that the browser has not reported yet.
@@ -98,9 +99,10 @@ class LoadError extends Error {
   }
 }
 
-function loadFailure({ url, message: cause }: LoadError, { stopped }: ActionOutcome, timeoutMs: number): ToolError {
+function loadFailure(page: SessionPage, error: LoadError, { stopped }: ActionOutcome, timeoutMs: number): ToolError {
   if (stopped.length > 0) return noAnswer(timeoutMs);
-  return new ToolError(`${withoutCredentials(url)} could not be loaded: ${cause}. ${adviceFor(cause)}`);
+  const { url, message: cause } = error;
+  return new ToolError(`${withoutCredentials(url)} could not be loaded: ${cause}. ${adviceFor(page, cause)}`);
 }
 
 function noAnswer(timeoutMs: number): ToolError {
@@ -108,33 +110,6 @@ function noAnswer(timeoutMs: number): ToolError {
     `No page loaded within ${timeoutMs / 1000} s: the server did not answer, and loading was stopped. The page shows ` +
       'what it showed before. Check the server, or pass a longer timeout.',
   );
-}
-
-/** After the last redirect that Chrome follows, whose answer is no document. */
-const redirectLoop = 'net::ERR_TOO_MANY_REDIRECTS';
-const unsafeRedirect = 'net::ERR_UNSAFE_REDIRECT';
-const redirectFailures: ReadonlySet<string> = new Set([redirectLoop, unsafeRedirect, 'net::ERR_INVALID_REDIRECT']);
-
-const proxyErrors = /^net::ERR_(?:(?:MANDATORY_)?PROXY_|NO_SUPPORTED_PROXIES|TUNNEL_|SOCKS_)/;
-
-/** What to do about a network error. */
-export function adviceFor(error: string): string {
-  if (error === 'net::ERR_PROXY_AUTH_UNSUPPORTED') return proxyLogin;
-  if (proxyErrors.test(error)) return 'The proxy of --proxy-server does not serve it: check its address, and that it runs.';
-  if (error.startsWith('net::ERR_CERT_') || error.startsWith('net::ERR_SSL_')) {
-    return (
-      'Its TLS certificate or connection is not trusted. For a development server, start greenroom with ' +
-      '--accept-insecure-certs.'
-    );
-  }
-  if (error === redirectLoop) {
-    return 'Its answers redirect in a loop, as a login without its cookie does: list_network_requests shows them.';
-  }
-  if (error === unsafeRedirect) return 'It redirects to an address that no site may lead to, such as file: or data:.';
-  if (error === 'net::ERR_UNSAFE_PORT') return 'Browsers refuse this port: serve it at another one.';
-  if (error === 'net::ERR_ABORTED') return 'The page or its server cancelled it.';
-  if (error.startsWith('net::ERR_BLOCKED_BY_')) return 'The browser refused it: see list_console_messages.';
-  return 'Check the address, and that its server runs.';
 }
 
 /** A response may never come (a hung server): the wait for it has the same limit as the load. */

@@ -6,6 +6,7 @@ import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { Interruption, OpenDialog } from './interruptions.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
 import { answerTimeoutMs, type StoppedNavigation } from './pendingNavigations.js';
+import { adviceFor } from './loadErrors.js';
 import type { SessionPage } from './sessionPage.js';
 
 /** A page without changes for this long is settled: longer than the timers that scripts use to defer rendering. */
@@ -23,8 +24,8 @@ export interface ActionOutcome {
   readonly navigated: string | undefined;
   /** The answer to the latest navigation. */
   readonly response: DocumentResponse | undefined;
-  /** Why the document of that answer ended before its end: `net::ERR_…`. */
-  readonly cutBy: string | undefined;
+  /** Why its document was not loaded, or ended before its end: `net::ERR_…`, and what to do about it. */
+  readonly loadError: { readonly error: string; readonly advice: string } | undefined;
   /** Answers of servers that ask for credentials. */
   readonly challenges: readonly DocumentResponse[];
   /** The browser shows an error instead of the document. */
@@ -182,7 +183,9 @@ function outcomeOf(
   windows: OpenedWindows,
   { settled, isHeld, interruption }: ActionEnd,
 ): ActionOutcome {
-  const { navigated, isUnreachable: unreachable, response, cutBy, challenges, download, external } = activity;
+  const { navigated, isUnreachable: unreachable, response, challenges, download, external } = activity;
+  const { loadError: error } = activity;
+  const loadError = error === undefined ? undefined : { error, advice: adviceFor(page, error) };
   const count = Math.max(activity.opened.length, windows.pages.length);
   const opened = Array.from({ length: count }, (_, index): OpenedWindow => {
     const window = windows.pages[index];
@@ -198,8 +201,8 @@ function outcomeOf(
   const dialog = interruption?.kind === 'dialog' ? page.dialogs.open : undefined;
   const paused = interruption?.kind === 'pause' ? interruption.describe() : undefined;
   const prompts = page.prompts.takeNews();
-  const effects = { prompts, navigated, response, cutBy, challenges, unreachable, stopped, opened, download, external };
-  return { ...effects, dialog, paused, settled, busyWith, closed };
+  const effects = { prompts, navigated, response, loadError, challenges, unreachable, opened, download, external };
+  return { ...effects, stopped, dialog, paused, settled, busyWith, closed };
 }
 
 /** Whether the page settled within the limit. Rejects with the signal's reason only. */
