@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { timeLimit } from '../../clock.js';
 import { noop, untilAborted } from '../../async.js';
 import { ToolError } from '../../errors/errors.js';
@@ -17,6 +18,9 @@ const restTimeoutMs = 3_000;
 const restlessTimeoutMs = 1_000;
 const maxRounds = 50;
 const loopTimeoutMs = 1_000;
+/** How long a loop that was stopped has to stay so, and how often it is stopped. */
+const loopRestMs = 200;
+const maxStops = 10;
 
 /** The consequences of an action. */
 export interface ActionOutcome {
@@ -131,10 +135,16 @@ async function stopLoading(page: SessionPage, activity: PageActivity): Promise<v
     await page.navigations.stop();
     return;
   }
-  const limit = timeLimit(loopTimeoutMs);
   const isBetween = (): boolean => activity.isParsed && page.navigations.isPending;
-  while (!isBetween() && !limit.aborted) await untilAborted(activity.nextProgress(), limit).catch(noop);
-  await unlessGone(page.cdp.send('Page.stopLoading'));
+  for (let stops = 0; stops < maxStops && !page.isClosed; stops++) {
+    const limit = timeLimit(loopTimeoutMs);
+    while (!isBetween() && !limit.aborted) await untilAborted(activity.nextProgress(), limit).catch(noop);
+    await unlessGone(page.cdp.send('Page.stopLoading'));
+    // It comes too late for a document that has been committed meanwhile, whose script goes on.
+    const { documents } = activity.loop;
+    await delay(loopRestMs);
+    if (activity.loop.documents === documents && !page.navigations.isPending) return;
+  }
 }
 
 interface ActionEnd {
