@@ -207,7 +207,7 @@ describe('a page of which Chrome draws nothing', () => {
     ['/styled', '/silent.css'],
     ['/headed', '/silent.js'],
   ])('%s: a picture is refused with what it waits for, and no later call is held up', async (path, awaited) => {
-    expect((await go(path, { timeout: 1_000 })).text).toContain(`${url}${awaited}`);
+    expect((await go(path, { timeout: 3_000 })).text).toContain(`${url}${awaited}`);
     const refusal = await harness.refusal('take_screenshot');
     expect(refusal).toContain(`it waits for ${url}${awaited}`);
     expect(refusal).toContain('mock_network with abort');
