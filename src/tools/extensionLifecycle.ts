@@ -26,6 +26,7 @@ import {
   describeSelectionAfter,
   freePages,
 } from './extensionFields.js';
+import { betweenLoads } from '../browser/extensions/fileAccess.js';
 import { runningContexts, namedPages } from '../browser/extensions/liveContexts.js';
 import {
   listExtensions,
@@ -116,7 +117,8 @@ async function folderOf(args: InstallArgs, context: BrowserToolContext): Promise
   const bytes = fetched ?? (await download(url ?? '', signal, browser.addresses.rules));
   archives.set(args, bytes);
   context.progress(1, 3, 'Unpacking the archive');
-  return unpackExtension(bytes, await browser.folder(), signal);
+  const parent = await browser.folder();
+  return betweenLoads(browser.browser, signal, () => unpackExtension(bytes, parent, signal));
 }
 
 const extensionRow = z.object({

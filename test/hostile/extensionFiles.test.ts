@@ -2,8 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
+import { betweenLoads } from '../../src/browser/extensions/fileAccess.js';
+import { ExtensionsPage, listExtensions } from '../../src/browser/extensions/installedExtensions.js';
 import { manifestJson } from '../support/extensionBrowser.js';
 import { zip } from '../support/zipWriter.js';
+import { startExtensionTools } from '../tools/support/extensionTools.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';
 
 const secret = 'what-only-the-operator-may-read';
@@ -133,4 +137,53 @@ test('the first install is told to the extension as one', async () => {
   const stored = await victim.text('inspect_extension_storage', { extensionId: id });
   expect(stored).toContain('install');
   expect(stored).not.toContain('update');
+});
+
+test('[S6] an installation that is cancelled at any of its commands leaves no extension with files behind', async () => {
+  const tools = await startExtensionTools();
+  const { browser } = tools.browser;
+  const signal = new AbortController().signal;
+  const connection = (await browser.target().createCDPSession()).connection() as object;
+  const send = Reflect.get(connection, '_rawSend') as (...given: unknown[]) => unknown;
+  let onCommand = (): void => undefined;
+  Reflect.set(connection, '_rawSend', (...given: unknown[]) => {
+    const sent = Reflect.apply(send, connection, given);
+    onCommand();
+    return sent;
+  });
+  const installed = (): Promise<string[]> =>
+    withCdpScope(browser, signal, async (scope) => (await listExtensions(scope)).map(({ id }) => id));
+  const withFiles = (): Promise<string[]> =>
+    withCdpScope(browser, signal, async (scope) => {
+      const page = await ExtensionsPage.open(scope);
+      const extensions = await listExtensions(scope);
+      const infos = await Promise.all(extensions.map(({ id }) => page.info(id)));
+      return extensions.filter((_, index) => infos[index]?.fileAccess.isActive).map(({ name }) => name);
+    });
+  try {
+    let isWhole = false;
+    for (let at = 1; !isWhole; at += 1) {
+      const cancel = new AbortController();
+      let commands = 0;
+      const path = await tools.write(`Cancelled ${at}`, permissions, { 'worker.js': '' });
+      onCommand = () => {
+        commands += 1;
+        if (commands === at) cancel.abort(new Error('cancelled'));
+      };
+      const options = { workspace: [tools.workspace], signal: cancel.signal };
+      isWhole = await tools.run('install_extension', { path }, options).then(
+        () => !cancel.signal.aborted,
+        () => false,
+      );
+      onCommand = () => undefined;
+      // What was begun ends by itself.
+      await betweenLoads(browser, signal, () => Promise.resolve());
+      expect([at, await withFiles()]).toEqual([at, []]);
+      for (const id of await installed()) await tools.run('uninstall_extension', { extensionId: id });
+      expect(at).toBeLessThan(500);
+    }
+    expect(await tools.text('list_extensions')).not.toContain('being installed');
+  } finally {
+    await tools.close();
+  }
 });

@@ -35,7 +35,7 @@ const firstStartTimeoutMs = 10_000;
  */
 export async function installExtension(scope: CdpScope, path: string): Promise<Installation> {
   try {
-    return await installAndWait(scope, (page) => loadWithoutFiles(scope, path, page));
+    return await installAndWait(scope, () => loadWithoutFiles(scope, path));
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     const refused = messageOf(error);

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { untilAborted } from '../../async.js';
+import { Lock, untilAborted } from '../../async.js';
 import { callExpression, correctInstallDetails } from '../cdp/injectedFunctions.js';
-import type { CdpScope } from '../cdp/cdpScope.js';
+import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
-import { readManifest, stringsIn } from './manifest.js';
+import { readManifest, stringsIn, type Manifest } from './manifest.js';
 import {
   ExtensionsPage,
   listExtensions,
@@ -46,55 +46,109 @@ function refusalOf(apis: readonly string[], refusedApis: readonly string[]): Too
   );
 }
 
+/** One load at a time in each browser: what a load has found of a folder holds until it is done. */
+const loads = new WeakMap<Browser, Lock>();
+
+function loadsOf(browser: Browser): Lock {
+  const known = loads.get(browser) ?? new Lock();
+  loads.set(browser, known);
+  return known;
+}
+
+/** Runs work while this browser loads no extension, such as a change of an extension's folder. */
+export function betweenLoads<T>(browser: Browser, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  return loadsOf(browser).run(signal, work);
+}
+
+/**
+ * Runs work that loads extensions, in a scope of its own, to its end even if its call is cancelled: Chrome goes on with a
+ * load, and what it has loaded must be checked. A dead browser ends it.
+ */
+export function loading<T>(scope: CdpScope, work: (own: CdpScope) => Promise<T>): Promise<T> {
+  const { owner, signal } = scope;
+  const unlimited = new AbortController().signal;
+  return scope.untilAborted(loadsOf(owner).run(signal, () => withCdpScope(owner, unlimited, work)));
+}
+
+/** Throws a ToolError if no extension of this browser may use one of the APIs. */
+export function requireAllowedApis(browser: Browser, apis: readonly string[]): void {
+  const refusal = refusalOf(apis, limits.get(browser)?.refusedApis ?? []);
+  if (refusal !== undefined) throw refusal;
+}
+
 /**
  * Loads an unpacked extension as `loadExtension` does, but in a launched browser without access to files. Chrome grants
  * that access to every unpacked extension, and it can only be revoked for an installed one, then permanently for the
  * id. So a placeholder without scripts is installed first under the extension's future id, and no script of the
  * extension ever runs with the access.
  */
-export async function loadWithoutFiles(scope: CdpScope, path: string, page?: ExtensionsPage): Promise<Extension> {
-  const limit = limits.get(scope.owner);
-  const manifest = await readManifest({ path });
-  // A theme has no scripts.
-  if (limit === undefined || manifest?.theme !== undefined) return loadExtension(scope, path);
-  const { folder, refusedApis } = limit;
-  const refusal = refusalOf(stringsIn(manifest?.permissions), refusedApis);
-  if (refusal !== undefined) throw refusal;
-  const extensionsPage = page ?? (await ExtensionsPage.open(scope));
-  const key = manifest?.key ?? Buffer.from(path).toString('base64');
-  const known = (await listExtensions(scope)).some(({ id }) => id === idOf(key));
-  if (known) return load(scope, extensionsPage, path);
-  const placeholder = await installPlaceholder(scope, extensionsPage, { folder, key, path });
-  const first = await correctFirstInstall(scope, originOf(placeholder.id));
+export function loadWithoutFiles(scope: CdpScope, path: string): Promise<Extension> {
+  return loading(scope, async (own) => {
+    const limit = limits.get(own.owner);
+    const manifest = await readManifest({ path });
+    // A theme has no scripts.
+    if (limit === undefined || manifest?.theme !== undefined) return loadExtension(own, path);
+    requireAllowedApis(own.owner, stringsIn(manifest?.permissions));
+    const page = await ExtensionsPage.open(own);
+    const key = manifest?.key ?? Buffer.from(path).toString('base64');
+    const known = (await listExtensions(own)).find(({ id }) => id === idOf(key));
+    if (known === undefined) return loadFirst(own, page, { folder: limit.folder, key, path, manifest });
+    // A profile that is kept may hold one that was installed without this server.
+    if ((await page.info(known.id)).fileAccess.isActive) await page.denyFiles(known.id);
+    return loadChecked(own, page, path);
+  });
+}
+
+interface FirstLoad extends PlaceholderOf {
+  readonly manifest: Manifest | undefined;
+}
+
+async function loadFirst(scope: CdpScope, page: ExtensionsPage, first: FirstLoad): Promise<Extension> {
+  const { path, manifest } = first;
+  const placeholder = await installPlaceholder(scope, page, first);
+  const start = await correctFirstInstall(scope, originOf(placeholder.id));
   try {
-    const extension = await load(scope, extensionsPage, path);
+    const extension = await loadChecked(scope, page, path);
     // An extension that cannot be loaded never starts.
     if (manifest?.background?.service_worker !== undefined)
-      await untilAborted(first.started, AbortSignal.any([scope.signal, timeLimit(startTimeoutMs)])).catch(noStart);
+      await untilAborted(start.started, timeLimit(startTimeoutMs)).catch(noStart);
     if (extension.id !== placeholder.id) await uninstallExtension(scope, placeholder);
     return extension;
   } catch (error) {
     await uninstallExtension(scope, placeholder);
     throw error;
   } finally {
-    first.stop();
+    start.stop();
   }
 }
 
 /** Removes an extension that still has access because its manifest was replaced while it was loaded. */
-async function load(scope: CdpScope, page: ExtensionsPage, path: string): Promise<Extension> {
+async function loadChecked(scope: CdpScope, page: ExtensionsPage, path: string): Promise<Extension> {
   const extension = await loadExtension(scope, path);
-  const [{ fileAccess }, apis] = await Promise.all([page.info(extension.id), page.apis(extension.id)]);
-  const refusal = refusalOf(apis, limits.get(scope.owner)?.refusedApis ?? []);
-  if (!fileAccess.isActive && refusal === undefined) return extension;
+  try {
+    const [{ fileAccess }, apis] = await Promise.all([page.info(extension.id), page.apis(extension.id)]);
+    requireAllowedApis(scope.owner, apis);
+    if (!fileAccess.isActive) return extension;
+  } catch (error) {
+    await uninstallExtension(scope, extension);
+    throw error;
+  }
   await uninstallExtension(scope, extension);
-  throw refusal ?? new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
+  throw new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
+}
+
+interface PlaceholderOf {
+  /** Where it is created. */
+  readonly folder: string;
+  readonly key: string;
+  /** The folder of its extension. */
+  readonly path: string;
 }
 
 async function installPlaceholder(
   scope: CdpScope,
   page: ExtensionsPage,
-  { folder, key, path }: { readonly folder: string; readonly key: string; readonly path: string },
+  { folder, key, path }: PlaceholderOf,
 ): Promise<Extension> {
   const place = await mkdtemp(join(folder, 'placeholder-'));
   const manifest = {
@@ -109,7 +163,10 @@ async function installPlaceholder(
     const placeholder = await loadExtension(scope, place).catch((error: unknown) => {
       throw new ToolError(messageOf(error).replaceAll(place, path), { cause: error });
     });
-    await page.denyFiles(placeholder.id);
+    await page.denyFiles(placeholder.id).catch(async (error: unknown) => {
+      await uninstallExtension(scope, placeholder);
+      throw error;
+    });
     return placeholder;
   } finally {
     await rm(place, { recursive: true, force: true });

@@ -8,7 +8,7 @@ import type { GrantedPermissions } from '../injected/contract.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { EvaluationError, ExtensionDocument } from './evaluateInTarget.js';
 import { reloadExtension, type ReloadResult } from './extensionInstall.js';
-import { loadWithoutFiles } from './fileAccess.js';
+import { loading, loadWithoutFiles, requireAllowedApis } from './fileAccess.js';
 import { ExtensionsPage, loadExtension, type Extension, type HostAccess } from './installedExtensions.js';
 import { readManifest, stringsIn, type Manifest } from './manifest.js';
 
@@ -166,23 +166,30 @@ async function grantOptional(
   { state, optional, manifest, pages, folder }: Grant,
 ): Promise<ReloadResult> {
   const { granted } = state;
+  requireAllowedApis(scope.owner, optional);
   return reloadExtension(scope, extension, pages, async () => {
     // If Chrome refuses the folder as it is now, what is loaded stays.
     await loadWithoutFiles(scope, extension.path);
-    const place = await mkdtemp(join(folder, 'permissions-'));
-    const requiring = {
-      manifest_version: 3,
-      name: extension.name,
-      version: extension.version,
-      key: manifest?.key ?? Buffer.from(extension.path).toString('base64'),
-      permissions: [...stringsIn(manifest?.permissions), ...granted.apis, ...optional.filter((name) => !isHost(name))],
-      host_permissions: [...stringsIn(manifest?.host_permissions), ...granted.hosts, ...optional.filter(isHost)],
-    };
-    try {
-      await writeFile(join(place, 'manifest.json'), JSON.stringify(requiring));
-      await loadExtension(scope, place);
-    } finally {
-      await rm(place, { recursive: true, force: true });
-    }
+    await loading(scope, async (own) => {
+      const place = await mkdtemp(join(folder, 'permissions-'));
+      const requiring = {
+        manifest_version: 3,
+        name: extension.name,
+        version: extension.version,
+        key: manifest?.key ?? Buffer.from(extension.path).toString('base64'),
+        permissions: [
+          ...stringsIn(manifest?.permissions),
+          ...granted.apis,
+          ...optional.filter((name) => !isHost(name)),
+        ],
+        host_permissions: [...stringsIn(manifest?.host_permissions), ...granted.hosts, ...optional.filter(isHost)],
+      };
+      try {
+        await writeFile(join(place, 'manifest.json'), JSON.stringify(requiring));
+        await loadExtension(own, place);
+      } finally {
+        await rm(place, { recursive: true, force: true });
+      }
+    });
   });
 }
