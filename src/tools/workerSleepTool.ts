@@ -19,7 +19,7 @@ const maxSteps = 20;
 
 const differenceRow = z.object({
   step: z.int(),
-  what: z.enum(['answer', 'storage', 'error', 'variable']),
+  what: z.enum(['answer', 'storage', 'error', 'log', 'variable']),
   name: z.string(),
   awake: z.string(),
   asleep: z.string(),
@@ -33,7 +33,7 @@ export const checkWorkerSleepTool = defineTool({
   group: 'extension',
   needs: 'extension',
   description:
-    'Run steps with the worker awake, and asleep before each: what differs in answers, storage, errors, variables',
+    'Run steps with the worker awake, and asleep before each: what differs in answers, storage, errors, logs, variables',
   input: z.strictObject({
     extensionId: extensionIdInput,
     steps: z

@@ -66,6 +66,40 @@ it('takes the messages that were recorded as its steps, and finds nothing wrong 
   expect(text).toContain('1 step, with the worker of "Steady" awake and asleep before each: no difference.');
 });
 
+it('tells what a worker has from its installation alone, and closes the tabs that its steps opened', async () => {
+  const extensionId = await tools.install(
+    'Installed once',
+    { background: { service_worker: 'w.js' } },
+    {
+      'w.js': `let data;
+chrome.runtime.onInstalled.addListener(() => { data = { version: 1 }; });
+chrome.runtime.onMessage.addListener((message, sender, reply) => {
+  chrome.tabs.create({ url: 'about:blank' });
+  reply(data.version);
+});`,
+    },
+  );
+  expect(await tools.text('send_extension_message', { extensionId, message: 'x' })).toContain('1');
+  const before = tools.browser.pages().length;
+  const { structured, text } = await tools.run('check_worker_sleep', { extensionId, steps: ['"x"'] });
+  expect(structured['differences']).toContainEqual(expect.objectContaining({ step: 1, what: 'answer', awake: '1' }));
+  expect(text).toMatch(/only after sleep it threw .*Cannot read properties of undefined/);
+  expect(tools.browser.pages()).toHaveLength(before);
+});
+
+it('tells by its logs what a module loses, whose variables cannot be read', async () => {
+  const extensionId = await tools.install(
+    'Module',
+    { background: { service_worker: 'w.js', type: 'module' } },
+    {
+      'w.js': `let isOn = false;
+chrome.runtime.onMessage.addListener((message, sender, reply) => { isOn = !isOn; console.log(isOn ? 'on' : 'off'); reply(1); });`,
+    },
+  );
+  const { structured } = await tools.run('check_worker_sleep', { extensionId, steps: ['"a"', '"b"'] });
+  expect(structured['differences']).toContainEqual({ step: 2, what: 'log', name: '', awake: 'off', asleep: 'on' });
+});
+
 it('says what keeps the worker awake instead of comparing', async () => {
   const extensionId = await tools.install('Kept', { background: { service_worker: 'w.js' } }, { 'w.js': '' });
   await tools.run('trace_extension_api_calls', { extensionId, action: 'start' });

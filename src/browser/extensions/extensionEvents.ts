@@ -145,7 +145,7 @@ export class EffectObserver {
     this.#pages = new Set(browser.pages());
     // No notice tells of the windows that it tells of.
     this.#stopWatching = browser.selected?.watchWindows(() => true);
-    scope.signal.addEventListener('abort', () => this.#stopWatching?.(), { once: true });
+    if (this.#stopWatching !== undefined) scope.signal.addEventListener('abort', this.#stopWatching, { once: true });
   }
 
   static async begin(scope: CdpScope, browser: SessionBrowser, extensionId: string): Promise<EffectObserver> {
@@ -163,7 +163,7 @@ export class EffectObserver {
     const errors = runtimeErrors(info, activity.logs.errors(this.#extensionId));
     const { entries } = activity.logs.read(this.#cursor);
     await this.#browser.whenPagesAdopted(this.#scope.signal);
-    this.#stopWatching?.();
+    this.#endWatching();
     return {
       errors: errors.filter((error) => error.count > (this.#counts.get(errorKey(error)) ?? 0)),
       logs: entries
@@ -171,6 +171,12 @@ export class EffectObserver {
         .filter(({ extensionId, type }) => extensionId === this.#extensionId && type !== 'exception'),
       pages: this.#browser.pages().filter((page) => !this.#pages.has(page)),
     };
+  }
+
+  #endWatching(): void {
+    if (this.#stopWatching === undefined) return;
+    this.#scope.signal.removeEventListener('abort', this.#stopWatching);
+    this.#stopWatching();
   }
 
   async #whenWorkerStarted(): Promise<void> {

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
+import { noop } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { readVariables } from '../cdp/injectedFunctions.js';
 import { withoutNumbers } from '../../text.js';
 import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
@@ -28,7 +30,7 @@ export interface SleepStep {
 export interface SleepDifference {
   /** From 1. */
   readonly step: number;
-  readonly what: 'answer' | 'storage' | 'error' | 'variable';
+  readonly what: 'answer' | 'storage' | 'error' | 'log' | 'variable';
   readonly name: string;
   readonly awake: string;
   readonly asleep: string;
@@ -50,10 +52,15 @@ const areas: readonly StorageArea[] = ['local', 'sync', 'session'];
 const maxValueChars = 150_000;
 const nothing = 'nothing';
 
+/** How the worker is before the steps: as it is now, if it runs, or started anew; the last sleeps before each step too. */
+const runs = ['present', 'new', 'new', 'asleep'] as const;
+type RunKind = (typeof runs)[number];
+
 /**
- * Does the steps three times, each time with the storage as it was and a worker that has just started: twice with a worker
- * that stays awake, once with one that is put to sleep before each step, as idling does. What differs between the first two
- * is left out, such as the time. The storage is left as it was.
+ * Does the steps once with the worker as it is, and three times with one that has just started: twice with one that stays
+ * awake, once with one that is put to sleep before each step, as idling does. Each time with the storage as it was, which
+ * is left so. What differs between the two that stay awake is left out, such as the time. The first shows what was lost
+ * at the first sleep, such as what a worker keeps from its installation.
  */
 export async function compareSleep(
   scope: CdpScope,
@@ -62,37 +69,51 @@ export async function compareSleep(
 ): Promise<SleepDifference[]> {
   const storage = await ExtensionStorage.open(scope, extension);
   const before = await saveStorage(storage, extension);
-  const runs: Facts[][] = [];
+  const isRunning = (await WorkerMonitor.open(scope)).targetId(extension.id) !== undefined;
+  const found: Facts[][] = [];
   try {
-    for (const sleeps of [false, false, true]) {
+    for (const kind of runs) {
+      if (kind === 'present' && !isRunning) continue;
       await restoreStorage(storage, before);
-      runs.push(await runSteps(scope, extension, { ...check, storage, sleeps }));
+      found.push(await runSteps(scope, extension, { ...check, storage, kind }));
     }
   } finally {
-    await restoreStorage(storage, before).catch(() => scope.signal.throwIfAborted());
+    await restoreAtLast(scope, extension, storage, before);
   }
-  const [first = [], second = [], asleep = []] = runs;
-  return check.steps.flatMap((_step, index) =>
-    differences(first[index] ?? new Map(), second[index] ?? new Map(), asleep[index] ?? new Map()).map(
-      (difference) => ({
-        step: index + 1,
-        ...difference,
-      }),
-    ),
-  );
+  const [asleep = [], second = [], first = [], present = first] = found.toReversed();
+  return check.steps.flatMap((_step, index) => {
+    const of = (run: Facts[]): Facts => run[index] ?? new Map();
+    const found = { present: of(present), first: of(first), second: of(second), asleep: of(asleep) };
+    return differences(found).map((difference) => ({ step: index + 1, ...difference }));
+  });
 }
 
-function differences(first: Facts, second: Facts, asleep: Facts): Omit<SleepDifference, 'step'>[] {
-  const keys = new Set([...first.keys(), ...asleep.keys()]);
+interface StepFacts {
+  readonly present: Facts;
+  readonly first: Facts;
+  readonly second: Facts;
+  readonly asleep: Facts;
+}
+
+function differences({ present, first, second, asleep }: StepFacts): Omit<SleepDifference, 'step'>[] {
+  const keys = new Set([...present.keys(), ...first.keys(), ...asleep.keys()]);
   return [...keys].flatMap((key) => {
-    const awake = first.get(key)?.awake ?? nothing;
-    const other = asleep.get(key)?.awake ?? nothing;
-    const known = first.get(key) ?? asleep.get(key);
-    const again = second.get(key)?.awake ?? nothing;
+    const valueIn = (facts: Facts): string => facts.get(key)?.awake ?? nothing;
+    const [before, awake, again, other] = [present, first, second, asleep].map(valueIn) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    const known = first.get(key) ?? asleep.get(key) ?? present.get(key);
+    if (known === undefined) return [];
+    const isSteady = awake === again && awake === other;
+    // Of what is the same after each new start, the worker as it was may have known more.
+    if (isSteady) return before === awake ? [] : [{ ...known, awake: before, asleep: other }];
     // What differs in each run, as times and ids do, is compared without its numbers.
     const shape = awake === again ? (text: string): string => text : withoutNumbers;
     const isSame = shape(awake) !== shape(again) || shape(awake) === shape(other);
-    return known === undefined || isSame ? [] : [{ ...known, awake, asleep: other }];
+    return isSame ? [] : [{ ...known, awake, asleep: other }];
   });
 }
 
@@ -121,19 +142,35 @@ async function restoreStorage(storage: ExtensionStorage, saved: Saved): Promise<
   for (const [area, set] of saved) await storage.write(area, { clear: true, remove: [], set });
 }
 
+const restoreTimeoutMs = 5_000;
+
+/** Also after a cancelled call. */
+async function restoreAtLast(scope: CdpScope, extension: Extension, storage: ExtensionStorage, saved: Saved) {
+  if (!scope.signal.aborted) {
+    await restoreStorage(storage, saved).catch(() => scope.signal.throwIfAborted());
+    return;
+  }
+  const restoring = withCdpScope(scope.owner, timeLimit(restoreTimeoutMs), async (own) =>
+    restoreStorage(await ExtensionStorage.open(own, extension), saved),
+  );
+  await restoring.catch(noop);
+}
+
 interface Run extends SleepCheck {
   readonly storage: ExtensionStorage;
-  readonly sleeps: boolean;
+  readonly kind: RunKind;
 }
 
 async function runSteps(scope: CdpScope, extension: Extension, run: Run): Promise<Facts[]> {
   const watch = await WorkerMonitor.open(scope);
-  await watch.stop(extension.id);
-  await wakeWorker(scope, extension);
-  await delay(settleMs, undefined, { signal: scope.signal });
+  if (run.kind !== 'present') {
+    await watch.stop(extension.id);
+    await wakeWorker(scope, extension);
+    await delay(settleMs, undefined, { signal: scope.signal });
+  }
   const facts: Facts[] = [];
   for (const step of run.steps) {
-    if (run.sleeps) await watch.stop(extension.id);
+    if (run.kind === 'asleep') await watch.stop(extension.id);
     // A session that outlives its worker would pause the next one at its start.
     facts.push(await withCdpScope(run.browser.browser, scope.signal, (own) => runStep(own, extension, step, run)));
   }
@@ -144,10 +181,13 @@ async function runStep(scope: CdpScope, extension: Extension, step: SleepStep, r
   const observer = await EffectObserver.begin(scope, run.browser, extension.id);
   const answer = await perform(scope, extension, step, run);
   await delay(settleMs, undefined, { signal: scope.signal });
-  const { errors } = await observer.read();
+  const { errors, logs, pages } = await observer.read();
+  // Each run finds the tabs of the one before.
+  await Promise.all(pages.map((page) => run.browser.closePage(page.id).catch(noop)));
   const variables = await variablesOf(scope, extension);
   const facts = [
     { what: 'answer' as const, name: '', value: answer },
+    ...(logs.length === 0 ? [] : [{ what: 'log' as const, name: '', value: logs.map(({ text }) => text).join(', ') }]),
     ...errors.map(({ message }) => ({ what: 'error' as const, name: message, value: message })),
     ...(await storedIn(run.storage)),
     ...Object.entries(variables).map(([name, value]) => ({ what: 'variable' as const, name, value })),
