@@ -75,7 +75,8 @@ export const fireEventTool = defineTool({
       await browser.ensureFirstPage(signal);
       const page = browser.page(pageId);
       const observer = await EffectObserver.begin(scope, browser, id);
-      const fired = await fireExtensionEvent(scope, extension, { name, subject, args, page });
+      const menus = browser.activity.menus.of(id);
+      const fired = await fireExtensionEvent(scope, extension, { name, subject, args, page, menus });
       const effects = effectLines(await effectsOf(observer, signal));
       const suggestions = fired.suggestions === undefined ? undefined : JSON.stringify(fired.suggestions);
       return {

@@ -277,6 +277,46 @@ describe('fire_extension_event', () => {
     expect(await refusal({ event: 'alarms.onAlarm', subject: 'tock' })).toContain('no alarm "tock"');
     expect(await refusal({ event: 'runtime.onStartup' })).toContain('no listener of chrome.runtime.onStartup');
     expect(await refusal({ event: 'bookmarks.onCreated' })).toContain('no event chrome.bookmarks.onCreated');
+    expect(await refusal({ event: 'commands.onCommand', subject: 'gone' })).toContain(
+      'no command "gone". It has "go".',
+    );
+    expect(await refusal({ event: 'commands.onCommand' })).toContain('Pass the command as subject: "go".');
+    expect(await refusal({ event: 'contextMenus.onClicked', subject: 'no' })).toContain(
+      'menu entry "no". It has "look"',
+    );
+    expect(await refusal({ event: 'contextMenus.onClicked', subject: 'look' })).toContain(
+      'The menu entry "look" is on link. Pass args [{"linkUrl": "…"}].',
+    );
+  });
+
+  it('makes the click on a menu entry of what the page and the entry say, and names events that only Chrome fires', async () => {
+    const id = await tools.install(
+      'Menus',
+      {
+        permissions: ['contextMenus', 'webRequest'],
+        host_permissions: ['<all_urls>'],
+        background: { service_worker: 'w.js' },
+      },
+      {
+        'w.js': `
+          chrome.runtime.onInstalled.addListener(() => {
+            chrome.contextMenus.create({ id: 'sel', title: 'Search', contexts: ['selection'] });
+            chrome.contextMenus.create({ id: 'box', title: 'Box', type: 'checkbox', checked: true });
+          });
+          chrome.contextMenus.onClicked.addListener((info) => console.log(JSON.stringify(info)));
+          chrome.webRequest.onBeforeRequest.addListener(() => {}, { urls: ['<all_urls>'] });`,
+      },
+    );
+    const on = (args: object) => ({ extensionId: id, event: 'contextMenus.onClicked', ...args });
+    expect(await tools.refusal('fire_extension_event', on({ subject: 'sel' }))).toContain(
+      'Select text in the page first',
+    );
+    await tools.browser.page().page.evaluate('getSelection().selectAllChildren(document.body)');
+    const selected = (await tools.browser.page().page.evaluate('String(getSelection())')) as string;
+    expect(await fire(on({ subject: 'sel' }))).toContain(`"selectionText":${JSON.stringify(selected).slice(0, 20)}`);
+    expect(await fire(on({ subject: 'box' }))).toContain('"wasChecked":true,"checked":false');
+    const event = 'webRequest.onBeforeRequest';
+    expect(await tools.refusal('fire_extension_event', { extensionId: id, event })).toContain('cannot be fired');
   });
 
   it('leaves a click that opens the side panel to trigger_extension_action, which says so', async () => {

@@ -74,14 +74,14 @@ it('tells what a worker has from its installation alone, and closes the tabs tha
       'w.js': `let data;
 chrome.runtime.onInstalled.addListener(() => { data = { version: 1 }; });
 chrome.runtime.onMessage.addListener((message, sender, reply) => {
-  chrome.tabs.create({ url: 'about:blank' });
+  if (message === 'open') chrome.tabs.create({ url: 'about:blank' });
   reply(data.version);
 });`,
     },
   );
   expect(await tools.text('send_extension_message', { extensionId, message: 'x' })).toContain('1');
   const before = tools.browser.pages().length;
-  const { structured, text } = await tools.run('check_worker_sleep', { extensionId, steps: ['"x"'] });
+  const { structured, text } = await tools.run('check_worker_sleep', { extensionId, steps: ['"open"'] });
   expect(structured['differences']).toContainEqual(expect.objectContaining({ step: 1, what: 'answer', awake: '1' }));
   expect(text).toMatch(/only after sleep it threw .*Cannot read properties of undefined/);
   expect(tools.browser.pages()).toHaveLength(before);

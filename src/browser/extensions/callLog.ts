@@ -95,6 +95,8 @@ const menuEntrySchema = z.looseObject({
   title: z.string().optional(),
   parentId: z.union([z.string(), z.number()]).transform(String).optional(),
   contexts: z.array(z.string()).optional(),
+  type: z.string().optional(),
+  checked: z.boolean().optional(),
 });
 
 /** An entry of a context menu, as far as the extension described it. */

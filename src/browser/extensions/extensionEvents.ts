@@ -9,8 +9,10 @@ import type { SessionPage } from '../page/sessionPage.js';
 import { evaluateInWorker } from './contextEvaluation.js';
 import { ExtensionDocument, parseResult } from './evaluateInTarget.js';
 import { tabQueryOf } from './extensionMessage.js';
+import type { MenuEntry } from './callLog.js';
 import { runtimeErrors, type ExtensionLogEntry, type RuntimeError } from './extensionLog.js';
 import { ExtensionsPage, type Extension } from './installedExtensions.js';
+import { readManifest } from './manifest.js';
 import { wakeWorker, WorkerMonitor } from './serviceWorkers.js';
 
 /** The events whose listeners get the tab as their last argument. */
@@ -27,6 +29,8 @@ export interface EventToFire {
   /** Instead of the arguments that are made of the subject; of a menu entry, further facts of the click. */
   readonly args: readonly unknown[] | undefined;
   readonly page: SessionPage;
+  /** The entries of the extension's context menus, as far as they are known. */
+  readonly menus: readonly MenuEntry[];
 }
 
 export interface FiredEvent {
@@ -37,7 +41,7 @@ export interface FiredEvent {
 }
 
 const resultSchema = z.object({
-  state: z.enum(['fired', 'unheard', 'unknown']),
+  state: z.enum(['fired', 'unheard', 'unfirable', 'unknown']),
   suggestions: z.unknown().optional(),
 }) satisfies z.ZodType<FireResult>;
 
@@ -62,12 +66,18 @@ export async function fireExtensionEvent(
         : `${extension.name} has no alarm ${JSON.stringify(alarm)}. Call fire_extension_event without event for those it has.`,
     );
   }
+  await requireSubject(scope, extension, event);
+  const args = name === 'contextMenus.onClicked' ? [await menuClick(event)] : argumentsOf(event);
   await wakeWorker(scope, extension);
-  const args = argumentsOf(event);
   const tab: TabPosition | null = tabEvents.includes(name) ? await tabQueryOf(scope, event.page) : null;
   const { json } = await evaluateInWorker(scope, extension, callExpression(fireEvent, name, args, tab));
   const { state, suggestions } = resultSchema.parse(parseResult(json));
   if (state === 'fired') return { by: 'listeners', args, ...(suggestions !== undefined && { suggestions }) };
+  if (state === 'unfirable') {
+    throw new ToolError(
+      `chrome.${name} has listeners and cannot be fired: Chrome keeps them to itself. Do in a page what causes it, such as a request or a navigation.`,
+    );
+  }
   throw new ToolError(
     state === 'unheard'
       ? `The service worker of ${extension.name} has no listener of chrome.${name}. Chrome wakes a worker only for listeners that its script registers at once, outside of functions and before any await.`
@@ -75,12 +85,82 @@ export async function fireExtensionEvent(
   );
 }
 
-/** The arguments as Chrome makes them, without the tab. */
-function argumentsOf({ name, subject = '', args, page }: EventToFire): readonly unknown[] {
-  if (name === 'contextMenus.onClicked') {
-    const [facts] = args ?? [];
-    return [{ menuItemId: subject, editable: false, pageUrl: page.url(), ...Object(facts) }];
+/** Throws a ToolError for a command, menu entry or notification that the extension does not have. */
+async function requireSubject(scope: CdpScope, extension: Extension, event: EventToFire): Promise<void> {
+  const { name, subject, args, menus } = event;
+  const [what, known] = await subjectsOf(scope, extension, { name, menus });
+  if (known.length === 0 || (args !== undefined && subject === undefined) || known.includes(subject ?? '')) return;
+  const names = known.map((each) => JSON.stringify(each)).join(', ');
+  throw new ToolError(
+    subject === undefined
+      ? `Pass the ${what} as subject: ${names}.`
+      : `${extension.name} has no ${what} ${JSON.stringify(subject)}. It has ${names}.`,
+  );
+}
+
+/** What an event of this name can be about; empty if that is not known. */
+async function subjectsOf(
+  scope: CdpScope,
+  extension: Extension,
+  { name, menus }: Pick<EventToFire, 'name' | 'menus'>,
+): Promise<readonly [what: string, known: readonly string[]]> {
+  if (name === 'contextMenus.onClicked') return ['menu entry', menus.map(({ id }) => id)];
+  if (name === 'commands.onCommand')
+    return ['command', Object.keys((await readManifest(extension))?.commands ?? {}).filter(isFirableCommand)];
+  if (name.startsWith('notifications.on'))
+    return ['notification', (await firableEvents(scope, extension)).notifications];
+  return ['subject', []];
+}
+
+/** The others click the action. */
+const isFirableCommand = (name: string): boolean => !name.startsWith('_execute_');
+
+/** What a click in each kind of place tells: one of these has to be known. */
+const menuFields: Readonly<Record<string, string>> = {
+  selection: 'selectionText',
+  link: 'linkUrl',
+  image: 'srcUrl',
+  video: 'srcUrl',
+  audio: 'srcUrl',
+  frame: 'frameUrl',
+};
+
+/** The facts of a click on a menu entry, as Chrome makes them: those of its place are the page's, or given. */
+async function menuClick({ subject = '', args, page, menus }: EventToFire): Promise<object> {
+  const [given] = args ?? [];
+  const { contexts = ['page'], type, checked = false, parentId } = menus.find(({ id }) => id === subject) ?? {};
+  const selected = contexts.some((each) => each === 'selection' || each === 'all') ? await selectionIn(page) : '';
+  const facts = {
+    menuItemId: subject,
+    ...(parentId !== undefined && { parentMenuItemId: parentId }),
+    editable: contexts.length === 1 && contexts[0] === 'editable',
+    pageUrl: page.url(),
+    ...(selected !== '' && { selectionText: selected }),
+    ...(type === 'checkbox' && { wasChecked: checked, checked: !checked }),
+    ...(type === 'radio' && { wasChecked: checked, checked: true }),
+    ...Object(given),
+  };
+  const needed = contexts.map((each) => menuFields[each]);
+  if (needed.every((field) => field !== undefined && !(field in facts))) {
+    const [field = ''] = needed;
+    const how = contexts.includes('selection') ? 'Select text in the page first, or pass' : 'Pass';
+    throw new ToolError(
+      `The menu entry ${JSON.stringify(subject)} is on ${contexts.join(', ')}. ${how} args [{"${field}": "…"}].`,
+    );
   }
+  return facts;
+}
+
+const selectionSchema = z.string().catch('');
+
+async function selectionIn(page: SessionPage): Promise<string> {
+  const expression = 'String(getSelection())';
+  const { result } = await page.cdp.send('Runtime.evaluate', { expression, returnByValue: true, silent: true });
+  return selectionSchema.parse(result.value);
+}
+
+/** The arguments as Chrome makes them, without the tab. */
+function argumentsOf({ name, subject = '', args }: EventToFire): readonly unknown[] {
   if (args !== undefined) return args;
   if (name === 'notifications.onButtonClicked') return [subject, 0];
   if (name === 'notifications.onClosed') return [subject, true];

@@ -197,7 +197,12 @@ async function runStep(scope: CdpScope, extension: Extension, step: SleepStep, r
   );
 }
 
-async function perform(scope: CdpScope, extension: Extension, step: SleepStep, { page }: Run): Promise<string> {
+async function perform(
+  scope: CdpScope,
+  extension: Extension,
+  step: SleepStep,
+  { page, browser }: Run,
+): Promise<string> {
   const { event, subject, message } = step;
   try {
     if (event !== undefined) {
@@ -207,6 +212,7 @@ async function perform(scope: CdpScope, extension: Extension, step: SleepStep, {
         subject,
         args: undefined,
         page: page(),
+        menus: browser.activity.menus.of(extension.id),
       });
       return suggestions === undefined ? 'fired' : JSON.stringify(suggestions);
     }

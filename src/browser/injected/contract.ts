@@ -228,9 +228,9 @@ export interface RuleState {
   readonly session: readonly object[];
 }
 
-/** `unknown`: the extension has no such event, or alarm. `unheard`: no listener is registered. */
+/** `unknown`: it has no such event, or alarm. `unheard`: no listener. `unfirable`: Chrome does not let them be called. */
 export interface FireResult {
-  readonly state: 'fired' | 'unheard' | 'unknown';
+  readonly state: 'fired' | 'unheard' | 'unfirable' | 'unknown';
   /** Of `omnibox.onInputChanged`. */
   readonly suggestions?: unknown;
 }

@@ -12,6 +12,7 @@ const suggestionMs = 500;
 export async function fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult> {
   const event = eventNamed(name);
   if (event === undefined) return { state: 'unknown' };
+  if (!isFirable(event)) return { state: event.hasListeners() ? 'unfirable' : 'unheard' };
   if (!event.hasListeners()) return { state: 'unheard' };
   const [found] = tab === null ? [] : ((await globalThis.chrome?.tabs?.query(tab)) ?? []);
   if (name !== 'omnibox.onInputChanged') {
@@ -25,15 +26,19 @@ export async function fireEvent(name: string, args: readonly unknown[], tab: Tab
   return suggestions === undefined ? { state: 'fired' } : { state: 'fired', suggestions };
 }
 
-function eventNamed(name: string): ChromeEvent | undefined {
+function eventNamed(name: string): Pick<ChromeEvent, 'hasListeners'> | undefined {
   let owner: unknown = globalThis.chrome;
   for (const part of name.split('.'))
     owner = owner === undefined || owner === null ? undefined : Reflect.get(Object(owner), part);
   return isEvent(owner) ? owner : undefined;
 }
 
-const isEvent = (value: unknown): value is ChromeEvent =>
-  typeof value === 'object' && value !== null && isFunction(Reflect.get(value, 'dispatch'));
+const isEvent = (value: unknown): value is Pick<ChromeEvent, 'hasListeners'> =>
+  typeof value === 'object' && value !== null && isFunction(Reflect.get(value, 'hasListeners'));
+
+/** Not those with filters, such as of `webRequest`. */
+const isFirable = (event: Pick<ChromeEvent, 'hasListeners'>): event is ChromeEvent =>
+  isFunction(Reflect.get(event, 'dispatch'));
 
 /** In a document of the extension: makes Chrome fire an alarm now, which keeps its period, and waits for it. */
 export async function fireAlarm(name: string, timeoutMs: number): Promise<FireResult> {
