@@ -12,12 +12,12 @@ import {
   type Extension,
   originOf,
 } from '../browser/extensions/installedExtensions.js';
-import { withCdpScope } from '../browser/cdp/cdpScope.js';
+import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput, answerOutcome } from './answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
 import { effectLines, effectsOf } from './extensionEventTools.js';
 import { count, extensionIdInput } from './extensionFields.js';
-import { namedPages, type NamedPage } from '../browser/extensions/liveContexts.js';
+import { namedPages, sidePanels, type NamedPage } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import { ToolError } from '../errors/errors.js';
 
@@ -104,9 +104,18 @@ function clickExtensionAction(
   });
 }
 
+/** What a click on an action without a popup does. */
+const clickEffects = {
+  opened:
+    'It opens the side panel (openPanelOnActionClick), so chrome.action.onClicked does not fire. list_extension_contexts shows the panel; open_extension_page with page side_panel opens it as a tab.',
+  unset:
+    'It is for the side panel (openPanelOnActionClick), but this tab has none, so nothing opens: chrome.sidePanel.setOptions has set no path for it, or enabled: false.',
+  event: 'It has no popup there: chrome.action.onClicked fires in its service worker.',
+};
+
 async function answerClick(
   extension: Extension,
-  { page, popup, opensPanel }: ClickResult,
+  { page, popup, panel }: ClickResult,
   args: ActionArgs,
   { signal }: BrowserToolContext,
 ): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
@@ -114,11 +123,7 @@ async function answerClick(
   const { name } = extension;
   const done =
     popup === undefined
-      ? `Clicked the action of "${name}" on ${tab}. ${
-          opensPanel
-            ? 'It opens the side panel (openPanelOnActionClick), so chrome.action.onClicked does not fire. list_extension_contexts shows the panel; open_extension_page with page side_panel opens it as a tab.'
-            : 'It has no popup there: chrome.action.onClicked fires in its service worker.'
-        }`
+      ? `Clicked the action of "${name}" on ${tab}. ${clickEffects[panel ?? 'event']}`
       : `Opened the popup of "${name}" over ${tab} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
   const selected = popup ?? page;
   const action = { page: selected, signal, done, includeSnapshot: args.includeSnapshot };
@@ -159,8 +164,10 @@ export const openExtensionPageTool = defineTool({
   output: actionOutput.extend({ pageId: z.int() }),
   annotations: { readOnlyHint: false },
   async handler({ extensionId: id, page: wanted, includeSnapshot: snapshot }, { browser, signal }) {
-    const extension = await withCdpScope(browser.browser, signal, (scope) => findEnabledExtension(scope, id));
-    const url = await pageUrlOf(extension, wanted);
+    const { extension, url } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const found = await findEnabledExtension(scope, id);
+      return { extension: found, url: await pageUrlOf(scope, found, wanted) };
+    });
     const named = (await namedPages(extension)).find((page) => page.url === url)?.name ?? '';
     const page = await browser.newPage({ signal });
     try {
@@ -182,12 +189,15 @@ export const openExtensionPageTool = defineTool({
   },
 });
 
-async function pageUrlOf(extension: Extension, wanted: string): Promise<string> {
+async function pageUrlOf(scope: CdpScope, extension: Extension, wanted: string): Promise<string> {
   const pages = await namedPages(extension);
   const named = pages.find(({ name }) => name === wanted);
   if (named !== undefined) return named.url;
-  if (pageNames.has(wanted)) refusePage(extension, wanted, pages);
   const origin = `${originOf(extension.id)}/`;
+  // A script may have set it for the tab in front.
+  const panel = wanted === 'side_panel' ? (await sidePanels(scope, extension)).path : '';
+  if (panel !== '') return new URL(panel, origin).href;
+  if (pageNames.has(wanted)) refusePage(extension, wanted, pages);
   const url = URL.canParse(wanted, origin) ? new URL(wanted, origin).href : '';
   if (url.startsWith(origin)) return url;
   throw new ToolError(`${JSON.stringify(wanted)} is not a page of ${extension.name}. Pass a path below ${origin}`);

@@ -354,3 +354,31 @@ describe('pages and scripts that Chrome shows or allows elsewhere', () => {
     expect(await tools.refusal('set_extension_permissions', incognito)).toContain('outside of the session');
   });
 });
+
+it('knows a side panel that a script sets for a tab, and says when a tab has none', async () => {
+  await tools.openPage('/settled.html');
+  const extensionId = await tools.install(
+    'Late panel',
+    { permissions: ['sidePanel'], action: {}, background: { service_worker: 'w.js' } },
+    {
+      'w.js': 'chrome.sidePanel.setPanelBehavior({ openPanelOnActionClick: true });',
+      'late.html': '<title>Late</title><h1>Here late</h1>',
+    },
+  );
+  await tools.evaluate(
+    extensionId,
+    'chrome.sidePanel.setPanelBehavior({ openPanelOnActionClick: true }).then(() => 1)',
+  );
+  expect(await tools.text('trigger_extension_action', { extensionId })).toContain(
+    'this tab has none, so nothing opens',
+  );
+  expect(await tools.refusal('open_extension_page', { extensionId, page: 'side_panel' })).toContain(
+    'no side_panel page',
+  );
+  await tools.evaluate(extensionId, 'chrome.sidePanel.setOptions({ path: "late.html", enabled: true }).then(() => 1)');
+  expect(await tools.text('trigger_extension_action', { extensionId })).toContain('It opens the side panel');
+  expect((await tools.contextOf(extensionId, 'side_panel')).url).toContain('/late.html');
+  const target = { extensionId, target: 'side_panel', expression: 'document.body.innerText' };
+  expect(await tools.text('evaluate_in_extension', target)).toContain('Here late');
+  expect(await tools.text('open_extension_page', { extensionId, page: 'side_panel' })).toContain('/late.html as page');
+});

@@ -69,6 +69,7 @@ export const {
   editStorage,
   listenToStorage,
   readRegisteredScripts,
+  readSidePanels,
   fireEvent,
   fireAlarm,
   readFirableEvents,

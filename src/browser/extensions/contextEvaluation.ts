@@ -1,7 +1,7 @@
 import { ToolError } from '../../errors/errors.js';
 import { evaluateInTarget, type EvaluationResult } from './evaluateInTarget.js';
 import { findContentWorld } from './contentScripts.js';
-import { contextUrl, runningContexts, type ContextKind, type SelectedContext } from './liveContexts.js';
+import { contextUrl, runningContexts, withPanels, type ContextKind, type SelectedContext } from './liveContexts.js';
 import { findExtension, ownDocumentUrl, type Extension } from './installedExtensions.js';
 import { readManifest } from './manifest.js';
 import type { SessionPage } from '../page/sessionPage.js';
@@ -34,7 +34,8 @@ export async function evaluateInDocument(
   kind: ContextKind,
   code: string,
 ): Promise<EvaluationResult> {
-  const contexts = await runningContexts(await scope.targets(), extension);
+  const running = await runningContexts(await scope.targets(), extension);
+  const contexts = kind === 'side_panel' ? await withPanels(scope, extension, running) : running;
   const context = contexts.find((candidate) => candidate.kind === kind);
   if (!context) throw await contextNotOpen(extension, kind);
   return evaluateInTarget(scope, { session: await scope.attach(context.targetId) }, code);

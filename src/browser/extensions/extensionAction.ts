@@ -7,6 +7,7 @@ import type { SessionBrowser } from '../pool/sessionBrowser.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { untilAborted } from '../../async.js';
 import { readActionState } from '../cdp/injectedFunctions.js';
+import { sidePanels } from './liveContexts.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
 import { chromeErrorText, originOf, ownDocumentPath, type Extension } from './installedExtensions.js';
@@ -32,8 +33,8 @@ export interface ClickResult {
   readonly page: SessionPage;
   /** Selected. Undefined where the click went to `chrome.action.onClicked`. */
   readonly popup: SessionPage | undefined;
-  /** The click opened the side panel, which is not a page of the session. */
-  readonly opensPanel: boolean;
+  /** The click is for the side panel, which is not a page of the session; `unset`: the tab has none. */
+  readonly panel: 'opened' | 'unset' | undefined;
 }
 
 /**
@@ -48,12 +49,12 @@ export async function clickAction(
   await browser.ensureFirstPage(scope.signal);
   const page = pageId === undefined ? await tabBehindPopup(browser) : browser.page(pageId);
   const clicked = await triggerAction(scope, extension, page, { browser: browser.browser, popupOnly });
-  const { popup, opensPanel } = clicked;
-  if (popup === undefined) return { page, popup, opensPanel };
+  const { popup, panel } = clicked;
+  if (popup === undefined) return { page, popup, panel };
   const adopted = browser.adoptPopup(popup).catch((error: unknown) => {
     throw popupClosedAtOnce(extension, error);
   });
-  return { page, popup: await scope.untilAborted(adopted), opensPanel };
+  return { page, popup: await scope.untilAborted(adopted), panel };
 }
 
 /** The error of a popup that closes before a tool is done with its opening. */
@@ -84,7 +85,7 @@ async function triggerAction(
   extension: Extension,
   page: SessionPage,
   { browser, popupOnly }: { browser: Browser; popupOnly: boolean },
-): Promise<{ popup: Target | undefined; opensPanel: boolean }> {
+): Promise<{ popup: Target | undefined; panel: ClickResult['panel'] }> {
   // Chrome crashes on a click for a target that no tab strip shows, such as another popup.
   const tab = await tabTargetIdOf(scope, page);
   // The click is for the tab in front. This closes a popup that is open.
@@ -97,15 +98,16 @@ async function triggerAction(
   }
   if (state.popup !== '') {
     const popup = await openPopup(scope, extension, browser, () => dispatchClick(scope, extension, tab));
-    return { popup, opensPanel: false };
+    return { popup, panel: undefined };
   }
   if (popupOnly) {
     throw new ToolError(
       `The action of ${extension.name} has no popup. trigger_extension_action clicks it, which the worker hears as chrome.action.onClicked.`,
     );
   }
+  const panels = state.opensPanel ? await sidePanels(scope, extension) : undefined;
   await dispatchClick(scope, extension, tab);
-  return { popup: undefined, opensPanel: state.opensPanel };
+  return { popup: undefined, panel: panels && (panels.path === '' ? 'unset' : 'opened') };
 }
 
 /** The popups that are open, of the extensions whose addresses begin so: documents of theirs that are in no tab. */

@@ -1,10 +1,14 @@
 import type { Protocol } from 'puppeteer-core';
+import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
+import { readSidePanels } from '../cdp/injectedFunctions.js';
+import type { SidePanels } from '../injected/contract.js';
 import { contentScriptsIn } from './contentScripts.js';
+import { ExtensionDocument } from './evaluateInTarget.js';
 import { findExtension, type Extension, originOf, ownDocumentUrl } from './installedExtensions.js';
-import { readManifest, type Manifest } from './manifest.js';
+import { readManifest, stringsIn, type Manifest } from './manifest.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 /**
@@ -84,7 +88,7 @@ async function documentContexts(
   extension: Extension,
   pages: readonly SessionPage[],
 ): Promise<LiveContext[]> {
-  const contexts = await runningContexts(await scope.targets(), extension);
+  const contexts = await withPanels(scope, extension, await runningContexts(await scope.targets(), extension));
   return contexts
     .filter(({ kind }) => kind !== 'service_worker')
     .map(({ targetId, ...context }) => {
@@ -131,6 +135,29 @@ export async function runningContexts(targets: readonly Target[], extension: Ext
       url: target.url,
       title: target.title,
     }));
+}
+
+const panelsSchema = z.object({ path: z.string(), open: z.array(z.string()) }) satisfies z.ZodType<SidePanels>;
+
+/** The side panels of an extension now, which scripts may set for each tab (`chrome.sidePanel.setOptions`). */
+export async function sidePanels(scope: CdpScope, extension: Extension): Promise<SidePanels> {
+  const document = await ExtensionDocument.open(scope, extension);
+  return document.call(readSidePanels, [], panelsSchema);
+}
+
+/** The contexts, of which those that are open side panels are known as such although no manifest names them. */
+export async function withPanels(
+  scope: CdpScope,
+  extension: Extension,
+  contexts: readonly ExtensionContext[],
+): Promise<ExtensionContext[]> {
+  const mayBePanel = contexts.some(({ kind }) => kind === 'page') && extension.enabled;
+  const { permissions } = (mayBePanel ? await readManifest(extension) : undefined) ?? {};
+  if (!stringsIn(permissions).includes('sidePanel')) return [...contexts];
+  const { open } = await sidePanels(scope, extension);
+  return contexts.map((context) =>
+    context.kind === 'page' && open.includes(context.url) ? { ...context, kind: 'side_panel' as const } : context,
+  );
 }
 
 function kindOf({ type, url }: Target, prefix: string, manifest: Manifest): ContextKind {

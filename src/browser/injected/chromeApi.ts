@@ -9,6 +9,8 @@ export interface ChromeApi {
     readonly onConnect?: object;
     readonly onConnectExternal?: object;
     sendMessage(message: unknown): Promise<unknown>;
+    /** From Chrome 116 on. */
+    getContexts?(filter: object): Promise<{ readonly documentUrl?: string }[]>;
   };
   readonly tabs?: {
     query(query: object): Promise<{ readonly id: number }[]>;
@@ -23,7 +25,10 @@ export interface ChromeApi {
   };
   readonly storage?: ChromeStorage;
   readonly commands?: { getAll(): Promise<{ name?: string; shortcut?: string }[]> };
-  readonly sidePanel?: { getPanelBehavior(): Promise<{ openPanelOnActionClick?: boolean }> };
+  readonly sidePanel?: {
+    getPanelBehavior(): Promise<{ openPanelOnActionClick?: boolean }>;
+    getOptions(options: { tabId?: number }): Promise<{ path?: string; enabled?: boolean }>;
+  };
   readonly alarms?: {
     get(name: string): Promise<ChromeAlarm | undefined>;
     getAll(): Promise<ChromeAlarm[]>;

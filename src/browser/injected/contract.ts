@@ -151,6 +151,9 @@ export type ActionState = {
   readonly opensPanel: boolean;
 } | null;
 
+/** `path`: of the tab in front; empty if it has none. `open`: addresses of those that are open. */
+export type SidePanels = { readonly path: string; readonly open: readonly string[] };
+
 /** A query for `chrome.tabs.query` that matches one tab and needs no permission. */
 export interface TabPosition {
   readonly windowId: number;
@@ -376,6 +379,7 @@ export interface InjectedFunctions {
   readWorkerActivity(): WorkerActivity;
   correctInstallDetails(placeholderVersion: string): false;
   readActionState(): Promise<ActionState>;
+  readSidePanels(): Promise<SidePanels>;
   sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;
   readStorage(
     area: string,

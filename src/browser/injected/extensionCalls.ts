@@ -1,5 +1,13 @@
 import type {} from './chromeApi.js';
-import type { ActionState, GrantedPermissions, RuleMatch, RuleState, SendResult, TabPosition } from './contract.js';
+import type {
+  ActionState,
+  GrantedPermissions,
+  RuleMatch,
+  RuleState,
+  SendResult,
+  TabPosition,
+  SidePanels,
+} from './contract.js';
 import { toJson } from './values.js';
 
 /** In a document of the extension. */
@@ -10,6 +18,15 @@ export async function readActionState(): Promise<ActionState> {
   const popup = await action.getPopup(tab === undefined ? {} : { tabId: tab.id });
   const { openPanelOnActionClick: opensPanel = false } = (await sidePanel?.getPanelBehavior()) ?? {};
   return { popup, enabled: await action.isEnabled(tab?.id), opensPanel };
+}
+
+/** In a document of the extension. */
+export async function readSidePanels(): Promise<SidePanels> {
+  const { runtime, sidePanel, tabs } = globalThis.chrome ?? {};
+  const [tab] = (await tabs?.query({ active: true, lastFocusedWindow: true })) ?? [];
+  const { path = '', enabled = true } = (await sidePanel?.getOptions(tab === undefined ? {} : { tabId: tab.id })) ?? {};
+  const contexts = (await runtime?.getContexts?.({ contextTypes: ['SIDE_PANEL'] })) ?? [];
+  return { path: enabled ? path : '', open: contexts.map(({ documentUrl }) => documentUrl ?? '') };
 }
 
 /** In a document of the extension. */

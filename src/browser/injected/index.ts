@@ -29,6 +29,7 @@ export {
   readActionState,
   readPermissions,
   readRegisteredScripts,
+  readSidePanels,
   readRuleState,
   removePermissions,
   sendFromExtension,
