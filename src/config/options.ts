@@ -257,10 +257,7 @@ export const optionsSchema = z.strictObject({
     ),
   proxyServer: z
     .string()
-    .regex(
-      /^[^\s@]+$/,
-      'an address such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080, without user name and password: Chrome sends none to a proxy',
-    )
+    .regex(/^[^\s@]+$/, 'an address such as http://127.0.0.1:8080, without credentials: Chrome sends none to a proxy')
     .optional()
     .describe('proxy of the launched browsers, such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080'),
   chromeArg: chromeArgsSchema

@@ -183,15 +183,20 @@ function documentLines({ navigated, response, loadError, unreachable, download, 
     if (response === undefined || stopped.length > 0 || download !== undefined) return [];
     return [`${shortUrl(response.url)} answered ${status ?? 'without a page'}: the page stays as it was.`];
   }
-  const isError = unreachable && (response === undefined || isRedirectFailure(loadError?.error ?? ''));
-  const notes = isError ? [] : [...(status === undefined ? [] : [status]), ...(unreachable ? ['without a body'] : [])];
-  const line = `Now at ${shortUrl(navigated)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
-  if (isError) {
-    const cause = loadError === undefined ? '' : `: ${loadError.error}. ${loadError.advice}`;
-    return [line, `It could not be loaded, and the browser shows an error page${cause || '.'}`];
-  }
+  const place = `Now at ${shortUrl(navigated)}`;
+  if (unreachable && isErrorPage(response, loadError)) return [place, describeErrorPage(loadError)];
+  const notes = [...(status === undefined ? [] : [status]), ...(unreachable ? ['without a body'] : [])];
+  const line = `${place}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
   if (loadError === undefined || unreachable) return [line];
   return [line, `Its document is incomplete, and the rest is missing: ${loadError.error}.`];
+}
+
+const isErrorPage = (response: DocumentResponse | undefined, loadError: ActionOutcome['loadError']): boolean =>
+  response === undefined || isRedirectFailure(loadError?.error ?? '');
+
+function describeErrorPage(loadError: ActionOutcome['loadError']): string {
+  const cause = loadError === undefined ? '.' : `: ${loadError.error}. ${loadError.advice}`;
+  return `It could not be loaded, and the browser shows an error page${cause}`;
 }
 
 function isFailure(response: DocumentResponse | undefined): response is DocumentResponse {

@@ -81,8 +81,8 @@ export const installExtensionTool = defineTool({
         return { ...installed, replaced: before.find((other) => other.id === sameId && other.path !== path) };
       }),
     );
-    const { warnings, isTheme, replaced } = value;
-    const { id, name, version } = value.extension;
+    const { warnings, isTheme, replaced, extension } = value;
+    const { id, name, version } = extension;
     const lines = [
       isTheme
         ? `Installed the theme "${name}" ${version} as ${id}. No other tool is about themes; installing another replaces it.`
@@ -103,9 +103,8 @@ const archives = new WeakMap<InstallArgs, Buffer>();
 
 async function folderOf(args: InstallArgs, context: BrowserToolContext): Promise<string> {
   const { path, archive, url } = args;
-  if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
+  if ([path, archive, url].filter((source) => source !== undefined).length !== 1)
     throw new ToolError('Pass exactly one of path, archive and url.');
-  }
   if (path !== undefined) {
     const folder = await requireNoDownload(await extensionFolder(path, context.workspace), context.workspace);
     if (context.browser.mode === 'launch') await requireInnerLinks(folder, context.workspace);
@@ -117,8 +116,7 @@ async function folderOf(args: InstallArgs, context: BrowserToolContext): Promise
   const bytes = fetched ?? (await download(url ?? '', signal, browser.addresses.rules));
   archives.set(args, bytes);
   context.progress(1, 3, 'Unpacking the archive');
-  const parent = await browser.folder();
-  return betweenLoads(browser.browser, signal, () => unpackExtension(bytes, parent, signal));
+  return betweenLoads(browser.browser, signal, async () => unpackExtension(bytes, await browser.folder(), signal));
 }
 
 const extensionRow = z.object({

@@ -359,7 +359,7 @@ test.each<[Record<string, unknown>, string]>([
   [{ browserUrl: 'http://a:1', executablePath: '/p' }, '--executable-path is for a Chrome that the server starts'],
   [{ browserUrl: 'http://a:1', proxyServer: 'http://p' }, '--proxy-server is for a Chrome that the server starts'],
   [{ browserAutoConnect: true, chromeArg: ['--lang=de'] }, '--chrome-arg is for a Chrome that the server starts'],
-  [{ proxyServer: 'http://me:pw@p:1' }, 'without user name and password: Chrome sends none to a proxy'],
+  [{ proxyServer: 'http://me:pw@p:1' }, 'without credentials: Chrome sends none to a proxy'],
   [{ channel: 'nightly' }, '--channel: "nightly" is not allowed. Allowed: one of stable, beta, dev, canary'],
 ])('[C-CONFIG] of browsers that are there already, %j is refused in one line', (given, line) => {
   expect(complaint(() => defineConfig(given))).toContain(line);

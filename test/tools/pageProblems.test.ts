@@ -95,7 +95,10 @@ test.each<[page: string, issues: (string | RegExp)[]]>([
 });
 
 test.each([
-  ['told-once', ['script-src-elem', 'style-src-attr', 'img-src', 'frame-src', 'connect-src', 'Trusted Types', '(data)']],
+  [
+    'told-once',
+    ['script-src-elem', 'style-src-attr', 'img-src', 'frame-src', 'connect-src', 'Trusted Types', '(data)'],
+  ],
   ['cors', ['missing allow origin header']],
 ])('what is an issue is not told once more in the words of the log: %s', async (page, issues) => {
   await harness.run('navigate_page', { url: `${url}/${page}.html` });

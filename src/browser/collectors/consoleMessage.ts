@@ -141,7 +141,7 @@ export function describeLogEntry(entry: Protocol.Log.LogEntry, keyOf?: KeyOfScri
 
 /** Chrome's own texts end in a specifier for each argument, which is listed after the text. */
 const withoutSpecifiers = ({ text, args = [] }: Protocol.Log.LogEntry): string =>
-  args.length === 0 ? text : text.replace(/(?::?\s*%[a-zA-Z])+\s*$/, '');
+  args.length === 0 ? text : text.replace(/ %[oOdisf](?= |$)/g, '');
 
 /** The message with one argument replaced by its full text. */
 export function withArgument(message: ConsoleMessage, index: number, value: string): ConsoleMessage {

@@ -127,7 +127,7 @@ const menuFields: Readonly<Record<string, string>> = {
 
 /** The facts of a click on a menu entry, as Chrome makes them: those of its place are the page's, or given. */
 async function menuClick({ subject = '', args, page, menus }: EventToFire): Promise<object> {
-  const [given] = args ?? [];
+  const given: object = Object(args?.[0]) as object;
   const { contexts = ['page'], type, checked = false, parentId } = menus.find(({ id }) => id === subject) ?? {};
   const selected = contexts.some((each) => each === 'selection' || each === 'all') ? await selectionIn(page) : '';
   const facts = {
@@ -138,7 +138,7 @@ async function menuClick({ subject = '', args, page, menus }: EventToFire): Prom
     ...(selected !== '' && { selectionText: selected }),
     ...(type === 'checkbox' && { wasChecked: checked, checked: !checked }),
     ...(type === 'radio' && { wasChecked: checked, checked: true }),
-    ...Object(given),
+    ...given,
   };
   const needed = contexts.map((each) => menuFields[each]);
   if (needed.every((field) => field !== undefined && !(field in facts))) {

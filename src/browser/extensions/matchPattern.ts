@@ -19,11 +19,10 @@ export function parsePattern(pattern: string): MatchPattern | string {
   if (scheme === undefined || host === undefined) return 'it is not scheme://host/path';
   if (path === undefined) return `the path is missing: write ${pattern}/*`;
   if (scheme !== '*' && !schemes.includes(scheme)) return `the scheme ${scheme} is not one of *, ${schemes.join(', ')}`;
-  if (host === '' && scheme !== 'file') return 'the host is missing';
-  const port = /:(\d+|\*)$/.exec(host)?.[1];
+  const problem = hostProblem(scheme, host);
+  if (problem !== undefined) return problem;
+  const port = portIn(host);
   const name = port === undefined ? host : host.slice(0, -port.length - 1);
-  if (name.slice(1).includes('*') || /^\*[^.]/.test(name))
-    return '* may stand only at the start of the host, before a dot';
   const isWeb = ['*', ...webSchemes].includes(scheme);
   const fitsPath = compileGlob(path);
   return {
@@ -34,6 +33,17 @@ export function parsePattern(pattern: string): MatchPattern | string {
       fitsPath(url.pathname + url.search),
     everyHost: name === '*' && isWeb,
   };
+}
+
+const portIn = (host: string): string | undefined => /:(\d+|\*)$/.exec(host)?.[1];
+
+function hostProblem(scheme: string, host: string): string | undefined {
+  if (host === '' && scheme !== 'file') return 'the host is missing';
+  const port = portIn(host);
+  if (port === undefined && /^[^[]*:/.test(host)) return 'the port is neither a number nor *';
+  const name = port === undefined ? host : host.slice(0, -port.length - 1);
+  const isMisplaced = name.slice(1).includes('*') || /^\*[^.]/.test(name);
+  return isMisplaced ? '* may stand only at the start of the host, before a dot' : undefined;
 }
 
 /** Whether a URL matches any of the patterns; invalid ones match nothing. */

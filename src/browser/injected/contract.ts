@@ -155,10 +155,7 @@ export type ActionState = {
 export type SidePanels = { readonly path: string; readonly open: readonly string[] };
 
 /** A query for `chrome.tabs.query` that matches one tab and needs no permission. */
-export interface TabPosition {
-  readonly windowId: number;
-  readonly index: number;
-}
+export type TabPosition = { readonly windowId: number; readonly index: number };
 
 /** `reply` is JSON, absent for a reply of `undefined`. */
 export type SendResult =

@@ -1,5 +1,5 @@
 import type { Check } from '../checkContext.js';
-import { consoleChecks } from './consoleChecks.js';
+import { consoleChecks, networkChecks } from './activityChecks.js';
 import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
@@ -11,7 +11,6 @@ import { extensionChecks } from './extensionChecks.js';
 import { extensionUiChecks } from './extensionUiChecks.js';
 import { inputChecks } from './inputChecks.js';
 import { lookChecks, styleChecks } from './lookChecks.js';
-import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { memoryChecks, performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { moduleWorker, onMessage, popup, worker, type AuditCase } from './extensionParts.js';
+import { rules, wrongRules } from './plantedRules.js';
 
 /** A PNG as far as its header. */
 function png(size: number): Buffer {
@@ -13,55 +14,6 @@ function png(size: number): Buffer {
 const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
 const secret = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64');
 const secretOld = privateKey.export({ type: 'pkcs1', format: 'der' }).toString('base64');
-
-const rules = (rule: object): AuditCase[0] => [
-  {
-    permissions: ['declarativeNetRequest'],
-    declarative_net_request: { rule_resources: [{ id: 'r', enabled: true, path: 'rules.json' }] },
-  },
-  { 'rules.json': JSON.stringify([rule]) },
-];
-
-const ofCondition = (condition: object): object => ({ action: { type: 'block' }, condition });
-const ofAction = (action: object): object => ({ action, condition: { urlFilter: 'a' } });
-const append = { header: 'X-A', operation: 'append', value: '1' };
-
-const wrongRules: readonly (readonly [rule: object, line: string])[] = [
-  [
-    ofCondition({ requestMethods: ['POST'] }),
-    'breaks rules.json:1 [0]: Chrome leaves the rule out: requestMethods has',
-  ],
-  [ofCondition({ domainType: 'firstparty' }), 'breaks rules.json:1 [0]: Chrome leaves the rule out: domainType has'],
-  [ofCondition({ tabIds: [1] }), 'refused rules.json:1 [0]: The rule is wrong: tabIds is for rules of updateSession'],
-  [
-    ofCondition({ regexFilter: '(' }),
-    'refused rules.json:1 [0]: The rule is wrong: regexFilter is no regular expression',
-  ],
-  [
-    ofCondition({ regexFilter: `(${'a'.repeat(50)}){500}` }),
-    'breaks rules.json:1 [0]: Chrome leaves the rule out: regexFilter needs more than 2 KB',
-  ],
-  [
-    ofCondition({ requestDomains: ['https://a.example'] }),
-    'breaks rules.json:1 [0]: requestDomains has "https://a.example", which is no domain',
-  ],
-  [
-    ofAction({ type: 'redirect', redirect: { regexSubstitution: '\\1' } }),
-    'refused rules.json:1 [0]: The rule is wrong: it has regexSubstitution',
-  ],
-  [
-    ofAction({ type: 'redirect', redirect: { extensionPath: 'a.js' } }),
-    'refused rules.json:1 [0]: The rule is wrong: extensionPath "a.js" does not begin with /',
-  ],
-  [
-    ofAction({ type: 'redirect', redirect: { extensionPath: '/a.js' } }),
-    'breaks rules.json:1 [0]: The file /a.js does not exist',
-  ],
-  [
-    ofAction({ type: 'modifyHeaders', requestHeaders: [append] }),
-    'refused rules.json:1 [0]: The rule is wrong: the request header "X-A" has one value',
-  ],
-];
 
 /** What is planted, and the beginning of the line that has to be said. */
 export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
@@ -115,6 +67,51 @@ export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
   'resources as texts': [
     [{ web_accessible_resources: ['a.png'] }, { 'a.png': '' }],
     'refused manifest.json:5 web_accessible_resources: It lists texts',
+  ],
+  'resources that are no list': [
+    [{ web_accessible_resources: [{ resources: 'a.png', matches: ['<all_urls>'] }] }, { 'a.png': '' }],
+    'refused manifest.json:7 web_accessible_resources[0].resources: It is no list',
+  ],
+  'a port that is none': [
+    [{ content_scripts: [{ matches: ['https://a.com:docs/*'], js: ['a.js'] }] }, { 'a.js': '' }],
+    'the port is neither a number nor *',
+  ],
+  'keys that are missed by a letter': [
+    [{ option_ui: {}, backgroud: {} }],
+    'breaks manifest.json:6 backgroud: Chrome does not know the key "backgroud"',
+  ],
+  'a syntax error in a sandboxed page': [
+    [
+      { sandbox: { pages: ['s.html'] } },
+      { 's.html': '<!doctype html>\n<p>1\n<script>\nconst a = 1,\n  b;\n</script>' },
+    ],
+    'breaks s.html:5: It cannot be parsed',
+  ],
+  'a command by another name': [
+    worker('\nchrome.commands.onCommand.addListener((name) => { switch (name) { case "goes": go(); } });', {
+      commands: { go: { description: 'Go' } },
+    }),
+    'breaks worker.js:2: The listener waits for the command "goes", which the manifest does not have',
+  ],
+  'a place of menus that is none': [
+    worker('chrome.contextMenus.create({ id: "a", title: "b", contexts: ["selction"] });', {
+      permissions: ['contextMenus'],
+    }),
+    'breaks worker.js:1: chrome.contextMenus.create does not know contexts "selction"',
+  ],
+  'a login without the permission to answer': [
+    worker(
+      'chrome.webRequest.onAuthRequired.addListener((d, answer) => answer({}), { urls: ["https://a.b/*"] }, ["asyncBlocking"]);',
+      { permissions: ['webRequest'], host_permissions: ['https://a.b/*'] },
+    ),
+    'answers only with the permission "webRequestAuthProvider"',
+  ],
+  'a file name that comes late': [
+    worker(
+      'chrome.downloads.onDeterminingFilename.addListener((item, suggest) => { fetch("x").then(() => suggest({})); });',
+      { permissions: ['downloads'] },
+    ),
+    'does not return true',
   ],
   'resources open to all': [
     [{ web_accessible_resources: [{ resources: ['*'], matches: ['<all_urls>'] }] }],

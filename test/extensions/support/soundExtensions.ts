@@ -7,6 +7,16 @@ export const soundExtensions: Readonly<Record<string, AuditCase>> = {
     ['{ // one\n"manifest_version": 3, /* two */ "name": "n", "version": "1" // three\n}'],
     'parse',
   ],
+  'keys that are near others': [
+    [{ author: { email: 'a@b.example' }, version_name: 'one', requirements: {}, export: {} }],
+    'does not know',
+  ],
+  'a command by its name': [
+    worker('chrome.commands.onCommand.addListener((name) => { if (name === "go" || name === other) stop("goes"); });', {
+      commands: { go: { description: 'Go' } },
+    }),
+    'waits for',
+  ],
   'tabs for the address of a tab': [
     worker('chrome.tabs.onUpdated.addListener((id, change, tab) => console.log(tab.url));', { permissions: ['tabs'] }),
     '"tabs"',

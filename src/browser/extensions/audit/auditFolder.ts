@@ -1,6 +1,6 @@
 import { readExtensionFiles, type ExtensionFiles } from '../extensionFiles.js';
 import type { ManifestJson } from '../manifest.js';
-import { eventFindings, messageFindings } from './callRules.js';
+import { commandNameFindings, eventFindings, messageFindings } from './callRules.js';
 import { apiNeeds, codeFindings, workerFindings } from './codeRules.js';
 import { documentFindings, importFindings } from './documentRules.js';
 import { fileFindings, loadFindings } from './fileRules.js';
@@ -34,6 +34,7 @@ function examine(files: ExtensionFiles, json: ManifestJson, isLate: () => boolea
     ...workerFindings(code),
     ...messageFindings(code),
     ...eventFindings(code),
+    ...commandNameFindings(code),
   ];
   if (files.cut !== undefined)
     found.push({ severity: 'advice', at: 'manifest.json:1', problem: files.cut, fix: 'Nothing is said of the rest.' });

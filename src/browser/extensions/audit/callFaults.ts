@@ -1,5 +1,6 @@
 import type { AnyNode, CallExpression, NewExpression } from 'acorn';
 import { parsePattern } from '../matchPattern.js';
+import { takenValues } from './chromeApis.js';
 import { ruleProblem } from './ruleFileRules.js';
 import { forEachChild, isFunctionNode, keyOf, type FunctionNode, type Names, type Scope } from './scopes.js';
 
@@ -26,6 +27,8 @@ export function faultsOfCall(call: CallExpression | NewExpression, path: string,
     ...ruleFaults(path, first, around),
     ...menuFaults(path, first, around),
     ...answerFaults(path, first, around),
+    ...commandFaults(path, first, around),
+    ...valueFaults(path, call, around),
     ...blockingFaults(path, call, around),
     ...injectionFaults(path, call, around),
     ...notificationFaults(path, call, around),
@@ -139,14 +142,50 @@ const isWhole = (value: ObjectNode): boolean =>
   );
 
 function answerFaults(path: string, listener: AnyNode | undefined, { names, scope }: Around): string[] {
-  if (!/^chrome\.runtime\.onMessage(?:External)?\.addListener$/.test(path) || listener === undefined) return [];
+  const isMessage = /^chrome\.runtime\.onMessage(?:External)?\.addListener$/.test(path);
+  const isFilename = path === 'chrome.downloads.onDeterminingFilename.addListener';
+  if ((!isMessage && !isFilename) || listener === undefined) return [];
   const written = names.functionOf(listener, scope);
   if (written === undefined || !isFunctionNode(written)) return [];
-  const [, , reply] = written.params;
+  const reply = written.params[isMessage ? 2 : 1];
   if (reply?.type !== 'Identifier') return [];
   if (written.async) return answersAfterWait(written, reply.name) ? [`${path}{async}`] : [];
   const helpers = (node: AnyNode): AnyNode | undefined => names.functionOf(node, scope);
   return answersLate(written, reply.name, helpers) ? [`${path}{late}`] : [];
+}
+
+/** The names of commands with which a listener compares its first parameter: "command x". */
+function commandFaults(path: string, listener: AnyNode | undefined, { names, scope }: Around): string[] {
+  if (path !== 'chrome.commands.onCommand.addListener' || listener === undefined) return [];
+  const written = names.functionOf(listener, scope);
+  const [first] = written !== undefined && isFunctionNode(written) ? written.params : [];
+  if (written === undefined || !isFunctionNode(written) || first?.type !== 'Identifier') return [];
+  const compared: (AnyNode | null | undefined)[] = [];
+  const look = (node: AnyNode): void => {
+    if (node.type === 'BinaryExpression' && /^===?$/.test(node.operator)) {
+      if (nameOf(node.left) === first.name) compared.push(node.right);
+      else if (nameOf(node.right) === first.name) compared.push(node.left);
+    }
+    if (node.type === 'SwitchStatement' && nameOf(node.discriminant) === first.name)
+      compared.push(...node.cases.map(({ test }) => test));
+    forEachChild(node, look);
+  };
+  look(written.body);
+  const found = compared.flatMap((node) =>
+    node?.type === 'Literal' && typeof node.value === 'string' ? node.value : [],
+  );
+  return [...new Set(found)].map((name) => fault(path, 'command', name));
+}
+
+function valueFaults(path: string, { arguments: [first] }: Call, around: Around): string[] {
+  const keys = Object.hasOwn(takenValues, path) ? (takenValues[path] ?? []) : [];
+  return keys.flatMap(([key, values]) => {
+    const given = itemsOf(heldBy(propertyOf(first, key, around), around));
+    const wrong = given.flatMap((item) =>
+      item.type === 'Literal' && typeof item.value === 'string' && !values.includes(item.value) ? [item.value] : [],
+    );
+    return wrong.map((value) => fault(path, 'value', `${key} "${value}". Use ${values.join(', ')}`));
+  });
 }
 
 /**
@@ -223,9 +262,11 @@ function isNamed(node: AnyNode, name: string): boolean {
 type Call = CallExpression | NewExpression;
 
 function blockingFaults(path: string, { arguments: [, , extra] }: Call, around: Around): string[] {
-  if (!/^chrome\.webRequest\.on(?!AuthRequired\.)\w+\.addListener$/.test(path)) return [];
+  if (!/^chrome\.webRequest\.on\w+\.addListener$/.test(path)) return [];
   const wanted = itemsOf(heldBy(extra, around)).map((item) => writtenText(item, around) ?? '');
-  return wanted.some((each) => /^(?:async)?blocking$/i.test(each)) ? [`${path}{blocking}`] : [];
+  return wanted.some((each) => /^(?:async)?blocking$/i.test(each))
+    ? [`${path}{${path.includes('.onAuthRequired.') ? 'auth' : 'blocking'}}`]
+    : [];
 }
 
 const injectionKeys: Readonly<Record<string, readonly string[]>> = {

@@ -39,6 +39,11 @@ const rules: Readonly<Record<string, Rule>> = {
     problem: `${path} with "blocking" is refused in Manifest V3, but for extensions that a policy installed.`,
     fix: 'Use rules of chrome.declarativeNetRequest, or leave out "blocking" to watch only.',
   }),
+  auth: (_detail, path) => ({
+    severity: 'breaks',
+    problem: `${path} answers only with the permission "webRequestAuthProvider": without it Chrome refuses the listener.`,
+    fix: 'Add "webRequestAuthProvider" to permissions.',
+  }),
   key: (key, path) => ({
     severity: 'breaks',
     problem: `${path} does not know "${key}" and throws.`,
@@ -70,6 +75,10 @@ const rules: Readonly<Record<string, Rule>> = {
     problem: `${path} fails, and changes no rule: ${problem}.`,
     fix: 'Mend or remove the rule.',
   }),
+  value: (detail, path) => {
+    const [problem = '', fix = ''] = detail.split('. ', 2);
+    return { severity: 'breaks', problem: `${path} does not know ${problem} and throws.`, fix: `${fix}.` };
+  },
   pattern: (problem, path) => ({
     severity: 'breaks',
     problem: `${path} refuses it: ${problem}.`,
@@ -130,6 +139,23 @@ export function messageNames(text: string): string[] {
     return isJsonObject(value) ? Object.keys(value).map((name) => name.toLowerCase()) : [];
   } catch {
     return [];
+  }
+}
+
+/** Commands that listeners wait for, and that the manifest does not have. */
+export function* commandNameFindings({ uses, loaded }: LinkedCode): Generator<Finding> {
+  const commands = Object.keys(objectAt(loaded.manifest, 'commands'));
+  const start = 'chrome.commands.onCommand.addListener{command ';
+  for (const { path, script, offset, contexts } of uses) {
+    const name = path.startsWith(start) ? decodeURIComponent(path.slice(start.length, -1)) : undefined;
+    if (name === undefined || contexts.size === 0 || commands.includes(name)) continue;
+    const known = commands.length === 0 ? 'It has none.' : `It has ${commands.map((each) => `"${each}"`).join(', ')}.`;
+    yield {
+      severity: 'breaks',
+      at: placeAt(script.path, script.text, offset),
+      problem: `The listener waits for the command "${name}", which the manifest does not have: it never comes. ${known}`,
+      fix: 'Write the name as in "commands" of manifest.json.',
+    };
   }
 }
 

@@ -155,3 +155,38 @@ export const missingInWorker: ReadonlyMap<string, string> = table({
   'URL.createObjectURL': 'Use an offscreen document (chrome.offscreen) with the reason BLOBS.',
   Worker: 'Start it in an offscreen document (chrome.offscreen) with the reason WORKERS.',
 });
+
+/** The values that Chrome takes, by call and key of its first argument. */
+export const takenValues: Readonly<Record<string, readonly (readonly [key: string, values: readonly string[]])[]>> = {
+  'chrome.contextMenus.create': [
+    [
+      'contexts',
+      [
+        'all',
+        'page',
+        'frame',
+        'selection',
+        'link',
+        'editable',
+        'image',
+        'video',
+        'audio',
+        'launcher',
+        'action',
+        'tab',
+      ].concat(['browser_action', 'page_action']),
+    ],
+    ['type', ['normal', 'checkbox', 'radio', 'separator']],
+  ],
+  'chrome.offscreen.createDocument': [
+    [
+      'reasons',
+      [
+        ...['TESTING', 'AUDIO_PLAYBACK', 'IFRAME_SCRIPTING', 'DOM_SCRAPING', 'BLOBS', 'DOM_PARSER', 'USER_MEDIA'],
+        ...['DISPLAY_MEDIA', 'WEB_RTC', 'CLIPBOARD', 'LOCAL_STORAGE', 'WORKERS', 'BATTERY_STATUS', 'MATCH_MEDIA'],
+        ...['GEOLOCATION'],
+      ],
+    ],
+  ],
+  'chrome.scripting.executeScript': [['world', ['ISOLATED', 'MAIN']]],
+};

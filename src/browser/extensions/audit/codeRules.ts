@@ -39,12 +39,17 @@ export function codeFindings(code: LinkedCode): Finding[] {
   };
   const minimum = minimumVersion(code);
   const { manifest } = code.loaded;
-  const mayBlock = stringsIn(manifest['permissions']).includes('webRequestBlocking');
+  const permissions = stringsIn(manifest['permissions']);
+  const mayBlock = permissions.includes('webRequestBlocking');
+  const mayAnswer = mayBlock || permissions.includes('webRequestAuthProvider');
   const faultRule = (use: LinkedUse): Hit | undefined =>
     // The finding about the permission says that nobody gets it.
     callRule(
       use,
-      (_path, kind) => (kind === 'blocking' && mayBlock) || (kind === 'long' && !isWritten(use.script.text)),
+      (_path, kind) =>
+        (kind === 'blocking' && mayBlock) ||
+        (kind === 'auth' && mayAnswer) ||
+        (kind === 'long' && !isWritten(use.script.text)),
     );
   const mainWorldRule = (use: LinkedUse): Hit | undefined => pageWorldHit(use, 'externally_connectable' in manifest);
   for (const use of code.uses) {

@@ -211,12 +211,14 @@ export class LoadedCode {
   }
 
   /** Sandboxed pages run what stands in them. */
-  #inline({ path, inlineScripts }: DocumentFacts, context: Context): void {
+  #inline({ path, text: whole, inlineScripts }: DocumentFacts, context: Context): void {
     if (context !== 'sandbox') return;
     for (const { text, offset, isModule } of inlineScripts) {
       const name = `${path}#${offset}`;
       this.contexts.set(name, new Set([context]));
-      this.scripts.set(name, factsOf(path, text, isModule));
+      // Below as many lines as stand before it, so that its places are those of the document.
+      const above = whole.slice(0, offset).replace(/[^\n]+/g, '');
+      this.scripts.set(name, factsOf(path, above + text, isModule));
     }
   }
 

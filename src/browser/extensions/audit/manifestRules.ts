@@ -3,6 +3,7 @@ import { isJsonObject, objectAt, objectsIn, stringsIn, type ManifestJson } from 
 import { parsePattern } from '../matchPattern.js';
 import { commandFindings } from './commandRules.js';
 import { atKey, type Audited, type Findings } from './findings.js';
+import { keyNameFindings, listFindings } from './manifestKeys.js';
 
 /** What Chrome refuses or ignores in a manifest, apart from files and permissions. */
 export function* manifestFindings(audited: Audited): Findings {
@@ -10,6 +11,8 @@ export function* manifestFindings(audited: Audited): Findings {
   yield* backgroundFindings(audited);
   yield* policyFindings(audited);
   yield* patternFindings(audited);
+  yield* keyNameFindings(audited);
+  yield* listFindings(audited);
   yield* resourceFindings(audited);
   yield* commandFindings(audited);
   yield* contentScriptFindings(audited);
@@ -43,30 +46,7 @@ function* identityFindings(audited: Audited): Findings {
     const problem = `It overrides ${overrides.join(' and ')}, and Chrome takes one page.`;
     yield atKey(audited, 'chrome_url_overrides', ['refused', problem, 'Keep one of them.']);
   }
-  yield* misspelledKeys(audited);
 }
-
-/** Keys whose names people miss by a letter or two. */
-const knownKeys = [
-  ...['action', 'background', 'chrome_url_overrides', 'commands', 'content_scripts', 'content_security_policy'],
-  ...['declarative_net_request', 'default_locale', 'description', 'devtools_page', 'externally_connectable'],
-  ...['host_permissions', 'icons', 'incognito', 'minimum_chrome_version', 'options_page', 'options_ui'],
-  ...['optional_host_permissions', 'optional_permissions', 'permissions', 'sandbox', 'side_panel', 'storage'],
-  ...['web_accessible_resources', 'manifest_version', 'version', 'name', 'omnibox', 'oauth2'],
-];
-
-function* misspelledKeys(audited: Audited): Findings {
-  for (const key of Object.keys(audited.json)) {
-    const bare = bareKey(key);
-    const meant = knownKeys.find((known) => known !== key && bareKey(known) === bare);
-    if (meant === undefined || knownKeys.includes(key) || meant in audited.json) continue;
-    const problem = `Chrome does not know the key "${key}", and ignores it.`;
-    yield atKey(audited, key, ['breaks', problem, `Write it "${meant}".`]);
-  }
-}
-
-/** Without what is easily got wrong: capitals, underscores, and the s of a plural. */
-const bareKey = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '').replace(/s$/, '');
 
 function* tooLong(audited: Audited, key: string, [text, most]: readonly [unknown, number]): Findings {
   if (typeof text !== 'string' || text.length <= most || text.startsWith('__MSG_')) return;
