@@ -48,3 +48,21 @@ it('shows messages, replies, ports, storage and calls in order, and names what g
   expect(drawn).toMatch(/ {2}c\d-->>c\d: {"echo":/);
   expect(drawn).toMatch(/ {2}Note over c\d: No listener answered/);
 });
+
+it('finds nothing wrong with messages that their listeners only hear', async () => {
+  const extensionId = await tools.install(
+    'Listening',
+    { background: { service_worker: 'w.js' }, options_page: 'o.html' },
+    {
+      'w.js': `
+        chrome.runtime.onMessage.addListener((message) => console.log('heard', message.log));
+        chrome.runtime.onMessage.addListener(async ({ log }) => { console.log('and kept', log); });`,
+      'o.html': '<script src="o.js"></script>',
+      'o.js': 'chrome.runtime.sendMessage({ log: 1 }); chrome.runtime.sendMessage({ log: 2 });',
+    },
+  );
+  await tools.run('monitor_extension_messages', { extensionId });
+  await tools.run('open_extension_page', { extensionId });
+  expect(await tools.text('get_extension_logs', { extensionId })).toContain('and kept 2');
+  expect(await tools.text('get_extension_runtime_errors', { extensionId })).toBe('"Listening" has no errors.');
+});

@@ -197,10 +197,13 @@ export function answerProblem(message: MessageOutcome): string | undefined {
   if (error !== undefined || reply !== undefined) return undefined;
   if (isConnect && isOver && to.length === 0)
     return 'The port closed before anything came through it: no context has a runtime.onConnect listener, or it disconnected at once.';
-  if (!isMessage(api) || (!isOver && !hasOnlySilent(message))) return undefined;
+  // Listeners that take no function to answer with are not meant to.
+  const silent = to.filter((context) => message.outcomes[context] !== 'heard');
+  if (!isMessage(api) || (to.length > 0 && silent.length === 0)) return undefined;
+  if (!isOver && !hasOnlySilent(message)) return undefined;
   return to.length === 0
     ? 'No listener answered: none handles this message, or one answered after it had returned without true.'
-    : `No listener answered: ${to.join(', ')} heard it and returned without an answer. Nothing handles this message there, or return true is missing.`;
+    : `No listener answered: ${silent.join(', ')} heard it and returned without an answer. Nothing handles this message there, or return true is missing.`;
 }
 
 /** What a listener did wrong, by its own report. */
@@ -222,7 +225,7 @@ function listenerFault({ to, outcomes, isOver, reply }: MessageOutcome): string 
 }
 
 const hasOnlySilent = ({ to, outcomes }: MessageOutcome): boolean =>
-  to.length > 0 && to.every((context) => outcomes[context] === 'silent');
+  to.length > 0 && to.every((context) => outcomes[context] === 'silent' || outcomes[context] === 'heard');
 
 const keyOf = ({ id }: ActivityReport, { key }: ReportingContext): string => `${key} ${id}`;
 
@@ -276,7 +279,7 @@ const reportSchema = z.object({
   api: z.string(),
   value: z.string().optional(),
   error: z.string().optional(),
-  outcome: z.enum(['silent', 'late', 'pending', 'empty', 'answered', 'threw', 'closed']).optional(),
+  outcome: z.enum(['heard', 'silent', 'late', 'pending', 'empty', 'answered', 'threw', 'closed']).optional(),
   sender: z.string().optional(),
   place: z.string().optional(),
   at: z.number(),

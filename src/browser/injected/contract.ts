@@ -204,7 +204,7 @@ export interface StorageChangeReport {
  * `late`: one answered after that. `pending`: one returned `true` or a promise. `empty`: its promise had no value.
  * `closed`: the other end closed a port, and nothing had come through it.
  */
-export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
+export type DeliveryOutcome = 'heard' | 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
 
 /** The result of `chrome.permissions.getAll`. */
 export interface GrantedPermissions {

@@ -111,6 +111,8 @@ const isPort = (value: unknown): value is Port =>
 /** What the listeners of this context did with one message. */
 interface Delivery {
   readonly end: ReportEnd;
+  /** Whether one of the listeners takes the function that answers: the others only hear the message. */
+  takesReply: boolean;
   isKept: boolean;
   isAnswered: boolean;
   hasThrown: boolean;
@@ -124,12 +126,13 @@ function answerWatch(reporter: Reporter, api: string): (listener: AnyFunction) =
     const known = isObject(sender) ? deliveries.get(sender) : undefined;
     if (known !== undefined) return known;
     const end = reporter.begin('receive', api, { value: print(message), sender: print(sender) });
-    const delivery: Delivery = { end, isKept: false, isAnswered: false, hasThrown: false };
+    const delivery: Delivery = { end, takesReply: false, isKept: false, isAnswered: false, hasThrown: false };
     if (isObject(sender)) deliveries.set(sender, delivery);
     return delivery;
   };
   return (listener) => (message, sender, reply) => {
     const delivery = deliveryOf(message, sender);
+    delivery.takesReply ||= listener.length > 2;
     let isRunning = true;
     const reportingReply = (value: unknown): unknown => {
       const isLate = !isRunning && !delivery.isKept && !delivery.isAnswered;
@@ -154,11 +157,12 @@ function answerWatch(reporter: Reporter, api: string): (listener: AnyFunction) =
 function reportReturn(delivery: Delivery, returned: unknown): void {
   if (returned === true || returned instanceof Promise) delivery.isKept = true;
   if (delivery.isAnswered || delivery.hasThrown) return;
-  delivery.end({ outcome: delivery.isKept ? 'pending' : 'silent' });
+  delivery.end({ outcome: delivery.isKept ? 'pending' : delivery.takesReply ? 'silent' : 'heard' });
   if (!(returned instanceof Promise)) return;
   const onValue = (value: unknown): void => {
     if (delivery.isAnswered) return;
-    delivery.end(value === undefined ? { outcome: 'empty' } : { value: print(value), outcome: 'answered' });
+    if (value === undefined) delivery.end({ outcome: delivery.takesReply ? 'empty' : 'heard' });
+    else delivery.end({ value: print(value), outcome: 'answered' });
   };
   returned.then(onValue, (error: unknown) => delivery.end({ outcome: 'threw', error: String(error) }));
 }

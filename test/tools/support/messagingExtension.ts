@@ -30,6 +30,6 @@ export const messagingExtension = {
     'worker.js': worker,
     'content.js': content,
     'options.html': '<script src="options.js"></script>',
-    'options.js': 'chrome.runtime.onMessage.addListener(() => undefined);',
+    'options.js': 'chrome.runtime.onMessage.addListener((message, sender, reply) => undefined);',
   },
 };
