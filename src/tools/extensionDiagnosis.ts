@@ -197,7 +197,9 @@ export const checkInjectionTool = defineTool({
     const scripts = injections.map((injection) => injectionRowOf(injection, running));
     const lines = scripts.map(describeInjection);
     if (lines.length === 0)
-      lines.push(`"${name}" has no content scripts, neither in its manifest nor registered with chrome.scripting.`);
+      lines.push(
+        `"${name}" has no content scripts, neither in its manifest nor registered with chrome.scripting or chrome.userScripts.`,
+      );
     return {
       text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines, ...notes].join('\n'),
       structured: { url: url.href, scripts, notes },

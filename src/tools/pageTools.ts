@@ -5,6 +5,7 @@ import { timeLimit } from '../clock.js';
 import type { Download, Downloads } from '../browser/pool/downloads.js';
 import { ToolError } from '../errors/errors.js';
 import { bytesText, oneLine } from './pagination.js';
+import { unlessGone } from '../browser/cdp/cdpSessions.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
@@ -202,7 +203,11 @@ function downloadLine({ id, name, state, bytes, totalBytes, url }: Download): st
 }
 
 async function answerPages(browser: SessionBrowser): Promise<{ text: string; structured: { pages: PageRow[] } }> {
-  const pages = await Promise.all(browser.pages().map((page) => describePage(page, page === browser.selected)));
+  const rows = await Promise.all(
+    // One that closes meanwhile is not listed.
+    browser.pages().map((page) => unlessGone(describePage(page, page === browser.selected))),
+  );
+  const pages = rows.filter((row) => row !== undefined);
   const text = pages.length === 0 ? 'No page is open. Open one with new_page.' : pages.map(pageLine).join('\n');
   return { text, structured: { pages } };
 }

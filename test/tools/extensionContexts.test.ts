@@ -317,6 +317,7 @@ describe('pages and scripts that Chrome shows or allows elsewhere', () => {
         'devtools.html': '<title>Devtools</title>',
         'tab.html': '<title>Tab</title><iframe src="sandbox.html"></iframe>',
         'sandbox.html': '<script src="sandbox.js"></script>',
+        'user.js': '',
         'sandbox.js': 'console.log("in the sandbox", typeof chrome.runtime);',
       },
     );
@@ -350,6 +351,12 @@ describe('pages and scripts that Chrome shows or allows elsewhere', () => {
     expect((await permissions()).text).toContain('it needs "userScripts", which is not granted yet');
     expect((await permissions({ grant: ['userScripts'] })).text).toContain('Chrome granted userScripts');
     expect(await tools.evaluate(extensionId, 'chrome.userScripts.getScripts().then((all) => all.length)')).toBe(0);
+    const script = '{ id: "mine", matches: ["http://*/*"], js: [{ file: "user.js" }] }';
+    await tools.evaluate(extensionId, `chrome.userScripts.register([${script}]).then(() => 1)`);
+    const check = { extensionId, url: 'http://a.example/' };
+    const injection = await tools.text('check_content_script_injection', check);
+    expect(injection).toContain('registered "mine"');
+    expect(injection).toContain('user.js');
     const incognito = { extensionId, grant: ['incognito'] };
     expect(await tools.refusal('set_extension_permissions', incognito)).toContain('outside of the session');
   });

@@ -106,14 +106,14 @@ function* generalObstacles(extension: Extension, info: ExtensionInfo, url: URL):
   if (hostname === 'chromewebstore.google.com' || (hostname === 'chrome.google.com' && /^\/webstore/.test(pathname))) {
     yield 'Chrome lets no extension into the Web Store';
   } else if (protocol === 'file:' && !info.fileAccess.isActive) {
-    yield 'files need "Allow access to file URLs" on chrome://extensions';
+    yield 'files need "Allow access to file URLs", which no extension gets from this server';
   } else if (!['http:', 'https:', 'file:', 'ftp:', 'about:', 'data:', 'blob:'].includes(protocol)) {
     yield `Chrome lets no extension into ${protocol} pages`;
   }
   const access = info.permissions.runtimeHostPermissions;
   const granted = access?.hosts.filter((host) => host.granted).map(({ host }) => host) ?? [];
   if (access !== undefined && access.hostAccess !== 'ON_ALL_SITES' && !matchesAny(granted, url)) {
-    yield `the user's site access (${access.hostAccess}) withholds this host: grant it on chrome://extensions`;
+    yield `the user's site access (${access.hostAccess}) withholds this host: grant it with set_extension_permissions`;
   }
 }
 

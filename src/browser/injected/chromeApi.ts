@@ -23,6 +23,10 @@ export interface ChromeApi {
   readonly scripting?: {
     getRegisteredContentScripts(): Promise<object[]>;
   };
+  /** Only once its user has allowed it. */
+  readonly userScripts?: {
+    getScripts(): Promise<{ readonly js?: readonly { readonly file?: string }[] }[]>;
+  };
   readonly storage?: ChromeStorage;
   readonly commands?: { getAll(): Promise<{ name?: string; shortcut?: string }[]> };
   readonly sidePanel?: {

@@ -29,9 +29,19 @@ export async function readSidePanels(): Promise<SidePanels> {
   return { path: enabled ? path : '', open: contexts.map(({ documentUrl }) => documentUrl ?? '') };
 }
 
-/** In a document of the extension. */
+/** In a document of the extension: those of `chrome.scripting` and of `chrome.userScripts`, with their files. */
 export async function readRegisteredScripts(): Promise<readonly object[]> {
-  return globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [];
+  const { scripting, userScripts } = globalThis.chrome ?? {};
+  const [scripts = [], ofUsers = []] = await Promise.all([
+    scripting?.getRegisteredContentScripts(),
+    userScripts?.getScripts(),
+  ]);
+  const withFiles = ofUsers.map(({ js = [], ...script }) => ({
+    world: 'USER_SCRIPT',
+    ...script,
+    js: js.flatMap(({ file }) => file ?? []),
+  }));
+  return [...scripts, ...withFiles];
 }
 
 /** In a document of the extension. */
