@@ -2,14 +2,16 @@ import { z } from 'zod';
 import {
   actionText,
   matchRequests,
+  needsHost,
   readRequestRules,
   requestTypes,
   ruleText,
+  withoutHost,
   type ExtensionRules,
   type RequestRule,
   type RequestToTest,
 } from '../browser/extensions/requestRules.js';
-import { findEnabledExtension } from '../browser/extensions/installedExtensions.js';
+import { findEnabledExtension, type Extension } from '../browser/extensions/installedExtensions.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
@@ -63,9 +65,14 @@ export const listRequestRulesTool = defineTool({
       const problems = all.flatMap(({ extension, problems: own }) => own.map((line) => `"${extension.name}": ${line}`));
       if (question.url !== undefined) {
         const initiator = question.initiator ?? selected?.url() ?? '';
-        const outcomes = await outcomesOf(scope, all, { ...question, url: question.url, initiator });
+        const { url } = question;
+        if (!URL.canParse(url))
+          throw new ToolError(`${url} is no address. Pass a whole one, as https://example.com/a.js.`);
+        const powerless = await withoutHost(scope, all, url);
+        const outcomes = await outcomesOf(scope, all, { ...question, url, initiator, powerless });
         const lines = outcomes.map(outcomeLine);
-        if (lines.length === 0) lines.push(`No rule acts on ${question.url}${sentBy(initiator)}.`);
+        if (lines.length === 0) lines.push(`No rule acts on ${url}${sentBy(initiator)}.`);
+        lines.push(...powerless.map((extension) => powerlessLine(extension, new URL(url))));
         return { text: [...lines, ...problems].join('\n'), structured: { rules: [], total: 0, problems, outcomes } };
       }
       const requests = newestRequests(pages);
@@ -88,7 +95,11 @@ interface Question {
   readonly url: string;
   readonly initiator: string;
   readonly type?: string | undefined;
+  readonly powerless: readonly Extension[];
 }
+
+const powerlessLine = ({ name, id }: Extension, { host }: URL): string =>
+  `"${name}" (${id}) has no access to ${host}, so its rules that redirect or change headers do nothing there: add the host to host_permissions, or grant it with set_extension_permissions.`;
 
 interface Outcome {
   types: string[];
@@ -98,17 +109,19 @@ interface Outcome {
 async function outcomesOf(
   scope: CdpScope,
   all: readonly ExtensionRules[],
-  { url, type, initiator }: Question,
+  { url, type, initiator, powerless }: Question,
 ): Promise<Outcome[]> {
-  if (!URL.canParse(url)) throw new ToolError(`${url} is no address. Pass a whole one, as https://example.com/a.js.`);
   if (type !== undefined && !requestTypes.includes(type))
     throw new ToolError(`There is no type ${type}. Types: ${requestTypes.join(', ')}.`);
   const types = type === undefined ? requestTypes : [type];
   const requests = types.map((each) => ({ url, method: 'GET', type: each, documentUrl: initiator }));
   const byExtension = await Promise.all(all.map((rules) => matchRequests(scope, rules, requests)));
+  const hasPower = (rule: RequestRule): boolean =>
+    !needsHost(rule) || powerless.every(({ id }) => id !== rule.extensionId);
   const outcomes = new Map<string, Outcome>();
   types.forEach((each, index) => {
-    const rules = byExtension.flatMap((matches) => matches[index] ?? []).map(ruleText);
+    const acting = byExtension.flatMap((matches) => matches[index] ?? []).filter(hasPower);
+    const rules = acting.map(ruleText);
     if (rules.length === 0) return;
     const key = rules.join('\n');
     const known = outcomes.get(key) ?? { types: [], rules };

@@ -83,3 +83,33 @@ it.each([
 it('refuses what is no address', async () => {
   expect(await tools.refusal('list_request_rules', { url: 'blocked' })).toContain('blocked is no address');
 });
+
+it('names the extension that has no access to a host, where its redirects and headers do nothing', async () => {
+  const changed = (id: number, action: object, urlFilter: string) => ({
+    ...{ id, action, condition: { urlFilter, resourceTypes: ['main_frame'] } },
+  });
+  const id = await tools.install(
+    'Powerless',
+    {
+      permissions: ['declarativeNetRequest'],
+      host_permissions: ['https://allowed.example/*'],
+      declarative_net_request: { rule_resources: [{ id: 'r', enabled: true, path: 'r.json' }] },
+    },
+    {
+      'r.json': JSON.stringify([
+        changed(1, { type: 'redirect', redirect: { url: 'https://b.example/' } }, '||other.example/moved'),
+        changed(2, { type: 'modifyHeaders', requestHeaders: [{ header: 'cookie', operation: 'remove' }] }, 'headers'),
+        changed(3, block, 'blocked'),
+      ]),
+    },
+  );
+  const about = (url: string) => tools.text('list_request_rules', { extensionId: id, url, type: 'main_frame' });
+  for (const path of ['moved', 'headers']) {
+    const text = await about(`https://other.example/${path}`);
+    expect(text).toContain('No rule acts on');
+    expect(text).toContain('has no access to other.example, so its rules that redirect or change headers do nothing');
+  }
+  expect(await about('https://other.example/blocked')).toContain('rule 3 of ruleset r');
+  expect(await about('https://allowed.example/headers')).toMatch(/rule 2 of ruleset r.*/);
+  expect(await about('https://allowed.example/headers')).not.toContain('has no access');
+});
