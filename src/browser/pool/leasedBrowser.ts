@@ -167,7 +167,8 @@ export class LeasedBrowser implements SessionBrowser {
   takeNotices(): string[] {
     const others = [this.debugger.pauses, this.folderWatches, this.activity];
     const asked = this.pages().flatMap(({ id, prompts }) => prompts.takeNews().map((news) => `Page ${id}: ${news}`));
-    return [...this.#pageState.notices.splice(0), ...others.flatMap((each) => each.takeNotices()), ...asked];
+    const all = [...this.#pageState.notices.splice(0), ...others.flatMap((each) => each.takeNotices()), ...asked];
+    return [...new Set(all)];
   }
 
   /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */
