@@ -197,13 +197,16 @@ export function answerProblem(message: MessageOutcome): string | undefined {
   if (error !== undefined || reply !== undefined) return undefined;
   if (isConnect && isOver && to.length === 0)
     return 'The port closed before anything came through it: no context has a runtime.onConnect listener, or it disconnected at once.';
-  // Listeners that take no function to answer with are not meant to.
-  const silent = to.filter((context) => message.outcomes[context] !== 'heard');
-  if (!isMessage(api) || (to.length > 0 && silent.length === 0)) return undefined;
-  if (!isOver && !hasOnlySilent(message)) return undefined;
-  return to.length === 0
-    ? 'No listener answered: none handles this message, or one answered after it had returned without true.'
-    : `No listener answered: ${silent.join(', ')} heard it and returned without an answer. Nothing handles this message there, or return true is missing.`;
+  return isMessage(api) && (isOver || hasOnlySilent(message)) ? silenceOf(message) : undefined;
+}
+
+/** Of a message without an answer. Listeners that take no function to answer with are not meant to. */
+function silenceOf({ to, outcomes }: MessageOutcome): string | undefined {
+  if (to.length === 0)
+    return 'No listener answered: none handles this message, or one answered after it had returned without true.';
+  const silent = to.filter((context) => outcomes[context] !== 'heard');
+  if (silent.length === 0) return undefined;
+  return `No listener answered: ${silent.join(', ')} heard it and returned without an answer. Nothing handles this message there, or return true is missing.`;
 }
 
 /** What a listener did wrong, by its own report. */
