@@ -21,10 +21,6 @@ export class SharedText {
     return this.#head.length + this.#result.text.length + this.#tail.length;
   }
 
-  get byteLength(): number {
-    return Buffer.byteLength(this.#head) + this.#result.bytes.length + Buffer.byteLength(this.#tail);
-  }
-
   /** The whole text as one string, for callers that keep or send strings. */
   toString(): string {
     return `${this.#head}${this.#result.text}${this.#tail}`;
@@ -56,7 +52,7 @@ export const isSharedResult = (result: object): boolean => results.has(result);
 const maxJoinedLength = 64 * 1024;
 
 /** A text between a text before and one after, as one chunk of a stream. */
-export function chunkOf(before: string, text: MessageText, after: string): string | Buffer {
+export function chunkOf(text: MessageText, before = '', after = ''): string | Buffer {
   if (typeof text !== 'string') {
     const [head, shared, tail] = text.parts(before, after);
     return Buffer.concat([Buffer.from(head), shared, Buffer.from(tail)]);

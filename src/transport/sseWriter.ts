@@ -74,7 +74,7 @@ export class SseWriter extends StreamWriter {
     }
     this.#hasWritten = true;
     // One chunk: there are clients that take each chunk for an event.
-    this.response.write(chunkOf(before, text, after), this.hold(before.length + text.length + after.length));
+    this.response.write(chunkOf(text, before, after), this.hold(before.length + text.length + after.length));
   }
 
   #armKeepAlive(): void {

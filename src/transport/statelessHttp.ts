@@ -171,7 +171,7 @@ class AnswerStream {
       return;
     }
     if (this.#response.destroyed) return;
-    const body = chunkOf('', data, '');
+    const body = chunkOf(data);
     this.#response.writeHead(statusOf(message), {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),

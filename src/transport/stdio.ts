@@ -137,7 +137,7 @@ export class StdioTransport extends PipeTransport {
       this.#closeConnection();
       return;
     }
-    this.#output.write(chunkOf('', textOf(message), '\n'));
+    this.#output.write(chunkOf(textOf(message), '', '\n'));
   }
 
   readonly #onDisconnect = (): void => this.#closeConnection();

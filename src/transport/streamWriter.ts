@@ -151,7 +151,7 @@ export class JsonWriter extends StreamWriter {
   protected finish(): void {
     const [first = ''] = this.#messages;
     const text = this.#options.isBatch && first !== '' ? `[${this.#messages.map(String).join(',')}]` : first;
-    const body = chunkOf('', text, '');
+    const body = chunkOf(text);
     if (!this.response.headersSent) {
       const { 'content-type': _type, ...extra } = this.#headers;
       if (body.length === 0) this.response.writeHead(202, extra);

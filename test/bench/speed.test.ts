@@ -3,7 +3,7 @@ import type { InspectionEvent } from 'xstate';
 import { z } from 'zod';
 import { LateAbort } from '../../src/async.js';
 import { systemClock, type Clock } from '../../src/clock.js';
-import { SharedText, shareResult, textOf } from '../../src/mcp/messageText.js';
+import { chunkOf, SharedText, shareResult, textOf } from '../../src/mcp/messageText.js';
 import type { Observation } from '../../src/telemetry/observer.js';
 import { defineTextTool } from '../../src/tools/defineTool.js';
 import { RawMcp } from '../support/rawMcp.js';
@@ -198,7 +198,9 @@ test('a shared result is made into bytes once, the second time that it is writte
   expect(texts.map(String)).toEqual(messages.map((message) => JSON.stringify(message)));
   expect(texts.map((text) => text.length)).toEqual(texts.map((text) => String(text).length));
   const shared = texts.filter((text) => text instanceof SharedText);
-  expect(shared.map((text) => text.byteLength)).toEqual(shared.map((text) => Buffer.byteLength(String(text))));
+  expect(shared.map((text) => Buffer.byteLength(chunkOf(text)))).toEqual(
+    shared.map((text) => Buffer.byteLength(String(text))),
+  );
   expect(new Set(shared.map((text) => text.parts('', '')[1])).size).toBe(1);
   expect(shared).toHaveLength(2);
 });

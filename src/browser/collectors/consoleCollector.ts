@@ -186,7 +186,7 @@ export class ConsoleCollector {
     this.#rememberSubject(subject, { id, isIssue: true });
   }
 
-  /** A message of Chrome's own log. What is told as an issue is not told again. */
+  /** Records a message of Chrome's own log, unless an issue tells the same. */
   #recordEntry(entry: Protocol.Log.LogEntry, source: TargetSession, keyOf: KeyOfScript): void {
     const message = describeLogEntry(entry, keyOf);
     const subject = this.#subjectKey(subjectOfEntry(entry, message));

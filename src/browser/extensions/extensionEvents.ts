@@ -237,8 +237,11 @@ export class EffectObserver {
   /** A worker that is starting gets the event that woke it once it runs, so that is awaited for 5 s. */
   async read(): Promise<Effects> {
     const { activity } = this.#browser;
-    await this.#whenWorkerStarted();
-    await activity.captureWorker(this.#scope, this.#extensionId);
+    const state = await activity.captureWorker(this.#scope, this.#extensionId);
+    if (state === 'starting') {
+      await this.#whenWorkerStarted();
+      await activity.captureWorker(this.#scope, this.#extensionId);
+    }
     const info = await this.#page.info(this.#extensionId);
     const errors = runtimeErrors(info, activity.logs.errors(this.#extensionId));
     const { entries } = activity.logs.read(this.#cursor);

@@ -36,11 +36,11 @@ export function limitExtensions(browser: Browser, limitsOfBrowser: ExtensionLimi
   limits.set(browser, limitsOfBrowser);
 }
 
-/** Undefined if an extension may use all of these APIs. */
-function refusalOf(apis: readonly string[], refusedApis: readonly string[]): ToolError | undefined {
-  const refused = apis.filter((api) => refusedApis.includes(api));
-  if (refused.length === 0) return undefined;
-  return new ToolError(
+/** Throws a ToolError for APIs that no extension of this browser may use. */
+export function requireAllowedApis(browser: Browser, apis: readonly string[]): void {
+  const refused = apis.filter((api) => limits.get(browser)?.refusedApis.includes(api));
+  if (refused.length === 0) return;
+  throw new ToolError(
     `The extension has the permission ${refused.join(', ')}, with which it could reach addresses that sessions of this ` +
       'server may not reach (--auth, --allowed-urls, --blocked-urls). Remove it from the manifest.',
   );
@@ -61,19 +61,13 @@ export function betweenLoads<T>(browser: Browser, signal: AbortSignal, work: () 
 }
 
 /**
- * Runs work that loads extensions, in a scope of its own, to its end even if its call is cancelled: Chrome goes on with a
- * load, and what it has loaded must be checked. A dead browser ends it.
+ * Runs the loading of an extension to its end, in a scope of its own, even if the call is cancelled: Chrome finishes a load
+ * that has begun, and the loaded extension must be checked. The end of the browser ends it.
  */
 export function loading<T>(scope: CdpScope, work: (own: CdpScope) => Promise<T>): Promise<T> {
   const { owner, signal } = scope;
   const unlimited = new AbortController().signal;
   return scope.untilAborted(loadsOf(owner).run(signal, () => withCdpScope(owner, unlimited, work)));
-}
-
-/** Throws a ToolError if no extension of this browser may use one of the APIs. */
-export function requireAllowedApis(browser: Browser, apis: readonly string[]): void {
-  const refusal = refusalOf(apis, limits.get(browser)?.refusedApis ?? []);
-  if (refusal !== undefined) throw refusal;
 }
 
 /**
@@ -122,19 +116,19 @@ async function loadFirst(scope: CdpScope, page: ExtensionsPage, first: FirstLoad
   }
 }
 
-/** Removes an extension that still has access because its manifest was replaced while it was loaded. */
+/** Removes the extension again if it has access to files, since its manifest was replaced while it was loaded, or an API that is refused. */
 async function loadChecked(scope: CdpScope, page: ExtensionsPage, path: string): Promise<Extension> {
   const extension = await loadExtension(scope, path);
   try {
     const [{ fileAccess }, apis] = await Promise.all([page.info(extension.id), page.apis(extension.id)]);
     requireAllowedApis(scope.owner, apis);
-    if (!fileAccess.isActive) return extension;
+    if (fileAccess.isActive)
+      throw new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
+    return extension;
   } catch (error) {
     await uninstallExtension(scope, extension);
     throw error;
   }
-  await uninstallExtension(scope, extension);
-  throw new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
 }
 
 interface PlaceholderOf {

@@ -19,10 +19,10 @@ export function parsePattern(pattern: string): MatchPattern | string {
   if (scheme === undefined || host === undefined) return 'it is not scheme://host/path';
   if (path === undefined) return `the path is missing: write ${pattern}/*`;
   if (scheme !== '*' && !schemes.includes(scheme)) return `the scheme ${scheme} is not one of *, ${schemes.join(', ')}`;
-  const problem = hostProblem(scheme, host);
-  if (problem !== undefined) return problem;
-  const port = portIn(host);
-  const name = port === undefined ? host : host.slice(0, -port.length - 1);
+  if (host === '' && scheme !== 'file') return 'the host is missing';
+  const parts = partsOfHost(host);
+  if (typeof parts === 'string') return parts;
+  const { name, port } = parts;
   const isWeb = ['*', ...webSchemes].includes(scheme);
   const fitsPath = compileGlob(path);
   return {
@@ -35,15 +35,13 @@ export function parsePattern(pattern: string): MatchPattern | string {
   };
 }
 
-const portIn = (host: string): string | undefined => /:(\d+|\*)$/.exec(host)?.[1];
-
-function hostProblem(scheme: string, host: string): string | undefined {
-  if (host === '' && scheme !== 'file') return 'the host is missing';
-  const port = portIn(host);
+/** The name and the port of a host, or why it is invalid. */
+function partsOfHost(host: string): { readonly name: string; readonly port: string | undefined } | string {
+  const port = /:(\d+|\*)$/.exec(host)?.[1];
   if (port === undefined && /^[^[]*:/.test(host)) return 'the port is neither a number nor *';
   const name = port === undefined ? host : host.slice(0, -port.length - 1);
   const isMisplaced = name.slice(1).includes('*') || /^\*[^.]/.test(name);
-  return isMisplaced ? '* may stand only at the start of the host, before a dot' : undefined;
+  return isMisplaced ? '* may stand only at the start of the host, before a dot' : { name, port };
 }
 
 /** Whether a URL matches any of the patterns; invalid ones match nothing. */

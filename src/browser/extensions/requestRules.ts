@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { GrantedPermissions, RuleMatch, RuleState } from '../injected/contract.js';
-import { readPermissions, readRuleState, testRequestRules } from '../cdp/injectedFunctions.js';
+import type { RuleMatch, RuleState } from '../injected/contract.js';
+import { readRuleState, testRequestRules } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { parseChromeJson } from './chromeJson.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
@@ -10,6 +10,7 @@ import { localPath } from './extensionFiles.js';
 import { ExtensionsPage, listExtensions, type Extension } from './installedExtensions.js';
 import { objectAt, objectsIn, readManifestFile } from './manifest.js';
 import { matchesAny } from './matchPattern.js';
+import { readPermissionState } from './permissions.js';
 
 export interface RequestToTest {
   readonly url: string;
@@ -176,11 +177,6 @@ export async function matchRequests(
 export const needsHost = ({ action }: RequestRule): boolean =>
   action['type'] === 'redirect' || action['type'] === 'modifyHeaders';
 
-const permissionsSchema = z.object({
-  apis: z.array(z.string()),
-  hosts: z.array(z.string()),
-}) satisfies z.ZodType<GrantedPermissions>;
-
 /** Those whose rules that need it have no access to the host of an address. */
 export async function withoutHost(
   scope: CdpScope,
@@ -188,12 +184,8 @@ export async function withoutHost(
   url: string,
 ): Promise<readonly Extension[]> {
   const extensions = all.filter(({ rules }) => rules.some(needsHost)).map(({ extension }) => extension);
-  const hosts = extensions.map(async (extension) => {
-    const document = await ExtensionDocument.open(scope, extension);
-    return (await document.call(readPermissions, [], permissionsSchema)).hosts;
-  });
-  const granted = await Promise.all(hosts);
-  return extensions.filter((_, index) => !matchesAny(granted[index] ?? [], new URL(url)));
+  const states = await Promise.all(extensions.map((extension) => readPermissionState(scope, extension)));
+  return extensions.filter((_, index) => !matchesAny(states[index]?.granted.hosts ?? [], new URL(url)));
 }
 
 /** Chrome's own answer (`declarativeNetRequest.testMatchOutcome`). */

@@ -70,21 +70,21 @@ export async function compareSleep(
   const storage = await ExtensionStorage.open(scope, extension);
   const before = await saveStorage(storage, extension);
   const isRunning = (await WorkerMonitor.open(scope)).targetId(extension.id) !== undefined;
-  const found: Facts[][] = [];
+  const done: Facts[][] = [];
   try {
     for (const kind of runs) {
       if (kind === 'present' && !isRunning) continue;
       await restoreStorage(storage, before);
-      found.push(await runSteps(scope, extension, { ...check, storage, kind }));
+      done.push(await runSteps(scope, extension, { ...check, storage, kind }));
     }
   } finally {
     await restoreAtLast(scope, extension, storage, before);
   }
-  const [asleep = [], second = [], first = [], present = first] = found.toReversed();
+  const [asleep = [], second = [], first = [], present = first] = done.toReversed();
   return check.steps.flatMap((_step, index) => {
     const of = (run: Facts[]): Facts => run[index] ?? new Map();
-    const found = { present: of(present), first: of(first), second: of(second), asleep: of(asleep) };
-    return differences(found).map((difference) => ({ step: index + 1, ...difference }));
+    const facts = { present: of(present), first: of(first), second: of(second), asleep: of(asleep) };
+    return differences(facts).map((difference) => ({ step: index + 1, ...difference }));
   });
 }
 
@@ -99,12 +99,8 @@ function differences({ present, first, second, asleep }: StepFacts): Omit<SleepD
   const keys = new Set([...present.keys(), ...first.keys(), ...asleep.keys()]);
   return [...keys].flatMap((key) => {
     const valueIn = (facts: Facts): string => facts.get(key)?.awake ?? nothing;
-    const [before, awake, again, other] = [present, first, second, asleep].map(valueIn) as [
-      string,
-      string,
-      string,
-      string,
-    ];
+    const [before, awake] = [valueIn(present), valueIn(first)];
+    const [again, other] = [valueIn(second), valueIn(asleep)];
     const known = first.get(key) ?? asleep.get(key) ?? present.get(key);
     if (known === undefined) return [];
     const isSteady = awake === again && awake === other;

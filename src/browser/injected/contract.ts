@@ -200,8 +200,8 @@ export interface StorageChangeReport {
 }
 
 /**
- * How the listeners of one context took a message. `silent`: they returned without an answer and without `true`.
- * `late`: one answered after that. `pending`: one returned `true` or a promise. `empty`: its promise had no value.
+ * How the listeners of one context took a message. `heard`: none of them takes the function that answers. `silent`: they
+ * returned without an answer and without `true`. `late`: one answered after that. `pending`: one returned `true` or a promise. `empty`: its promise had no value.
  * `closed`: the other end closed a port, and nothing had come through it.
  */
 export type DeliveryOutcome = 'heard' | 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';

@@ -12,8 +12,8 @@ const suggestionMs = 500;
 export async function fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult> {
   const event = eventNamed(name);
   if (event === undefined) return { state: 'unknown' };
-  if (!isFirable(event)) return { state: event.hasListeners() ? 'unfirable' : 'unheard' };
   if (!event.hasListeners()) return { state: 'unheard' };
+  if (!isFirable(event)) return { state: 'unfirable' };
   const [found] = tab === null ? [] : ((await globalThis.chrome?.tabs?.query(tab)) ?? []);
   if (name !== 'omnibox.onInputChanged') {
     event.dispatch(...args, ...(found === undefined ? [] : [found]));

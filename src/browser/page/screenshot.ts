@@ -169,7 +169,7 @@ async function captureWithin(
   for (let tries = 0; tries < (room.isFirst ? maxTries : 1); tries++) {
     const plain = await capture(page, options, { ...clip, scale });
     const data = boxes.length === 0 ? plain : await withMarks(page, plain, boxes, { ...options, scale });
-    const bytes = base64Bytes(data);
+    const bytes = Buffer.byteLength(data, 'base64');
     const size = imageSize(data) ?? { width: clip.width * scale, height: clip.height * scale };
     const excess = Math.max(Math.max(size.width, size.height) / room.pixels, Math.sqrt(bytes / room.bytes));
     if (excess <= 1) return { ...size, data, bytes, scale, marks: boxes.length };
@@ -287,9 +287,6 @@ interface ImageSize {
   readonly width: number;
   readonly height: number;
 }
-
-/** The bytes that a base64 text stands for. */
-const base64Bytes = (data: string): number => Buffer.byteLength(data, 'base64');
 
 /** Base64 of an image that holds its header. To decode all of it would hold the event loop. */
 const headerLength = 64 * 1024;

@@ -141,12 +141,18 @@ const isWhole = (value: ObjectNode): boolean =>
     (property) => property.type === 'Property' && keyOf(property.key, property.computed) !== undefined,
   );
 
-function answerFaults(path: string, listener: AnyNode | undefined, { names, scope }: Around): string[] {
+/** The function that is written out for a listener. */
+function functionOf(listener: AnyNode | undefined, { names, scope }: Around): FunctionNode | undefined {
+  const written = listener && names.functionOf(listener, scope);
+  return written !== undefined && isFunctionNode(written) ? written : undefined;
+}
+
+function answerFaults(path: string, listener: AnyNode | undefined, around: Around): string[] {
+  const { names, scope } = around;
   const isMessage = /^chrome\.runtime\.onMessage(?:External)?\.addListener$/.test(path);
   const isFilename = path === 'chrome.downloads.onDeterminingFilename.addListener';
-  if ((!isMessage && !isFilename) || listener === undefined) return [];
-  const written = names.functionOf(listener, scope);
-  if (written === undefined || !isFunctionNode(written)) return [];
+  const written = isMessage || isFilename ? functionOf(listener, around) : undefined;
+  if (written === undefined) return [];
   const reply = written.params[isMessage ? 2 : 1];
   if (reply?.type !== 'Identifier') return [];
   if (written.async) return answersAfterWait(written, reply.name) ? [`${path}{async}`] : [];
@@ -155,11 +161,10 @@ function answerFaults(path: string, listener: AnyNode | undefined, { names, scop
 }
 
 /** The names of commands with which a listener compares its first parameter: "command x". */
-function commandFaults(path: string, listener: AnyNode | undefined, { names, scope }: Around): string[] {
-  if (path !== 'chrome.commands.onCommand.addListener' || listener === undefined) return [];
-  const written = names.functionOf(listener, scope);
-  const [first] = written !== undefined && isFunctionNode(written) ? written.params : [];
-  if (written === undefined || !isFunctionNode(written) || first?.type !== 'Identifier') return [];
+function commandFaults(path: string, listener: AnyNode | undefined, around: Around): string[] {
+  const written = path === 'chrome.commands.onCommand.addListener' ? functionOf(listener, around) : undefined;
+  const [first] = written?.params ?? [];
+  if (written === undefined || first?.type !== 'Identifier') return [];
   const compared: (AnyNode | null | undefined)[] = [];
   const look = (node: AnyNode): void => {
     if (node.type === 'BinaryExpression' && /^===?$/.test(node.operator)) {
@@ -184,7 +189,7 @@ function valueFaults(path: string, { arguments: [first] }: Call, around: Around)
     const wrong = given.flatMap((item) =>
       item.type === 'Literal' && typeof item.value === 'string' && !values.includes(item.value) ? [item.value] : [],
     );
-    return wrong.map((value) => fault(path, 'value', `${key} "${value}". Use ${values.join(', ')}`));
+    return wrong.map((value) => fault(path, 'value', `${key} "${value}"`));
   });
 }
 

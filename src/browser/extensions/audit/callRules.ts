@@ -1,6 +1,7 @@
 import { parseChromeJson } from '../chromeJson.js';
 import { isJsonObject, objectAt, stringsIn } from '../manifest.js';
 import { idleMs, shortestMinutes } from './callFaults.js';
+import { takenValues } from './chromeApis.js';
 import { placeAt, type Finding, type Severity } from './findings.js';
 import type { LinkedCode, LinkedUse } from './linkedCode.js';
 
@@ -76,8 +77,9 @@ const rules: Readonly<Record<string, Rule>> = {
     fix: 'Mend or remove the rule.',
   }),
   value: (detail, path) => {
-    const [problem = '', fix = ''] = detail.split('. ', 2);
-    return { severity: 'breaks', problem: `${path} does not know ${problem} and throws.`, fix: `${fix}.` };
+    const [, values = []] = takenValues[path]?.find(([key]) => detail.startsWith(`${key} `)) ?? [];
+    const problem = `${path} does not know ${detail} and throws.`;
+    return { severity: 'breaks', problem, fix: `Use ${values.join(', ')}.` };
   },
   pattern: (problem, path) => ({
     severity: 'breaks',
