@@ -1,5 +1,5 @@
 import { accessibilityTools } from './accessibilityTools.js';
-import { inspectManifestTool } from './extensionAuditTool.js';
+import { getExtensionDetailsTool, inspectManifestTool } from './extensionDetails.js';
 import { consoleTools } from './consoleTools.js';
 import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
@@ -35,7 +35,6 @@ import {
 } from './extensionContexts.js';
 import { checkInjectionTool, clearErrorsTool, getRuntimeErrorsTool } from './extensionDiagnosis.js';
 import {
-  getExtensionDetailsTool,
   installExtensionTool,
   listExtensionsTool,
   reloadExtensionTool,

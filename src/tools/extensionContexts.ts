@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { WorkerActivity } from '../browser/injected/contract.js';
+import type { WorkerActivity } from '../browser/injected/extensionContract.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import {
   contextKinds,

@@ -10,6 +10,7 @@ import {
 import { findEnabledExtension, type Extension } from '../browser/extensions/installedExtensions.js';
 import { readManifest } from '../browser/extensions/manifest.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
 import { shortUrl, truncateAnswer } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
@@ -49,7 +50,7 @@ export const fireEventTool = defineTool({
   group: 'extension',
   needs: 'extension',
   description:
-    'Fire a chrome.* event of an extension: command, context menu, alarm, notification, omnibox. Without event: list them',
+    'Fire an event of an extension: command, context menu, alarm, notification, omnibox, push. Without event: list them',
   input: z.strictObject({
     extensionId: extensionIdInput,
     event: z.string().optional().describe('Such as commands.onCommand'),
@@ -78,13 +79,15 @@ export const fireEventTool = defineTool({
       const menus = browser.activity.menus.of(id);
       const fired = await fireExtensionEvent(scope, extension, { name, subject, args, page, menus });
       const effects = effectLines(await effectsOf(observer, signal));
+      const tab = fired.hasTab ? page : undefined;
       const suggestions = fired.suggestions === undefined ? undefined : JSON.stringify(fired.suggestions);
       return {
         text: truncateAnswer(
           [
-            describeFired(name, fired),
-            ...(suggestions === undefined ? [] : [`Suggestions: ${suggestions}`]),
+            describeFired(name, fired, tab),
+            ...(suggestions === undefined ? [] : [`Suggested: ${suggestions}`]),
             ...effects,
+            ...(effects.some((line) => /\buser gesture\b/.test(line)) ? [noGesture] : []),
           ].join('\n'),
           'get_extension_logs has the rest',
         ),
@@ -94,11 +97,19 @@ export const fireEventTool = defineTool({
   },
 });
 
-function describeFired(name: string, { by, args }: FiredEvent): string {
-  const call = `chrome.${name}(${args.map((arg) => oneLine(JSON.stringify(arg), 200)).join(', ')})`;
-  return by === 'chrome'
-    ? `Chrome fired ${call}.`
-    : `Called the listeners of ${call} in the service worker. Chrome was not involved: it grants no activeTab for this.`;
+const noGesture =
+  'That is no error of the extension: a real event brings a user gesture, and this one could not. trigger_extension_action clicks the action with one.';
+
+function describeFired(name: string, { by, args }: FiredEvent, tab: SessionPage | undefined): string {
+  const given = args.map((arg) => oneLine(JSON.stringify(arg), 200));
+  if (tab !== undefined) given.push(`the tab of page ${tab.id}`);
+  const call = `${name === 'push' ? '' : 'chrome.'}${name}(${given.join(', ')})`;
+  if (by === 'chrome') return `Chrome fired ${call}.`;
+  const limit =
+    name === 'downloads.onDeterminingFilename'
+      ? 'in this browser it does not ask extensions for the names of downloads'
+      : 'it grants no activeTab for this';
+  return `Called the listeners of ${call} in the service worker. Chrome was not involved: ${limit}.`;
 }
 
 async function listEvents(scope: CdpScope, extension: Extension, { browser }: BrowserToolContext): Promise<string[]> {
@@ -128,7 +139,7 @@ async function listEvents(scope: CdpScope, extension: Extension, { browser }: Br
     ...(manifest?.omnibox === undefined ? [] : [`omnibox.onInputEntered (keyword ${manifest.omnibox.keyword ?? ''})`]),
   ];
   const others =
-    'Also runtime.onInstalled, runtime.onStartup, runtime.onSuspend, idle.onStateChanged and any other event.';
+    'Also push, runtime.onInstalled, runtime.onStartup, runtime.onSuspend, idle.onStateChanged and any other event.';
   return lines.length === 0
     ? [`"${extension.name}" has no commands, menu entries, alarms or notifications now. ${others}`]
     : [`Events of "${extension.name}", with their subjects:`, ...lines, others];

@@ -12,7 +12,7 @@ const labelChars = 160;
 
 const eventRow = z.object({
   at: z.string(),
-  kind: z.enum(['message', 'reply', 'storage', 'call']),
+  kind: z.enum(['message', 'reply', 'storage', 'call', 'request']),
   from: z.string(),
   to: z.array(z.string()),
   label: z.string(),
@@ -24,7 +24,8 @@ export const getExtensionFlowTool = defineTool({
   title: 'Extension flow',
   group: 'extension',
   needs: 'extension',
-  description: 'Messages, ports, storage changes and traced calls of an extension in order; unanswered ones named',
+  description:
+    'Messages, ports, requests, storage changes and traced calls of an extension in order; unanswered ones named',
   input: z.strictObject({
     extensionId: extensionIdInput,
     format: z.enum(['text', 'mermaid']).default('text').describe('Or a diagram'),

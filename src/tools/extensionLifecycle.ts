@@ -27,17 +27,14 @@ import {
   freePages,
 } from './extensionFields.js';
 import { betweenLoads } from '../browser/extensions/fileAccess.js';
-import { runningContexts, namedPages } from '../browser/extensions/liveContexts.js';
+import { runningContexts } from '../browser/extensions/liveContexts.js';
 import {
   listExtensions,
   type Extension,
-  ExtensionsPage,
   findExtension,
-  type ExtensionInfo,
   uninstallExtension,
 } from '../browser/extensions/installedExtensions.js';
-import { readManifest } from '../browser/extensions/manifest.js';
-import { mergedErrors, WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
+import { WorkerMonitor } from '../browser/extensions/serviceWorkers.js';
 import { oneLine } from './pagination.js';
 import { shortUrl } from './answers.js';
 
@@ -81,7 +78,7 @@ export const installExtensionTool = defineTool({
         return { ...installed, replaced: before.find((other) => other.id === sameId && other.path !== path) };
       }),
     );
-    const { warnings, isTheme, replaced, extension } = value;
+    const { warnings, limits, isTheme, replaced, extension } = value;
     const { id, name, version } = extension;
     const lines = [
       isTheme
@@ -89,6 +86,7 @@ export const installExtensionTool = defineTool({
         : `Installed "${name}" ${version} as ${id}.`,
       ...(replaced ? [`It replaces ${replaced.version} from ${replaced.path}, which has the same key.`] : []),
       ...warnings.map((warning) => `Warning: ${oneLine(warning, 1_000)}`),
+      ...limits,
       ...describePages(browser, changes),
     ];
     return {
@@ -181,102 +179,6 @@ function extensionLine({
     : 'no service worker';
   const worker = serviceWorker === 'none' ? none : `service worker ${serviceWorker}`;
   return `${id} "${name}" ${version} ${state}, ${worker}, ${count(contexts, 'context')}, ${path}`;
-}
-
-const detailsOutput = z.object({
-  ...{ id: extensionId, name: z.string(), version: z.string(), description: z.string() },
-  ...{ path: z.string(), location: z.string() },
-  enabled: z.boolean(),
-  disabledBecause: z.array(z.string()),
-  /** As Chrome shows them to users. */
-  permissions: z.array(z.string()),
-  /** As the manifest names them; the optional ones end with a question mark. */
-  apis: z.array(z.string()),
-  /** False: the id is derived from the folder's path. */
-  idFromKey: z.boolean(),
-  hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
-  commands: z.array(z.string()),
-  pages: z.array(z.string()),
-  serviceWorker: workerState,
-  incognito: z.boolean(),
-  fileAccess: z.boolean(),
-  ...{ manifestErrors: z.array(z.string()), runtimeErrors: z.array(z.string()) },
-});
-
-type ExtensionDetails = z.infer<typeof detailsOutput>;
-
-export const getExtensionDetailsTool = defineTool({
-  name: 'get_extension_details',
-  title: 'Extension details',
-  group: 'extension',
-  needs: 'extension',
-  description:
-    'What Chrome knows of an extension: permissions, host access, pages, commands, errors. To check its files: inspect_extension_manifest',
-  input: z.strictObject({ extensionId: extensionIdInput }),
-  output: detailsOutput,
-  annotations: { readOnlyHint: true },
-  async handler({ extensionId: id }, { browser, signal }) {
-    const structured = await withCdpScope(browser.browser, signal, (scope) => detailsOf(scope, id));
-    return { text: describeDetails(structured), structured };
-  },
-});
-
-async function detailsOf(scope: CdpScope, id: string): Promise<ExtensionDetails> {
-  const extension = await findExtension(scope, id);
-  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
-  const info = await page.info(id);
-  const manifest = await readManifest(extension);
-  const { permissions = [], optional_permissions: optional = [], commands = {}, key } = manifest ?? {};
-  const details = toDetails(extension, info, watch.state(id));
-  return {
-    ...details,
-    apis: [...permissions.map(String), ...optional.map((name) => `${String(name)}?`)],
-    idFromKey: key !== undefined,
-    // Chrome adds one for the action to every extension.
-    commands: details.commands.filter((text) => manifest === undefined || (text.split(' ', 1)[0] ?? '') in commands),
-    pages: (await namedPages(extension)).map(({ name: page }) => page),
-  };
-}
-
-function toDetails(
-  { id, name, version, path, enabled }: Extension,
-  info: ExtensionInfo,
-  serviceWorker: WorkerState,
-): Omit<ExtensionDetails, 'pages' | 'apis' | 'idFromKey'> {
-  const { permissions, disableReasons, commands, manifestErrors, runtimeErrors } = info;
-  return {
-    ...{ id, name, version, path, enabled, serviceWorker },
-    description: info.description,
-    location: info.location.toLowerCase(),
-    disabledBecause: Object.entries(disableReasons).flatMap(([reason, value]) =>
-      typeof value === 'string' && value !== '' ? [`${reason}: ${value}`] : value === true ? [reason] : [],
-    ),
-    permissions: permissions.simplePermissions.map(({ message }) => message),
-    hosts: permissions.runtimeHostPermissions?.hosts.map(({ host, granted }) => ({ host, granted })) ?? [],
-    commands: commands.map(({ name, keybinding }) => (keybinding === '' ? name : `${name} (${keybinding})`)),
-    incognito: info.incognitoAccess.isActive,
-    fileAccess: info.fileAccess.isActive,
-    manifestErrors: manifestErrors.map(({ message }) => message),
-    runtimeErrors: mergedErrors(runtimeErrors.map(({ message: text }) => ({ text, place: '' }))),
-  };
-}
-
-function describeDetails(details: ExtensionDetails): string {
-  const { id, name, version, enabled, hosts, runtimeErrors } = details;
-  const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : values.join(', '));
-  return [
-    `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : ['disabled', ...details.disabledBecause].join(', ')}`,
-    ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
-    `Folder: ${details.path} (${details.location})`,
-    `Its id is made from ${details.idFromKey ? 'the key in its manifest' : "the folder's path, so it differs elsewhere"}.`,
-    `Permissions: ${list(details.apis)}; those that Chrome shows to users: ${list(details.permissions)}`,
-    `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
-    `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
-    `Commands: ${oneLine(list(details.commands), 2_000)}`,
-    `Incognito: ${details.incognito ? 'yes' : 'no'}; file addresses: ${details.fileAccess ? 'yes' : 'no'}`,
-    ...details.manifestErrors.map((message) => `Manifest: ${oneLine(message, 1_000)}`),
-    ...runtimeErrors.map((message) => `Runtime error: ${oneLine(message, 200)}`),
-  ].join('\n');
 }
 
 export const reloadExtensionTool = defineTool({

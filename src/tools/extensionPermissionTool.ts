@@ -135,12 +135,13 @@ function stateLines(name: string, { granted, open, withheld, hostAccess, hasActi
 }
 
 function needLines(needs: readonly Need[]): string[] {
-  const lacking = needs.filter(({ state }) => state !== 'granted');
   const fine = new Set(needs.filter(({ state }) => state === 'granted').map(({ permission }) => permission));
+  const lacking = needs.filter(({ permission }) => !fine.has(permission));
   return [
-    ...lacking.map(({ api, at, permission, state }) => {
-      const why = state === 'optional' ? 'not granted yet' : 'not in the manifest';
-      return `${api} (${at}) cannot be used now: it needs "${permission}", which is ${why}.`;
+    ...[...new Set(lacking.map(({ permission }) => permission))].map((permission) => {
+      const uses = lacking.filter((need) => need.permission === permission);
+      const why = uses[0]?.state === 'optional' ? 'not granted yet' : 'not in the manifest';
+      return `"${permission}" is ${why}: ${uses.map(({ api, at }) => `${api} (${at})`).join(', ')} cannot be used now.`;
     }),
     ...(fine.size === 0 ? [] : [`Its code uses and has: ${[...fine].join(', ')}.`]),
   ];

@@ -1,5 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
-import type { ActivityReport, WorkerActivity } from '../../src/browser/injected/contract.js';
+import type { ActivityReport, WorkerActivity } from '../../src/browser/injected/extensionContract.js';
 import { flushReports, instrumentContext, readWorkerActivity } from '../../src/browser/cdp/injectedFunctions.js';
 import { fakeEvent, openContext, type AnyFunction } from './support/injectedContext.js';
 

@@ -56,7 +56,7 @@ describe('fire_extension_event', () => {
   it.each([
     [{ event: 'commands.onCommand', subject: 'go' }, 'Called the listeners', /command go \d/],
     [{ event: 'alarms.onAlarm' }, 'Chrome fired chrome.alarms.onAlarm({"name":"tick"})', /alarm tick/],
-    [{ event: 'chrome.omnibox.onInputChanged', subject: 'ab' }, 'Called the listeners', /Suggestions: .*"ab!"/],
+    [{ event: 'chrome.omnibox.onInputChanged', subject: 'ab' }, 'Called the listeners', /Suggested: .*"ab!"/],
     [
       { event: 'runtime.onInstalled', subject: '0.9' },
       'Called the listeners',
@@ -134,6 +134,40 @@ describe('fire_extension_event', () => {
     expect(await fire(on({ subject: 'box' }))).toContain('"wasChecked":true,"checked":false');
     const event = 'webRequest.onBeforeRequest';
     expect(await tools.refusal('fire_extension_event', { extensionId: id, event })).toContain('cannot be fired');
+  });
+
+  it('delivers a push message, and hands listeners what they answer with', async () => {
+    const id = await tools.install(
+      'Answering',
+      {
+        permissions: ['downloads', 'sidePanel', 'webRequest', 'webRequestAuthProvider'],
+        host_permissions: ['<all_urls>'],
+        side_panel: { default_path: 'panel.html' },
+        commands: { go: { description: 'Go' } },
+        background: { service_worker: 'w.js' },
+      },
+      {
+        'w.js': `
+          self.addEventListener('push', ({ data }) => console.log('pushed', data.text()));
+          chrome.downloads.onDeterminingFilename.addListener(({ filename }, suggest) => suggest({ filename: 'kept/' + filename }));
+          chrome.webRequest.onAuthRequired.addListener((details, answer) => answer({}), { urls: ['<all_urls>'] }, ['asyncBlocking']);
+          chrome.commands.onCommand.addListener((name, { windowId }) => chrome.sidePanel.open({ windowId }));`,
+        'panel.html': '<title>Panel</title>',
+      },
+    );
+    await tools.run('stop_extension_service_worker', { extensionId: id });
+    const pushed = await fire({ extensionId: id, event: 'push', subject: 'news' });
+    expect(pushed).toContain('Chrome fired push("news").');
+    expect(pushed).toContain('pushed news');
+    const named = await fire({ extensionId: id, event: 'downloads.onDeterminingFilename', subject: 'a.zip' });
+    expect(named).toContain('Suggested: {"filename":"kept/a.zip"}');
+    expect(named).toContain('in this browser it does not ask extensions for the names of downloads');
+    const event = 'webRequest.onAuthRequired';
+    expect(await tools.refusal('fire_extension_event', { extensionId: id, event })).toContain('set_credentials');
+    expect(await tools.text('get_extension_details', { extensionId: id })).toContain('onAuthRequired never fires');
+    const opened = await fire({ extensionId: id, event: 'commands.onCommand', subject: 'go' });
+    expect(opened).toContain(`chrome.commands.onCommand("go", the tab of page ${tools.browser.page().id})`);
+    expect(opened).toMatch(/user gesture\.[^]*That is no error of the extension/);
   });
 
   it('leaves a click that opens the side panel to trigger_extension_action, which says so', async () => {

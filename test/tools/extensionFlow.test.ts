@@ -1,3 +1,4 @@
+import { waitUntil } from '../e2e/support/serverProcess.js';
 import { messagingExtension } from './support/messagingExtension.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 
@@ -65,4 +66,55 @@ it('finds nothing wrong with messages that their listeners only hear', async () 
   await tools.run('open_extension_page', { extensionId });
   expect(await tools.text('get_extension_logs', { extensionId })).toContain('and kept 2');
   expect(await tools.text('get_extension_runtime_errors', { extensionId })).toBe('"Listening" has no errors.');
+});
+
+it('shows the requests of a worker from its start on, with their ends', async () => {
+  const { url } = tools.pages;
+  const extensionId = await tools.install(
+    'Fetching',
+    { host_permissions: ['http://127.0.0.1/*'], background: { service_worker: 'w.js' } },
+    { 'w.js': `fetch('${url}/settled.html'); fetch('${url}/none'); fetch('http://localhost:9/x').catch(() => 0);` },
+  );
+  const requests = async (): Promise<Record<string, string>[]> => {
+    const { structured } = await tools.run('get_extension_flow', { extensionId });
+    return (structured['events'] as Record<string, string>[]).filter(({ kind }) => kind === 'request');
+  };
+  await waitUntil(async () => (await requests()).length === 3);
+  const found = await requests();
+  const at = (path: string) => found.find(({ label }) => label?.startsWith(path));
+  expect(at('/settled.html 200, ')).toMatchObject({ from: 'service_worker', to: [url] });
+  expect(at('/none 404, ')).toMatchObject({ from: 'service_worker', to: [url] });
+  expect(at('/x no status, ')).toMatchObject({ problem: expect.stringContaining('It failed') });
+});
+
+it('tells why a request of a worker that sleeps was refused', async () => {
+  const [, port] = tools.pages.url.split(/:(?=\d+$)/);
+  const extensionId = await tools.install(
+    'Refused',
+    { background: { service_worker: 'w.js' } },
+    { 'w.js': `self.ask = () => fetch('http://localhost:${port}/settled.html').catch(() => 'refused');` },
+  );
+  expect(await tools.evaluate(extensionId, 'ask()')).toBe('refused');
+  expect(await tools.text('get_extension_logs', { extensionId })).toContain('blocked by CORS policy');
+});
+
+it('names the other extension at both ends of a message, and says why nobody is there', async () => {
+  const asked = await tools.install(
+    'Asked',
+    { background: { service_worker: 'w.js' } },
+    { 'w.js': 'chrome.runtime.onMessageExternal.addListener((message, sender, reply) => reply("yes"));' },
+  );
+  const asking = await tools.install('Asking', { background: { service_worker: 'w.js' } }, { 'w.js': '' });
+  const ask = (id: string) => `chrome.runtime.sendMessage('${id}', { may: 1 }).catch(() => 'nobody')`;
+  expect(await tools.evaluate(asking, ask(asked))).toBe('yes');
+  const flow = (extensionId: string) => tools.text('get_extension_flow', { extensionId });
+  expect(await flow(asking)).toMatch(
+    new RegExp(`service_worker -> extension ${asked}: .*\n.*extension ${asked} --> service_worker: "yes"`),
+  );
+  expect(await flow(asked)).toContain(`extension ${asking} -> service_worker: runtime.onMessageExternal {"may":1}`);
+  await tools.run('set_extension_enabled', { extensionId: asked, enabled: false });
+  expect(await tools.evaluate(asking, ask(asked))).toBe('nobody');
+  expect(await flow(asking)).toContain(
+    `The extension ${asked} is not there, has no runtime.onMessageExternal listener`,
+  );
 });

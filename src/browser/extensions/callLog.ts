@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ReportingContext } from './messageLog.js';
-import type { ActivityReport } from '../injected/contract.js';
+import type { ActivityReport, RequestReport } from '../injected/extensionContract.js';
 import { parsedJson } from '../../text.js';
 
 /** One call of a `chrome.*` function. */
@@ -88,6 +88,38 @@ export class CallLog {
 
 function sizeOf({ api, context, args, result = '', error = '' }: ApiCall): number {
   return 200 + 2 * (api.length + context.length + args.length + result.length + error.length);
+}
+
+/** A request of an extension's worker or document that has ended. */
+export interface ExtensionRequest extends RequestReport {
+  readonly extensionId: string;
+  readonly context: string;
+}
+
+const requestSchema = z.object({
+  url: z.string(),
+  status: z.number(),
+  bytes: z.number(),
+  ms: z.number(),
+  at: z.number(),
+}) satisfies z.ZodType<RequestReport>;
+
+/** Records the requests of a session's extensions: the newest 2,000 within 2 MiB. */
+export class RequestLog {
+  readonly #ring: RingBuffer<ExtensionRequest>;
+
+  constructor(kept?: KeptPart) {
+    this.#ring = new RingBuffer<ExtensionRequest>({ ...limits, sizeOf: ({ url }) => 200 + 2 * url.length, kept });
+  }
+
+  read(): RingBufferReading<ExtensionRequest> {
+    return this.#ring.read();
+  }
+
+  record({ phase, value = '' }: ActivityReport, { extensionId, name }: ReportingContext): void {
+    const request = phase === 'begin' ? requestSchema.safeParse(parsedJson(value)).data : undefined;
+    if (request !== undefined) this.#ring.push({ ...request, extensionId, context: name });
+  }
 }
 
 const menuEntrySchema = z.looseObject({

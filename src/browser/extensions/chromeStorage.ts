@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
-import type { StorageContent, StorageEdit } from '../injected/contract.js';
+import type { StorageContent, StorageEdit } from '../injected/extensionContract.js';
 import { editStorage, readStorage } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { EvaluationError, ExtensionDocument } from './evaluateInTarget.js';

@@ -7,7 +7,7 @@ import {
   type CdpHandlers,
   type TargetSession,
 } from '../cdp/cdpSessions.js';
-import type { CallLog, MenuEntries, PermissionPrompts } from './callLog.js';
+import type { CallLog, MenuEntries, PermissionPrompts, RequestLog } from './callLog.js';
 import { lastErrorPrefix, type ExtensionLog, type LogSource } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
 import { ownDocumentPath } from './installedExtensions.js';
@@ -17,6 +17,7 @@ import { type MessageLog, type ReportingContext, parseReport } from './messageLo
 export interface ActivityLogs {
   readonly messages: MessageLog;
   readonly calls: CallLog;
+  readonly requests: RequestLog;
   readonly menus: MenuEntries;
   readonly prompts: PermissionPrompts;
   readonly logs: ExtensionLog;
@@ -271,6 +272,7 @@ export function recordReport(logs: ActivityLogs, payload: string, reporter: Repo
   if (report.kind === 'menu') logs.menus.record(report, reporter);
   else if (report.kind === 'prompt') logs.prompts.record(report, reporter);
   else if (report.kind === 'call') logs.calls.record(report, reporter);
+  else if (report.kind === 'request') logs.requests.record(report, reporter);
   else logs.messages.record(report, reporter);
 }
 

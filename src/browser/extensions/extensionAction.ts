@@ -2,7 +2,7 @@ import type { Browser, Page, Target } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
-import type { ActionState } from '../injected/contract.js';
+import type { ActionState } from '../injected/extensionContract.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { untilAborted } from '../../async.js';

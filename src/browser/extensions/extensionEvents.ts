@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
-import type { FirableEvents, FireResult, TabPosition } from '../injected/contract.js';
+import type { FirableEvents, FireResult, TabPosition } from '../injected/extensionContract.js';
 import { callExpression, fireAlarm, fireEvent, readFirableEvents } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import type { SessionBrowser } from '../pool/sessionBrowser.js';
@@ -37,6 +37,8 @@ export interface FiredEvent {
   /** `chrome`: Chrome fired it. `listeners`: the listeners in the worker were called. */
   readonly by: 'chrome' | 'listeners';
   readonly args: readonly unknown[];
+  /** The tab came after them. */
+  readonly hasTab: boolean;
   readonly suggestions?: unknown;
 }
 
@@ -46,7 +48,7 @@ const resultSchema = z.object({
 }) satisfies z.ZodType<FireResult>;
 
 /**
- * Fires an event of an extension: an alarm through Chrome, others through the listeners in its worker, which is woken,
+ * Fires an event of an extension: an alarm and a push message through Chrome, others through the listeners in its worker, which is woken,
  * since Chrome has no way that works without a user. Throws a ToolError if nothing listens.
  */
 export async function fireExtensionEvent(
@@ -55,11 +57,12 @@ export async function fireExtensionEvent(
   event: EventToFire,
 ): Promise<FiredEvent> {
   const { name, subject } = event;
+  if (name === 'push') return push(scope, extension, event);
   if (name === 'alarms.onAlarm' && event.args === undefined) {
     const document = await ExtensionDocument.open(scope, extension);
     const alarm = subject ?? (await onlyAlarm(document));
     const { state } = await document.call(fireAlarm, [alarm, alarmTimeoutMs], resultSchema);
-    if (state === 'fired') return { by: 'chrome', args: [{ name: alarm }] };
+    if (state === 'fired') return { by: 'chrome', args: [{ name: alarm }], hasTab: false };
     throw new ToolError(
       state === 'unheard'
         ? `Chrome did not fire the alarm ${JSON.stringify(alarm)} within ${alarmTimeoutMs / 1000} s.`
@@ -72,17 +75,28 @@ export async function fireExtensionEvent(
   const tab: TabPosition | null = tabEvents.includes(name) ? await tabQueryOf(scope, event.page) : null;
   const { json } = await evaluateInWorker(scope, extension, callExpression(fireEvent, name, args, tab));
   const { state, suggestions } = resultSchema.parse(parseResult(json));
-  if (state === 'fired') return { by: 'listeners', args, ...(suggestions !== undefined && { suggestions }) };
+  if (state === 'fired')
+    return { by: 'listeners', args, hasTab: tab !== null, ...(suggestions !== undefined && { suggestions }) };
   if (state === 'unfirable') {
-    throw new ToolError(
-      `chrome.${name} has listeners and cannot be fired: Chrome keeps them to itself. Do in a page what causes it, such as a request or a navigation.`,
-    );
+    const instead =
+      name === 'webRequest.onAuthRequired'
+        ? 'In this browser no request asks it for credentials: give them with set_credentials.'
+        : 'Do in a page what causes it, such as a request or a navigation.';
+    throw new ToolError(`chrome.${name} has listeners and cannot be fired: Chrome keeps them to itself. ${instead}`);
   }
   throw new ToolError(
     state === 'unheard'
       ? `The service worker of ${extension.name} has no listener of chrome.${name}. Chrome wakes a worker only for listeners that its script registers at once, outside of functions and before any await.`
       : `${extension.name} has no event chrome.${name}: it does not exist, or its manifest lacks the permission.`,
   );
+}
+
+async function push(scope: CdpScope, extension: Extension, { subject, args }: EventToFire): Promise<FiredEvent> {
+  const [given = ''] = args ?? [];
+  const data = subject ?? (typeof given === 'string' ? given : JSON.stringify(given));
+  const monitor = await WorkerMonitor.open(scope);
+  if (!(await monitor.push(extension.id, data))) throw new ToolError(`${extension.name} has no service worker.`);
+  return { by: 'chrome', args: [data], hasTab: false };
 }
 
 /** Throws a ToolError for a command, menu entry or notification that the extension does not have. */
@@ -165,12 +179,22 @@ function argumentsOf({ name, subject = '', args }: EventToFire): readonly unknow
   if (name === 'notifications.onButtonClicked') return [subject, 0];
   if (name === 'notifications.onClosed') return [subject, true];
   if (name === 'omnibox.onInputEntered') return [subject, 'currentTab'];
+  if (name === 'downloads.onDeterminingFilename') return [downloadItem(subject || 'file.bin')];
   if (name === 'runtime.onInstalled') {
     const isVersion = /^\d/.test(subject);
     return [isVersion ? { reason: 'update', previousVersion: subject } : { reason: subject || 'install' }];
   }
   return subject === '' ? [] : [subject];
 }
+
+/** A download that begins, as Chrome describes it (`chrome.downloads.DownloadItem`). */
+const downloadItem = (filename: string): object => ({
+  id: 1,
+  filename,
+  ...{ url: 'http://localhost/', finalUrl: 'http://localhost/', referrer: '' },
+  ...{ mime: 'application/octet-stream', danger: 'safe', state: 'in_progress', incognito: false },
+  ...{ paused: false, canResume: false, exists: true, bytesReceived: 0, totalBytes: -1, fileSize: -1 },
+});
 
 const firableSchema = z.object({
   commands: z.array(z.object({ name: z.string().optional(), shortcut: z.string().optional() })),

@@ -1,4 +1,4 @@
-import type { ApiCall } from './callLog.js';
+import type { ApiCall, ExtensionRequest } from './callLog.js';
 import type { ExtensionRecorder } from './extensionRecorder.js';
 import { answerProblem, type ExtensionMessage } from './messageLog.js';
 import type { StorageChange } from './storageChangeLog.js';
@@ -7,7 +7,7 @@ import type { StorageChange } from './storageChangeLog.js';
 export interface FlowEvent {
   /** Milliseconds since 1970. */
   readonly at: number;
-  readonly kind: 'message' | 'reply' | 'storage' | 'call';
+  readonly kind: 'message' | 'reply' | 'storage' | 'call' | 'request';
   readonly from: string;
   /** Empty where nobody is known to have received it. */
   readonly to: readonly string[];
@@ -19,7 +19,7 @@ export interface FlowEvent {
 /** Where calls and changes go to. */
 const chromeName = 'chrome';
 
-/** The newest messages, ports, storage changes and traced API calls of an extension, in the order of time. */
+/** The newest messages, ports, requests, storage changes and traced API calls of an extension, in the order of time. */
 export function flowOf(activity: ExtensionRecorder, extensionId: string, max: number): FlowEvent[] {
   const own = <T extends { readonly extensionId: string }>(entries: readonly { readonly value: T }[]): T[] =>
     entries.map(({ value }) => value).filter((value) => value.extensionId === extensionId);
@@ -27,6 +27,7 @@ export function flowOf(activity: ExtensionRecorder, extensionId: string, max: nu
     ...own(activity.messages.read().entries).flatMap(messageEvents),
     ...own(activity.storage.read().entries).map(storageEvent),
     ...own(activity.calls.read().entries).map(callEvent),
+    ...own(activity.requests.read().entries).map(requestEvent),
   ];
   return events.sort((a, b) => a.at - b.at).slice(-max);
 }
@@ -64,6 +65,17 @@ function storageEvent({ at, area, key, newValue }: StorageChange): FlowEvent {
 function callEvent({ at, api, context, args, result, error }: ApiCall): FlowEvent {
   const outcome = error === undefined ? (result === undefined ? '' : ` = ${result}`) : ` failed: ${error}`;
   return { at, kind: 'call', from: context, to: [chromeName], label: `${api}(${args})${outcome}`, problem: undefined };
+}
+
+/** A request that failed and one whose answer is opaque look alike to the extension. */
+function requestEvent({ at, context, url, status, bytes, ms }: ExtensionRequest): FlowEvent {
+  const { origin, pathname, search } = URL.canParse(url) ? new URL(url) : { origin: url, pathname: '', search: '' };
+  const label = `${pathname}${search} ${status === 0 ? 'no status' : status}, ${bytes} B, ${ms} ms`;
+  const problem =
+    status === 0
+      ? 'It failed, or its answer is opaque (no-cors). get_extension_logs says so if CORS refused it.'
+      : undefined;
+  return { at, kind: 'request', from: context, to: [origin], label, problem };
 }
 
 const maxParticipants = 12;

@@ -5,6 +5,7 @@ import {
   ExtensionsPage,
   findExtension,
   type Extension,
+  limitsOf,
   listExtensions,
   uninstallExtension,
 } from './installedExtensions.js';
@@ -22,6 +23,8 @@ export interface Installation {
   readonly extension: Extension;
   /** Chrome's warnings about the manifest, and what the service worker threw at its first start. */
   readonly warnings: readonly string[];
+  /** What the browser withholds from it. */
+  readonly limits: readonly string[];
   /** Chrome applies a theme, and does not list it. */
   readonly isTheme: boolean;
 }
@@ -97,12 +100,13 @@ async function installAndWait(
   const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
   const before = watch.starts();
   const extension = await begin(page);
+  const manifest = await readManifest(extension);
   // Chrome tells nothing about a theme.
-  if ((await readManifest(extension))?.theme !== undefined) return { extension, warnings: [], isTheme: true };
+  if (manifest?.theme !== undefined) return { extension, warnings: [], limits: [], isTheme: true };
   const named = await hasWorker(extension);
   const slow = named && !(await waitForFirstStart(scope, watch, extension.id, before));
-  const { manifestErrors } = await page.info(extension.id);
-  const warnings = [...manifestErrors.map(({ message }) => message), ...watch.errors(extension.id)];
+  const info = await page.info(extension.id);
+  const warnings = [...info.manifestErrors.map(({ message }) => message), ...watch.errors(extension.id)];
   // Chrome names the line of few, and the fix of none; of a script that is missing neither the file nor the import.
   if (warnings.length > 0 || (named && watch.state(extension.id) === 'none'))
     warnings.push(...(await errorsInFolder(extension.path, scope.signal)));
@@ -110,7 +114,8 @@ async function installAndWait(
     warnings.push(
       `The service worker is not up after ${firstStartTimeoutMs / 1000} s: its script, or a listener of its install event, does not end. stop_extension_service_worker ends it.`,
     );
-  return { extension, warnings: [...new Set(warnings)], isTheme: false };
+  const limits = limitsOf(info, manifest?.permissions ?? []);
+  return { extension, warnings: [...new Set(warnings)], limits, isTheme: false };
 }
 
 /** Whether Chrome should run a service worker for it. */

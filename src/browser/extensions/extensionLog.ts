@@ -121,20 +121,26 @@ export class ExtensionLog {
   }
 
   /**
-   * Reads what a running worker has logged since it started: Chrome keeps the entries and reports them again on CDP
-   * Runtime.enable. The session is closed after the call, so it does not keep the worker alive.
+   * Reads what a running worker has logged since it started, and what Chrome logged about it, such as requests that
+   * failed: Chrome keeps the entries and reports them again on CDP Runtime.enable and Log.enable. The session is closed after the call, so it does not keep the worker alive.
    */
   async captureFromWorker(scope: CdpScope, extensionId: string, targetId: string, session: CDPSession): Promise<void> {
     const from = { extensionId, name: 'service_worker', worker: targetId };
-    const entries: (() => void)[] = [];
+    const entries: { readonly at: number; readonly recordPending: () => void }[] = [];
     const calls: ConsoleCall[] = [];
     session.on('Runtime.consoleAPICalled', (event) => {
       calls.push(event);
-      entries.push(() => this.recordCall(event, from));
+      entries.push({ at: event.timestamp, recordPending: () => this.recordCall(event, from) });
     });
-    session.on('Runtime.exceptionThrown', (event) => entries.push(() => this.recordException(event, from)));
-    // Both at once: what is logged after them is for the next reading, and a flood of it holds up no answer.
-    await scope.untilAborted(Promise.all([session.send('Runtime.enable'), session.send('Runtime.disable')]));
+    session.on('Runtime.exceptionThrown', (event) =>
+      entries.push({ at: event.timestamp, recordPending: () => this.recordException(event, from) }),
+    );
+    session.on('Log.entryAdded', ({ entry }) =>
+      entries.push({ at: entry.timestamp, recordPending: () => this.recordEntry(entry, from) }),
+    );
+    // All at once: what is logged after them is for the next reading, and a flood of it holds up no answer.
+    const commands = ['Runtime.enable', 'Runtime.disable', 'Log.enable', 'Log.disable'] as const;
+    await scope.untilAborted(Promise.all(commands.map((command) => session.send(command))));
     const known = this.#newestTimes.get(targetId) ?? 0;
     await scope.untilAborted(
       readValues(
@@ -142,7 +148,8 @@ export class ExtensionLog {
         calls.filter(({ timestamp }) => timestamp > known),
       ),
     );
-    for (const recordPending of entries) recordPending();
+    entries.sort((a, b) => a.at - b.at);
+    for (const { recordPending } of entries) recordPending();
   }
 
   #record(at: number, { extensionId, name, worker }: LogSource, describe: () => ConsoleMessageBody): void {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
-import type { SendResult, TabPosition } from '../injected/contract.js';
+import type { SendResult, TabPosition } from '../injected/extensionContract.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { callExpression, sendFromExtension } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';

@@ -3,7 +3,7 @@ import { untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { unlessGone, openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { CallLog, MenuEntries, PermissionPrompts, type CallTrace } from './callLog.js';
+import { CallLog, MenuEntries, PermissionPrompts, RequestLog, type CallTrace } from './callLog.js';
 import { ContextFollower, recordReport } from './contextFollower.js';
 import { instrumentExpression, instrumentWorker, removeBinding, takeWorkerReports } from './instrument.js';
 import { originOf } from './installedExtensions.js';
@@ -51,6 +51,7 @@ const captureMs = 2_000;
 export class ExtensionRecorder {
   readonly messages: MessageLog;
   readonly calls: CallLog;
+  readonly requests: RequestLog;
   readonly logs: ExtensionLog;
   readonly menus = new MenuEntries();
   readonly prompts = new PermissionPrompts();
@@ -74,6 +75,7 @@ export class ExtensionRecorder {
     this.#kept = kept;
     this.messages = new MessageLog(kept);
     this.calls = new CallLog(kept);
+    this.requests = new RequestLog(kept);
     this.logs = new ExtensionLog(kept);
     this.storage = new StorageChangeLog(browser, kept);
     this.#workerEnds = new WorkerEndObserver(browser);

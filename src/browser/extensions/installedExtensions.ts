@@ -148,6 +148,20 @@ const apisSchema = z.object({ permissions: z.array(z.string()) });
 /** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
 export type ExtensionInfo = z.infer<typeof infoSchema>;
 
+/** What the manifest asks for and the extension does not have in this browser, and what to do. */
+export function limitsOf({ userScriptsAccess }: ExtensionInfo, permissions: readonly unknown[]): string[] {
+  return [
+    ...(userScriptsAccess?.isActive === false && permissions.includes('userScripts')
+      ? [
+          'chrome.userScripts is undefined until its user allows it: set_extension_permissions {"grant": ["userScripts"]}.',
+        ]
+      : []),
+    ...(permissions.includes('webRequestAuthProvider')
+      ? ['chrome.webRequest.onAuthRequired never fires in this browser: give credentials with set_credentials.']
+      : []),
+  ];
+}
+
 export const hostAccesses = ['ON_CLICK', 'ON_SPECIFIC_SITES', 'ON_ALL_SITES'] as const;
 export type HostAccess = (typeof hostAccesses)[number];
 

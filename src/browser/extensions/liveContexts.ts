@@ -4,7 +4,7 @@ import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { readSidePanels } from '../cdp/injectedFunctions.js';
-import type { SidePanels } from '../injected/contract.js';
+import type { SidePanels } from '../injected/extensionContract.js';
 import { contentScriptsIn } from './contentScripts.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
 import { findExtension, type Extension, originOf, ownDocumentUrl } from './installedExtensions.js';

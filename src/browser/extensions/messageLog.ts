@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ownDocumentUrl } from './installedExtensions.js';
 import { RingBuffer, type KeptPart, type RingBufferEntry, type RingBufferReading } from '../collectors/ringBuffer.js';
-import type { ActivityReport, DeliveryOutcome } from '../injected/contract.js';
+import type { ActivityReport, DeliveryOutcome } from '../injected/extensionContract.js';
 import { parsedJson } from '../../text.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */
@@ -104,9 +104,9 @@ export class MessageLog {
     return this.#ring.push({
       extensionId,
       api: report.api,
-      from: isSent ? name : senderOf(report.sender, extensionId),
+      from: isSent ? name : senderOf(report, extensionId),
       place: report.place,
-      to: isSent ? [] : [name],
+      to: report.target === undefined ? (isSent ? [] : [name]) : [`extension ${report.target}`],
       outcomes: {},
       isSent,
       isOver: false,
@@ -121,7 +121,7 @@ export class MessageLog {
   /** The same message as another context reported it, the nearest in time, now with this end. Any end may come first. */
   #match(report: ActivityReport, { extensionId, name }: ReportingContext): number | undefined {
     const isSender = report.kind === 'send';
-    const sender = isSender ? name : senderOf(report.sender, extensionId);
+    const sender = isSender ? name : senderOf(report, extensionId);
     const isSame = ({ value }: RingBufferEntry<ExtensionMessage>): boolean =>
       value.extensionId === extensionId &&
       channelOf(value.api) === channelOf(report.api) &&
@@ -184,16 +184,22 @@ export interface UnansweredMessage {
   readonly count: number;
 }
 
+/** Why nobody got a message, or the opening of a port. */
+function absenceOf({ api, to: [other] }: MessageOutcome): string {
+  const event = channelOf(api) === 'connect' ? 'runtime.onConnect' : 'runtime.onMessage';
+  if (other !== undefined)
+    return `The ${other} is not there, has no ${event}External listener, or its externally_connectable leaves this extension out.`;
+  const where = api.startsWith('tabs.') ? 'no content script of that tab' : 'no other context';
+  return `Nothing listens: ${where} has a ${event} listener.`;
+}
+
 /** Why a message has no answer, or one that its sender hardly meant; undefined if nothing is wrong with it. */
 export function answerProblem(message: MessageOutcome): string | undefined {
   const { api, to, isOver, reply, error } = message;
   const fault = listenerFault(message);
   if (fault !== undefined) return fault;
   const isConnect = channelOf(api) === 'connect';
-  if (error?.includes('Receiving end does not exist') === true) {
-    const where = api.startsWith('tabs.') ? 'no content script of that tab' : 'no other context';
-    return `Nothing listens: ${where} has a runtime.${isConnect ? 'onConnect' : 'onMessage'} listener.`;
-  }
+  if (error?.includes('Receiving end does not exist') === true) return absenceOf(message);
   if (error !== undefined || reply !== undefined) return undefined;
   if (isConnect && isOver && to.length === 0)
     return 'The port closed before anything came through it: no context has a runtime.onConnect listener, or it disconnected at once.';
@@ -244,8 +250,9 @@ const isMessage = (api: string): boolean => /sendMessage|onMessage/.test(api);
 const kindOf = (context: string): string | undefined => (context.startsWith('/') ? '/' : context.split(' ', 1)[0]);
 
 /** The `sender` that Chrome passed to the receiver: a content script, a document, or the worker, which has no tab. */
-function senderOf(json: string | undefined, extensionId: string): string {
-  const { url, tab, documentId } = parseSender(json);
+function senderOf({ api, sender }: ActivityReport, extensionId: string): string {
+  const { id, url, tab, documentId } = parseSender(sender);
+  if (api.endsWith('External')) return id === undefined ? `page ${url ?? ''}` : `extension ${id}`;
   if (url === ownDocumentUrl(extensionId)) return ownSender;
   if (url === undefined || !URL.canParse(url)) return 'service_worker';
   const { protocol, host, pathname } = new URL(url);
@@ -256,6 +263,7 @@ function senderOf(json: string | undefined, extensionId: string): string {
 }
 
 interface Sender {
+  readonly id?: string;
   readonly url?: string;
   readonly tab?: unknown;
   readonly documentId?: unknown;
@@ -278,13 +286,14 @@ function sizeOf({ payload, reply = '', error = '', from, place = '', to }: Exten
 const reportSchema = z.object({
   id: z.number(),
   phase: z.enum(['begin', 'end']),
-  kind: z.enum(['send', 'receive', 'call', 'menu', 'prompt']),
+  kind: z.enum(['send', 'receive', 'call', 'menu', 'prompt', 'request']),
   api: z.string(),
   value: z.string().optional(),
   error: z.string().optional(),
   outcome: z.enum(['heard', 'silent', 'late', 'pending', 'empty', 'answered', 'threw', 'closed']).optional(),
   sender: z.string().optional(),
   place: z.string().optional(),
+  target: z.string().optional(),
   at: z.number(),
 }) satisfies z.ZodType<ActivityReport>;
 

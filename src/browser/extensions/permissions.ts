@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { readPermissions, removePermissions } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import type { GrantedPermissions } from '../injected/contract.js';
+import type { GrantedPermissions } from '../injected/extensionContract.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { EvaluationError, ExtensionDocument } from './evaluateInTarget.js';
 import { reloadExtension, type ReloadResult } from './extensionInstall.js';

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { RuleMatch, RuleState } from '../injected/contract.js';
+import type { RuleMatch, RuleState } from '../injected/extensionContract.js';
 import { readRuleState, testRequestRules } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { parseChromeJson } from './chromeJson.js';

@@ -11,7 +11,8 @@ import { loadWithoutFiles } from './fileAccess.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
 import { callExpression, listVariables, readWorkerActivity, type InjectedFunction } from '../cdp/injectedFunctions.js';
-import type { DeclaredVariables, WorkerActivity } from '../injected/contract.js';
+import type { DeclaredVariables } from '../injected/contract.js';
+import type { WorkerActivity } from '../injected/extensionContract.js';
 
 /** `none`: no worker is registered, since the manifest names none or it threw when it was installed. */
 export type WorkerState = Protocol.ServiceWorker.ServiceWorkerVersionRunningStatus | 'none';
@@ -45,9 +46,7 @@ export class WorkerMonitor {
   static async open(scope: CdpScope): Promise<WorkerMonitor> {
     const session = await ExtensionsPage.attach(scope);
     const watch = new WorkerMonitor(scope, session);
-    const first = new Promise<void>((resolve) => {
-      session.once('ServiceWorker.workerVersionUpdated', () => resolve());
-    });
+    const first = new Promise((resolve) => session.once('ServiceWorker.workerVersionUpdated', resolve));
     session.on('ServiceWorker.workerVersionUpdated', ({ versions }) => watch.#update(versions));
     session.on('ServiceWorker.workerErrorReported', ({ errorMessage }) => watch.#errors.push(errorMessage));
     await scope.untilAborted(session.send('ServiceWorker.enable'));
@@ -88,6 +87,14 @@ export class WorkerMonitor {
     await this.#scope.untilAborted(
       this.#session.send('ServiceWorker.startWorker', { scopeURL: workerScope(extensionId) }),
     );
+  }
+
+  /** Sends a push message, which wakes the worker (CDP ServiceWorker.deliverPushMessage). False if none is registered. */
+  async push(extensionId: string, data: string): Promise<boolean> {
+    const { registrationId } = this.#newest(extensionId) ?? {};
+    const message = registrationId && { origin: originOf(extensionId), registrationId, data };
+    if (message) await this.#scope.untilAborted(this.#session.send('ServiceWorker.deliverPushMessage', message));
+    return message !== undefined;
   }
 
   /** Errors that workers of this extension threw while monitored, oldest first, like ones as one, with their location. */

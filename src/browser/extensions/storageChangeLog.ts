@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
-import type { StorageChangeReport } from '../injected/contract.js';
+import type { StorageChangeReport } from '../injected/extensionContract.js';
 import { untilAborted } from '../../async.js';
 import { callExpression, listenToStorage } from '../cdp/injectedFunctions.js';
 import { CdpScope } from '../cdp/cdpScope.js';

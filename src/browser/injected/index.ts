@@ -5,7 +5,6 @@
  */
 export { isInView, standIn, untilActionable } from './actionable.js';
 export { runAudit } from './audit.js';
-export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatScope, formatValue } from './formatValue.js';
 export { isChecked, fileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './listeners.js';
@@ -26,7 +25,10 @@ export { beginReading, endReading } from './documentState.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
 export {
+  fireAlarm,
+  fireEvent,
   readActionState,
+  readFirableEvents,
   readPermissions,
   readRegisteredScripts,
   readSidePanels,

@@ -1,8 +1,8 @@
 import type { ChromeApi } from './chromeApi.js';
-import type { WorkerActivity } from './contract.js';
+import type { WorkerActivity } from './extensionContract.js';
 import { HeardEvents } from './listeners.js';
 import { Reporter } from './reporter.js';
-import { watchCalls, watchMenus, watchPrompts } from './watchCalls.js';
+import { watchCalls, watchMenus, watchPrompts, watchRequests } from './watchCalls.js';
 import { watchMessages, type NamedPort } from './watchMessages.js';
 
 /** What an instrumented context keeps on its global object. */
@@ -51,6 +51,7 @@ export function instrumentContext(bindingName: string, isTracing: boolean, refus
   watchMessages(api, reporter, ports);
   watchMenus(api, reporter);
   watchPrompts(api, reporter, () => isRefusing);
+  watchRequests(reporter);
   recorder.setTracing(isTracing);
   return false;
 }

@@ -1,5 +1,5 @@
 import type {} from './chromeApi.js';
-import type { WorkerActivity } from './contract.js';
+import type { WorkerActivity } from './extensionContract.js';
 import { isFunction, readProperty, replaceMethod, type AnyFunction } from './values.js';
 
 /** Replaces each listener of a `chrome.*` event; `removeListener` and `hasListener` still take the original. */

@@ -1,4 +1,4 @@
-import type { ActivityReport } from './contract.js';
+import type { ActivityReport } from './extensionContract.js';
 import { findBinding, toJson } from './values.js';
 import { shortenText } from '../../text.js';
 
@@ -7,7 +7,7 @@ const maxPending = 500;
 /** For one context: more would block the browser's connection. */
 const maxPerSecond = 1_000;
 
-type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome' | 'place'>;
+type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome' | 'place' | 'target'>;
 
 /** Reports the end of a call or message. */
 export type ReportEnd = (details: Details) => void;

@@ -1,5 +1,5 @@
 import type { ChromeStorage, ChromeStorageArea, ChromeStorageChange } from './chromeApi.js';
-import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } from './contract.js';
+import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } from './extensionContract.js';
 import { findBinding, toJson } from './values.js';
 import { cutText } from '../../text.js';
 

@@ -1,6 +1,8 @@
 import { followCall } from './followCall.js';
 import { isFunction, readProperty, replaceMethod, type AnyFunction } from './values.js';
 import type { ChromeApi } from './chromeApi.js';
+import type { RequestReport } from './extensionContract.js';
+import { shortenText } from '../../text.js';
 import { print, printAll, type Reporter } from './reporter.js';
 
 const maxDepth = 3;
@@ -38,6 +40,29 @@ export function watchPrompts({ permissions }: ChromeApi, reporter: Reporter, isR
       (await permissions?.contains(wanted)) ?? false;
     return followCall(isRefusing() ? answeringCallback(isGranted) : original, self, args, end);
   });
+}
+
+const maxUrlChars = 2_000;
+const requestTypes: readonly string[] = ['fetch', 'xmlhttprequest', 'beacon'];
+
+/** Reports the requests of a worker or document of the extension, once they have ended, from Resource Timing. */
+export function watchRequests(reporter: Reporter): void {
+  if (location.protocol !== 'chrome-extension:') return;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (!(entry instanceof PerformanceResourceTiming) || !requestTypes.includes(entry.initiatorType)) continue;
+      if (entry.name.startsWith('data:')) continue;
+      const request: RequestReport = {
+        url: shortenText(entry.name, maxUrlChars),
+        status: entry.responseStatus,
+        bytes: entry.transferSize,
+        ms: Math.round(entry.duration),
+        at: performance.timeOrigin + entry.startTime,
+      };
+      reporter.note('request', entry.initiatorType, { value: print(request) });
+    }
+  });
+  observer.observe({ type: 'resource', buffered: true });
 }
 
 /** A function of promises that also takes a callback as its last argument. */

@@ -40,7 +40,8 @@ export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter, 
 function watchSending(reporter: Reporter, owner: object | undefined, api: string): void {
   if (owner === undefined) return;
   replaceMethod(owner, 'sendMessage', (original) => (...args) => {
-    const end = reporter.begin('send', api, { value: print(messageAmong(api, args)), place: callingPlace() });
+    const value = print(messageAmong(api, args));
+    const end = reporter.begin('send', api, { value, place: callingPlace(), target: targetAmong(args) });
     return followCall(original, owner, args, end);
   });
 }
@@ -58,11 +59,18 @@ function callingPlace(): string | undefined {
   return undefined;
 }
 
-/** The message among the arguments: after the id of a tab or of another extension. */
+/** The message among the arguments: after the id of a tab or of an extension. */
 function messageAmong(api: string, args: readonly unknown[]): unknown {
-  const [first] = args;
-  const hasExtensionId = typeof first === 'string' && /^[a-p]{32}$/.test(first) && args.length > 1;
-  return api === 'tabs.sendMessage' || hasExtensionId ? args[1] : first;
+  const [first, second] = args;
+  return api === 'tabs.sendMessage' || (isExtensionId(first) && args.length > 1) ? second : first;
+}
+
+const isExtensionId = (value: unknown): value is string => typeof value === 'string' && /^[a-p]{32}$/.test(value);
+
+/** The other extension that a message or port is for. */
+function targetAmong([first, ...others]: readonly unknown[]): string | undefined {
+  const isTarget = isExtensionId(first) && others.length > 0 && first !== globalThis.chrome?.runtime?.id;
+  return isTarget ? first : undefined;
 }
 
 interface PortWatch {
@@ -74,8 +82,8 @@ function watchConnecting(watch: PortWatch, owner: object | undefined, api: strin
   replaceMethod(owner, 'connect', (original) => (...args) => {
     const port = original.apply(owner, args);
     if (isPort(port)) {
-      const place = callingPlace();
-      watchPort(watch, port, watch.reporter.begin('send', api, { value: print(port.name), place }));
+      const details = { value: print(port.name), place: callingPlace(), target: targetAmong([...args, undefined]) };
+      watchPort(watch, port, watch.reporter.begin('send', api, details));
     }
     return port;
   });

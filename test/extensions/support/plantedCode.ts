@@ -50,6 +50,10 @@ export const plantedCode: Readonly<Record<string, AuditCase>> = {
     worker('chrome.runtime.id;', { host_permissions: ['https://a.example/*'] }),
     'advice manifest.json:8 host_permissions: No code of the extension uses its access',
   ],
+  'an address of the tab of a click without a right to it': [
+    worker('chrome.action.onClicked.addListener((tab) => console.log(tab.url));', { action: {} }),
+    'breaks worker.js:1: "url" of a tab is undefined',
+  ],
   'an address of a tab without a right to it': [
     worker('chrome.tabs.query({}, (tabs) => { const [first] = tabs; console.log(first.url); });'),
     'breaks worker.js:1: "url" of a tab is undefined',

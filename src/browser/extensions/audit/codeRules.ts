@@ -256,7 +256,9 @@ export function apiNeeds(code: LinkedCode): ApiNeed[] {
     if (use.isInjected || !runsInExtension(use) || /[{?]/.test(use.path)) continue;
     for (const { api: from, permission } of permissionsOf(use.path)) {
       const depth = Math.max(from.split('.').length, permission.split('.').length + 2);
-      const api = use.path.replaceAll('()', '').split('.').slice(0, depth).join('.');
+      // What is called, without what is done with its result.
+      const [called = ''] = /^[\w.]+/.exec(use.path) ?? [];
+      const api = called.split('.').slice(0, depth).join('.');
       if (!needs.has(api) && needs.size < maxNeeds) needs.set(api, { api, permission, at: placeOf(use) });
     }
   }

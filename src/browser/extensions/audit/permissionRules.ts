@@ -272,16 +272,20 @@ function* unusedHosts(code: LinkedCode, usage: Usage): Generator<Finding> {
   yield { severity: 'advice', at, problem, fix: 'Remove "host_permissions".' };
 }
 
+/** What Chrome leaves out of the tabs that it gives to an extension: the last part of a path. */
+const hiddenOfTab = [
+  /^chrome\.tabs\.(?:query\(\)\[\]|get\(\)|onUpdated\.addListener\(\)\.[12]|onCreated\.addListener\(\)\.0)\.(url|title|favIconUrl)\b/,
+  /^chrome\.action\.onClicked\.addListener\(\)\.0\.(url|title|favIconUrl)\b/,
+  /^chrome\.(?:commands\.onCommand|contextMenus\.onClicked)\.addListener\(\)\.1\.(url|title|favIconUrl)\b/,
+];
+
 /** Addresses of tabs are hidden from extensions without a right to them. */
 function* tabAddresses(code: LinkedCode, declared: ReadonlySet<string>): Generator<Finding> {
   if (declared.has('tabs') || declared.has('activeTab')) return;
   for (const { path, script, contexts, isInjected, offset } of code.uses) {
-    const hit =
-      /^chrome\.tabs\.(?:query\(\)\[\]|get\(\)|onUpdated\.addListener\(\)\.2|onUpdated\.addListener\(\)\.1)\.(url|title|favIconUrl)\b/.exec(
-        path,
-      );
-    if (hit === null || script.tested.has(path) || isInjected || contexts.size === 0) continue;
-    const problem = `"${hit[1] ?? 'url'}" of a tab is undefined without "tabs" or access to its host.`;
+    const [, key] = hiddenOfTab.flatMap((hidden) => hidden.exec(path) ?? []);
+    if (key === undefined || script.tested.has(path) || isInjected || contexts.size === 0) continue;
+    const problem = `"${key}" of a tab is undefined without "tabs" or access to its host.`;
     yield {
       severity: 'breaks',
       at: placeAt(script.path, script.text, offset),
