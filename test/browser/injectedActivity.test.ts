@@ -26,7 +26,11 @@ function openExtension({ isTracing = false, ...parts }: { isTracing?: boolean; [
   };
   const chrome = { runtime, ...parts };
   const taken: string[] = [];
-  const { context, call } = openContext({ chrome, record: (text: string) => void taken.push(text) });
+  const { context, call } = openContext({
+    chrome,
+    location: { protocol: 'https:' },
+    record: (text: string) => void taken.push(text),
+  });
   const instrument = (tracing: boolean) => call(instrumentContext, 'record', tracing);
   const send = jest.fn<AnyFunction>();
   runtime.sendMessage = send;
