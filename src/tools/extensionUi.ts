@@ -17,6 +17,8 @@ import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutpu
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
 import { effectLines, effectsOf } from './extensionEventTools.js';
 import { count, extensionIdInput } from './extensionFields.js';
+import { tabQueryOf } from '../browser/extensions/extensionMessage.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
 import { namedPages, sidePanels, type NamedPage } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import { ToolError } from '../errors/errors.js';
@@ -166,7 +168,7 @@ export const openExtensionPageTool = defineTool({
   async handler({ extensionId: id, page: wanted, includeSnapshot: snapshot }, { browser, signal }) {
     const { extension, url } = await withCdpScope(browser.browser, signal, async (scope) => {
       const found = await findEnabledExtension(scope, id);
-      return { extension: found, url: await pageUrlOf(scope, found, wanted) };
+      return { extension: found, url: await pageUrlOf(scope, found, { wanted, page: browser.selected }) };
     });
     const named = (await namedPages(extension)).find((page) => page.url === url)?.name ?? '';
     const page = await browser.newPage({ signal });
@@ -189,18 +191,27 @@ export const openExtensionPageTool = defineTool({
   },
 });
 
-async function pageUrlOf(scope: CdpScope, extension: Extension, wanted: string): Promise<string> {
+async function pageUrlOf(
+  scope: CdpScope,
+  extension: Extension,
+  { wanted, page }: { wanted: string; page: SessionPage | undefined },
+): Promise<string> {
   const pages = await namedPages(extension);
+  const origin = `${originOf(extension.id)}/`;
+  // A script may have set it for the tab.
+  const panel = wanted === 'side_panel' ? await panelOf(scope, extension, page) : '';
+  if (panel !== '') return new URL(panel, origin).href;
   const named = pages.find(({ name }) => name === wanted);
   if (named !== undefined) return named.url;
-  const origin = `${originOf(extension.id)}/`;
-  // A script may have set it for the tab in front.
-  const panel = wanted === 'side_panel' ? (await sidePanels(scope, extension)).path : '';
-  if (panel !== '') return new URL(panel, origin).href;
   if (pageNames.has(wanted)) refusePage(extension, wanted, pages);
   const url = URL.canParse(wanted, origin) ? new URL(wanted, origin).href : '';
   if (url.startsWith(origin)) return url;
   throw new ToolError(`${JSON.stringify(wanted)} is not a page of ${extension.name}. Pass a path below ${origin}`);
+}
+
+async function panelOf(scope: CdpScope, extension: Extension, page: SessionPage | undefined): Promise<string> {
+  const tab = page === undefined || page.isClosed ? null : await tabQueryOf(scope, page);
+  return (await sidePanels(scope, extension, tab)).path;
 }
 
 const pageNames: ReadonlySet<string> = new Set(['options', 'side_panel', 'popup', ...Object.keys(inTab)]);

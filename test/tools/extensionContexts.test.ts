@@ -388,4 +388,12 @@ it('knows a side panel that a script sets for a tab, and says when a tab has non
   const target = { extensionId, target: 'side_panel', expression: 'document.body.innerText' };
   expect(await tools.text('evaluate_in_extension', target)).toContain('Here late');
   expect(await tools.text('open_extension_page', { extensionId, page: 'side_panel' })).toContain('/late.html as page');
+  const pageId = await tools.openPage('/settled.html');
+  const ofTab = `chrome.tabs.query({}).then((tabs) =>
+    chrome.sidePanel.setOptions({ tabId: Math.max(...tabs.map(({ id }) => id)), path: 'manifest.json' }).then(() => 1))`;
+  await tools.evaluate(extensionId, ofTab);
+  tools.browser.select(pageId);
+  expect(await tools.text('open_extension_page', { extensionId, page: 'side_panel' })).toContain(
+    '/manifest.json as page',
+  );
 });

@@ -4,7 +4,7 @@ import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { readSidePanels } from '../cdp/injectedFunctions.js';
-import type { SidePanels } from '../injected/extensionContract.js';
+import type { SidePanels, TabPosition } from '../injected/extensionContract.js';
 import { contentScriptsIn } from './contentScripts.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
 import { findExtension, type Extension, originOf, ownDocumentUrl } from './installedExtensions.js';
@@ -139,10 +139,17 @@ export async function runningContexts(targets: readonly Target[], extension: Ext
 
 const panelsSchema = z.object({ path: z.string(), open: z.array(z.string()) }) satisfies z.ZodType<SidePanels>;
 
-/** The side panels of an extension now, which scripts may set for each tab (`chrome.sidePanel.setOptions`). */
-export async function sidePanels(scope: CdpScope, extension: Extension): Promise<SidePanels> {
+/**
+ * The side panels of an extension now, which scripts may set for each tab (`chrome.sidePanel.setOptions`): that of a tab,
+ * by default of the one in front, and those that are open.
+ */
+export async function sidePanels(
+  scope: CdpScope,
+  extension: Extension,
+  tab: TabPosition | null = null,
+): Promise<SidePanels> {
   const document = await ExtensionDocument.open(scope, extension);
-  return document.call(readSidePanels, [], panelsSchema);
+  return document.call(readSidePanels, [tab], panelsSchema);
 }
 
 /** The contexts, of which those that are open side panels are known as such although no manifest names them. */

@@ -258,7 +258,7 @@ export interface InjectedFunctions {
   readWorkerActivity(): WorkerActivity;
   correctInstallDetails(placeholderVersion: string): false;
   readActionState(): Promise<ActionState>;
-  readSidePanels(): Promise<SidePanels>;
+  readSidePanels(position: TabPosition | null): Promise<SidePanels>;
   sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;
   readStorage(
     area: string,

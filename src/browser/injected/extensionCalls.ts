@@ -23,9 +23,9 @@ export async function readActionState(): Promise<ActionState> {
 }
 
 /** In a document of the extension. */
-export async function readSidePanels(): Promise<SidePanels> {
+export async function readSidePanels(position: TabPosition | null): Promise<SidePanels> {
   const { runtime, sidePanel, tabs } = globalThis.chrome ?? {};
-  const [tab] = (await tabs?.query({ active: true, lastFocusedWindow: true })) ?? [];
+  const [tab] = (await tabs?.query(position ?? { active: true, lastFocusedWindow: true })) ?? [];
   const { path = '', enabled = true } = (await sidePanel?.getOptions(tab === undefined ? {} : { tabId: tab.id })) ?? {};
   const contexts = (await runtime?.getContexts?.({ contextTypes: ['SIDE_PANEL'] })) ?? [];
   return { path: enabled ? path : '', open: contexts.map(({ documentUrl }) => documentUrl ?? '') };
