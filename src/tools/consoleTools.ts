@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { CodeLocation, ConsoleMessage, StackFrame } from '../browser/collectors/consoleCollector.js';
+import { textWithCauses } from '../browser/collectors/consoleMessage.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { ToolError } from '../errors/errors.js';
 import { originalOutput, OriginalPlaces } from './originalPlaces.js';
@@ -48,17 +49,18 @@ const listConsoleMessagesTool = definePageTool({
   lock: false,
   handler: async (args, { page, browser, signal }) => {
     const wanted = args.text?.toLowerCase();
+    await page.console.whenRead(signal);
     const listing = pageOf(
       page.console.read(args.since),
       (message) =>
         (args.types === undefined || isOneOf(args.types, message)) &&
-        (wanted === undefined || message.text.toLowerCase().includes(wanted)),
+        (wanted === undefined || textWithCauses(message).toLowerCase().includes(wanted)),
       args,
     );
     const messages = listing.entries.map(({ value }) => value);
     const places = await OriginalPlaces.find(
       { browser, page },
-      { locations: messages.map((message) => message.location), texts: messages.map(({ text }) => text) },
+      { locations: messages.map((message) => message.location), texts: messages.map(textWithCauses) },
       signal,
     );
     const lines = withNavigations(listing.entries, places);
@@ -91,6 +93,7 @@ const getConsoleMessageTool = definePageTool({
   annotations: { readOnlyHint: true },
   lock: false,
   handler: async ({ id }, { page, browser, signal }) => {
+    await page.console.whenRead(signal);
     const message = page.console.get(id);
     if (message === undefined) {
       throw new ToolError(
@@ -140,7 +143,7 @@ function rowText(id: number, message: ConsoleMessage, places: OriginalPlaces): s
   const { type, level, count, source, extension, handledLater } = message;
   const kind = type === level || (type === 'warn' && level === 'warning') ? level : `${level} ${type}`;
   return [
-    `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(places.inText(message.text), rowChars)}`,
+    `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(places.inText(textWithCauses(message)), rowChars)}`,
     ...(message.location === undefined
       ? []
       : [`(${places.text(message.location, locationWithin(message.location, extension))})`]),
@@ -154,10 +157,10 @@ function structuredRow(
   { id, value }: RingBufferEntry<ConsoleMessage>,
   places: OriginalPlaces,
 ): z.input<z.ZodObject<typeof row>> {
-  const { type, level, count, text, source, extension, page, navigation } = value;
+  const { type, level, count, source, extension, page, navigation } = value;
   return {
     ...{ id, type, level, count, source, page, navigation },
-    text: oneLine(text, rowChars),
+    text: oneLine(textWithCauses(value), rowChars),
     ...(value.location === undefined
       ? {}
       : { location: { ...structuredLocation(value.location), ...places.field(value.location) } }),
@@ -176,11 +179,25 @@ function describe(id: number, message: ConsoleMessage, places: OriginalPlaces): 
     `At ${timeText(message.at)}${repeated}, on ${message.page}`,
     ...(message.args.length === 0
       ? [places.inText(message.text)]
-      : message.args.map((arg, index) => `Argument ${index + 1}: ${places.inText(arg)}`)),
-    ...(message.stack.length === 0
-      ? []
-      : ['Stack:', ...message.stack.map((frame) => `  at ${frameText(frame, places)}`)]),
+      : message.args.map((arg, index) => `Argument ${index + 1}: ${places.inText(withoutStackOf(message, arg))}`)),
+    ...(message.stack.length === 0 ? [] : ['Stack:', ...stackLines(message.stack, places)]),
   ].join('\n');
+}
+
+/** Of an exception the first stack in its text is told besides. */
+const withoutStackOf = ({ type, stack }: ConsoleMessage, text: string): string =>
+  type === 'exception' && stack.length > 0 ? text.replace(/(?:\n[ \t]+at [^\n]*)+/, '') : text;
+
+/** The frames, those of a recursion once. */
+function stackLines(stack: readonly StackFrame[], places: OriginalPlaces): string[] {
+  const lines: { readonly text: string; count: number }[] = [];
+  for (const frame of stack) {
+    const text = `  at ${frameText(frame, places)}`;
+    const last = lines.at(-1);
+    if (last?.text === text) last.count += 1;
+    else lines.push({ text, count: 1 });
+  }
+  return lines.map(({ text, count }) => (count === 1 ? text : `${text} x${count}`));
 }
 
 /** `name (place)`, in the original file where that is known. */

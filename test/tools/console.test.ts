@@ -82,6 +82,61 @@ describe('get_console_message', () => {
   });
 });
 
+describe('errors and values', () => {
+  const run = (expression: string): Promise<unknown> => harness.browser.page().page.evaluate(expression);
+  const rowWith = async (wanted: string): Promise<{ id: number; text: string }> => {
+    const rows = async (): Promise<{ id: number; text: string }[]> => {
+      const { structured } = await harness.run('list_console_messages', { limit: 100 });
+      return structured['messages'] as { id: number; text: string }[];
+    };
+    return waitUntilFound(async () => (await rows()).find(({ text }) => text.includes(wanted)));
+  };
+
+  it('tell what caused an error, with its place, and the fields of the error', async () => {
+    await run(`setTimeout(function outer() {
+      try { (function low() { null.x; })(); } catch (cause) {
+        throw Object.assign(new Error('mid failed', { cause }), { status: 503 });
+      }
+    })`);
+    const { id, text } = await rowWith('mid failed');
+    expect(text).toMatch(/^Uncaught Error: mid failed \(caused by: TypeError: Cannot read .*null/);
+    const whole = await harness.text('get_console_message', { id });
+    expect(whole).toContain('{status: 503}\nCaused by: TypeError: Cannot read');
+    expect(whole).toMatch(/\n {4}at low \(/);
+    expect(whole.match(/at outer/g)).toHaveLength(2);
+  });
+
+  it('tell the errors that one is made of, also where it is logged', async () => {
+    await run(`void Promise.any([Promise.reject(new Error('north')), Promise.reject(new RangeError('south'))])`);
+    expect((await rowWith('AggregateError')).text).toContain('(one of it: Error: north; one of it: RangeError: south)');
+    await run(`console.error('gave up', new Error('shown', { cause: 'a text' }))`);
+    expect((await rowWith('gave up')).text).toContain('gave up Error: shown (caused by: a text)');
+    await run(`console.log('held', { failure: new TypeError('within', { cause: new Error('deeper') }) })`);
+    expect((await rowWith('held')).text).toContain('{failure: TypeError: within (caused by Error: deeper)}');
+  });
+
+  it('come once for equal errors with a cause', async () => {
+    await run(`for (const cause of [1, 1, 1]) console.error(new Error('again and again', { cause }));`);
+    const { id } = await rowWith('again and again');
+    expect(await harness.text('get_console_message', { id })).toContain('x3: Error: again and again');
+  });
+
+  it('are whole in a burst, and said to be a part where a page logs faster than they are read', async () => {
+    await run(`for (let i = 0; i < 100; i++) console.log('burst', { user: { name: 'n' + i } });`);
+    const { structured } = await harness.run('list_console_messages', { text: 'burst', limit: 100 });
+    const texts = (structured['messages'] as { text: string }[]).map(({ text }) => text);
+    expect(texts).toEqual(Array.from({ length: 100 }, (_, index) => `burst {user: {name: "n${index}"}}`));
+    await run(`for (let i = 0; i < 2500; i++) console.log('flood', { user: { name: 'n' + i } });`);
+    expect((await rowWith('flood')).text).toContain('a part of it: the page logged faster than values are read');
+  });
+
+  it('show a recursion once', async () => {
+    await run(`setTimeout(() => { (function down(n) { if (n === 0) throw new Error('deep'); down(n - 1); })(9); })`);
+    const { id } = await rowWith('deep');
+    expect(await harness.text('get_console_message', { id })).toMatch(/at down \(.*\) x9\n/);
+  });
+});
+
 test('what a content script logs names its extension once', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'console-extension-'));
   const scripts = [{ matches: ['http://127.0.0.1/*'], js: ['content.js'] }];

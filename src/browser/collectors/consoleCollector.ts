@@ -7,6 +7,7 @@ import {
   maxArguments,
   noKey,
   withArgument,
+  withPartialArgument,
   type ConsoleMessage,
   type ConsoleMessageBody,
   type KeyOfScript,
@@ -17,7 +18,7 @@ import { RingBuffer, type KeptPart, type RingBufferReading } from './ringBuffer.
 import { describeIssue, subjectOfEntry, subjectOfIssue } from './issues.js';
 import { droppedEvents } from '../process/messageQueue.js';
 import { isAbridged } from './remoteObject.js';
-import { formatValue } from '../cdp/injectedFunctions.js';
+import { ValueReader } from './valueReader.js';
 import {
   followSessions,
   unlessGone,
@@ -30,9 +31,6 @@ export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.
 
 const maxEntries = 2_000;
 const maxBytes = 2 * 1024 ** 2;
-/** Arguments that are read in full concurrently; beyond this the preview is kept. */
-const maxConcurrentReads = 16;
-
 const violations = [
   { name: 'longTask', threshold: 200 },
   { name: 'longLayout', threshold: 30 },
@@ -61,10 +59,7 @@ export class ConsoleCollector {
   readonly #issues = new Map<string, number>();
   /** Ids of what is an issue and in Chrome's log, by its subject. */
   readonly #subjects = new Map<string, { readonly id: number; readonly isIssue: boolean }>();
-  readonly #releasing = new Map<CDPSession, { again: boolean }>();
-  /** Sessions whose values are released when no argument is being read. */
-  readonly #pendingReleases = new Set<CDPSession>();
-  #readCount = 0;
+  readonly #values = new ValueReader(maxArgumentChars);
   #mainFrame = '';
   #navigation = { page: '', navigation: 0 };
 
@@ -98,6 +93,11 @@ export class ConsoleCollector {
     return this.#ring.get(id);
   }
 
+  /** Resolves when the values so far are read in full, or when the page takes too long for it. */
+  async whenRead(signal: AbortSignal): Promise<void> {
+    await this.#values.whenRead(signal);
+  }
+
   /** Records a worker that several pages use, until the returned function is called. */
   followWorker(worker: TargetSession): () => void {
     return this.#followed.follow(worker);
@@ -128,7 +128,9 @@ export class ConsoleCollector {
         const { exceptionId, executionContextId } = event.exceptionDetails;
         const id = this.#record(describeException(event, keyOf), source, extensionOf(executionContextId));
         this.#rememberException(contextKey(exceptionId), id);
-        if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(source.session);
+        const { exception } = event.exceptionDetails;
+        if (exception !== undefined && isAbridged(exception)) this.#readLater(id, 0, exception, source.session);
+        if (exception?.objectId !== undefined) this.#values.release(source.session);
       },
       'Runtime.exceptionRevoked': ({ exceptionId }) => {
         const id = this.#exceptions.get(contextKey(exceptionId));
@@ -137,13 +139,13 @@ export class ConsoleCollector {
       [droppedEvents]: ({ count, isIncomplete, executionContextId }) => {
         this.#ring.skip(count);
         if (isIncomplete) this.#record(lossWarning(), source, extensionOf(executionContextId));
-        this.#release(source.session);
+        this.#values.release(source.session);
       },
       'Audits.issueAdded': ({ issue }) => this.#recordIssue(issue, source),
       'Log.entryAdded': ({ entry }) => {
         // A worker's messages come from its own session, in full.
         if (entry.source !== 'worker') this.#recordEntry(entry, source, keyOf);
-        if (entry.args?.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
+        if (entry.args?.some((arg) => arg.objectId !== undefined)) this.#values.release(source.session);
       },
     };
   }
@@ -161,8 +163,8 @@ export class ConsoleCollector {
       .filter(({ arg }) => isAbridged(arg));
     const message = describeRuntimeCall(event, (scriptId) => this.#keyOf(source.session, scriptId));
     const id = this.#record(message, source, extension);
-    for (const { arg, index } of abridged) void this.#readFully(id, index, arg, source.session);
-    if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
+    for (const { arg, index } of abridged) this.#readLater(id, index, arg, source.session);
+    if (event.args.some((arg) => arg.objectId !== undefined)) this.#values.release(source.session);
   }
 
   /** An issue counts once for a document, however often Chrome finds it. */
@@ -231,58 +233,11 @@ export class ConsoleCollector {
     });
   }
 
-  /**
-   * Replaces the preview of one argument by its content. Fails for values whose reading has side effects
-   * (`throwOnSideEffect`).
-   */
-  async #readFully(
-    id: number,
-    index: number,
-    { objectId }: Protocol.Runtime.RemoteObject,
-    session: CDPSession,
-  ): Promise<void> {
-    if (objectId === undefined || this.#readCount >= maxConcurrentReads) return;
-    this.#readCount++;
-    const reading = session.send('Runtime.callFunctionOn', {
-      objectId,
-      functionDeclaration: formatValue,
-      arguments: [{ value: maxArgumentChars }],
-      returnByValue: true,
-      silent: true,
-      throwOnSideEffect: true,
-    });
-    const response = await unlessGone(reading);
-    this.#readCount--;
-    if (this.#readCount === 0) this.#releasePending();
-    const text: unknown = response?.result.value;
-    if (response?.exceptionDetails !== undefined || typeof text !== 'string') return;
-    this.#ring.amend(id, (message) => withArgument(message, index, text));
-  }
-
-  /** Releases the values of console events; one command at a time, however fast the page logs. */
-  #release(session: CDPSession): void {
-    // Commands may be reordered: values are released only when no argument is being read.
-    if (this.#readCount > 0) {
-      this.#pendingReleases.add(session);
-      return;
-    }
-    const running = this.#releasing.get(session);
-    if (running !== undefined) {
-      running.again = true;
-      return;
-    }
-    const release = { again: false };
-    this.#releasing.set(session, release);
-    void unlessGone(session.send('Runtime.releaseObjectGroup', { objectGroup: 'console' })).then(() => {
-      this.#releasing.delete(session);
-      if (release.again) this.#release(session);
-    });
-  }
-
-  #releasePending(): void {
-    const sessions = [...this.#pendingReleases];
-    this.#pendingReleases.clear();
-    for (const session of sessions) this.#release(session);
+  #readLater(id: number, index: number, value: Protocol.Runtime.RemoteObject, session: CDPSession): void {
+    const isRead = this.#values.read(session, value, (text) =>
+      this.#ring.amend(id, (message) => withArgument(message, index, text, value.subtype === 'error')),
+    );
+    if (!isRead) this.#ring.amend(id, (message) => withPartialArgument(message, index));
   }
 
   #rememberException(key: string, id: number): void {

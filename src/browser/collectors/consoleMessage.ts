@@ -1,5 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { truncateText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
+import { causedBy, oneOfIt } from './valueReader.js';
 import { breakpointOfFrame } from '../debugger/breakpointConditions.js';
 import type { TargetSessionKind } from '../cdp/cdpSessions.js';
 
@@ -91,7 +92,7 @@ export function describeRuntimeCall(
     text: joinedText(args, hasFormat),
     args,
     hasFormat,
-    abridged: event.args.length > maxArguments || event.args.some(isAbridged),
+    abridged: event.args.length > maxArguments || event.args.some((arg) => arg.subtype !== 'error' && isAbridged(arg)),
     location: stack[0],
     stack,
     at: event.timestamp,
@@ -143,10 +144,26 @@ export function describeLogEntry(entry: Protocol.Log.LogEntry, keyOf?: KeyOfScri
 const withoutSpecifiers = ({ text, args = [] }: Protocol.Log.LogEntry): string =>
   args.length === 0 ? text : text.replace(/ %[oOdisf](?= |$)/g, '');
 
-/** The message with one argument replaced by its full text. */
-export function withArgument(message: ConsoleMessage, index: number, value: string): ConsoleMessage {
+/** The message with one argument replaced by its full text. That of an error is longer by what caused it. */
+export function withArgument(message: ConsoleMessage, index: number, value: string, isError: boolean): ConsoleMessage {
   const args = message.args.with(index, truncateText(value, maxArgumentChars));
-  return { ...message, args, text: joinedText(args, message.hasFormat) };
+  // Repeated errors are recognized by their text.
+  return { ...message, args, ...(!isError && { text: joinedText(args, message.hasFormat) }) };
+}
+
+/** The message with a note at an argument whose full text is not known. */
+export function withPartialArgument(message: ConsoleMessage, index: number): ConsoleMessage {
+  const note = '(a part of it: the page logged faster than values are read)';
+  return withArgument(message, index, `${message.args[index] ?? ''} ${note}`, false);
+}
+
+/** The text of a message, with what caused its errors instead of their stacks. */
+export function textWithCauses({ text, args }: ConsoleMessage): string {
+  const causes = args.flatMap((arg) =>
+    arg.split('\n').filter((line) => line.startsWith(causedBy) || line.startsWith(oneOfIt)),
+  );
+  if (causes.length === 0) return text;
+  return `${withoutStack(text)} (${causes.map((cause) => cause.charAt(0).toLowerCase() + cause.slice(1)).join('; ')})`;
 }
 
 function joinedText(args: readonly string[], hasFormat: boolean): string {

@@ -52,7 +52,9 @@ function describeProperty(property: Protocol.Runtime.PropertyPreview): string {
 
 /** Whether the preview is incomplete, so that the value is worth reading from the page. */
 export function isAbridged({ type, subtype, preview }: RemoteObject): boolean {
-  if (type !== 'object' || subtype === 'error' || subtype === 'node' || subtype === 'null') return false;
+  if (type !== 'object' || subtype === 'node' || subtype === 'null') return false;
+  // What caused it is in no preview.
+  if (subtype === 'error') return true;
   if (preview === undefined) return subtype === undefined || subtype === 'array';
   return (
     preview.overflow ||

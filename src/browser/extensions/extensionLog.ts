@@ -9,9 +9,8 @@ import {
 } from '../collectors/consoleMessage.js';
 import { withoutNumbers } from '../../text.js';
 import { RingBuffer, type KeptPart, type RingBufferReading } from '../collectors/ringBuffer.js';
-import { formatValue } from '../cdp/injectedFunctions.js';
+import { fullTextOf } from '../collectors/valueReader.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { unlessGone } from '../cdp/cdpSessions.js';
 import { isInstrument, withoutInstrument } from './instrument.js';
 import type { ExtensionInfo, ExtensionProblem } from './installedExtensions.js';
 
@@ -186,23 +185,13 @@ export class ExtensionLog {
 
 /** Replaces the objects among the newest arguments, which have no preview, by their full text. */
 async function readValues(session: CDPSession, calls: readonly ConsoleCall[]): Promise<void> {
-  const objects = calls.flatMap(({ args }) => args).filter(({ objectId, subtype }) => objectId && subtype !== 'error');
+  const objects = calls.flatMap(({ args }) => args).filter(({ objectId }) => objectId);
   await Promise.all(objects.slice(-maxValueReads).map((object) => readValue(session, object)));
 }
 
 async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObject): Promise<void> {
-  if (object.objectId === undefined) return;
-  const reading = session.send('Runtime.callFunctionOn', {
-    objectId: object.objectId,
-    functionDeclaration: formatValue,
-    arguments: [{ value: maxValueChars }],
-    returnByValue: true,
-    silent: true,
-    throwOnSideEffect: true,
-  });
-  const answer = await unlessGone(reading);
-  const text: unknown = answer?.result.value;
-  if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
+  const text = await fullTextOf(session, object, maxValueChars);
+  if (text === undefined) return;
   delete object.preview;
   object.description = text;
 }

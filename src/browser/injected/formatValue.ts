@@ -53,14 +53,35 @@ function formatPrimitive(value: unknown): string {
 function formatObject(value: object, output: Output): string {
   const { ancestors } = output;
   if (ancestors.includes(value)) return '(circular)';
-  if (value instanceof Error) return value.stack ?? String(value);
   if (value instanceof RegExp) return String(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
   if (ancestors.length === maxDepth) return Array.isArray(value) ? '[…]' : '{…}';
   ancestors.push(value);
-  const text = formatContent(value, output);
+  const text = value instanceof Error ? formatError(value, output) : formatContent(value, output);
   ancestors.pop();
   return text;
+}
+
+/** Its name, message, fields and cause. Chrome counts the reading of its stack as a side effect. */
+function formatError(error: Error, output: Output): string {
+  const own = (key: string): unknown => Object.getOwnPropertyDescriptor(error, key)?.value;
+  const fields = Object.keys(error).filter((key) => !['name', 'stack', 'message', 'cause'].includes(key));
+  const shown = fields.slice(0, maxItems).map((key) => `${key}: ${format(own(key), output)}`);
+  const [message, cause] = [own('message'), own('cause')];
+  const parts = [
+    typeof message === 'string' ? `: ${message}` : '',
+    shown.length === 0 ? '' : ` {${joinItems(shown, fields.length)}}`,
+    cause === undefined ? '' : ` (caused by ${format(cause, output)})`,
+  ];
+  return `${nameOf(error)}${parts.join('')}`;
+}
+
+function nameOf(error: Error): string {
+  for (let owner: object | null = error; owner !== null; owner = Object.getPrototypeOf(owner) as object | null) {
+    const name: unknown = Object.getOwnPropertyDescriptor(owner, 'name')?.value;
+    if (typeof name === 'string') return name;
+  }
+  return 'Error';
 }
 
 function formatContent(value: object, output: Output): string {

@@ -27,8 +27,10 @@ export { runAndPrint } from './runAndPrint.js';
 export {
   fireAlarm,
   fireEvent,
+  listVariables,
   readActionState,
   readFirableEvents,
+  readVariables,
   readPermissions,
   readRegisteredScripts,
   readSidePanels,
@@ -37,7 +39,6 @@ export {
   sendFromExtension,
   testRequestRules,
 } from './extensionCalls.js';
-export { listVariables, readVariables } from './variables.js';
 export { drawMarks } from './pictureMarks.js';
 export { scrollNearest } from './scrolling.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';

@@ -7,6 +7,7 @@ import type { PrintedValue } from '../injected/contract.js';
 import { isLostContext, syntaxError, terminateExecution, unlessGone } from '../cdp/cdpSessions.js';
 import { runAndPrint } from '../cdp/injectedFunctions.js';
 import { describeObject } from '../collectors/remoteObject.js';
+import { errorText } from '../collectors/valueReader.js';
 import type { SessionPage } from './sessionPage.js';
 
 /** The documents of the elements among the arguments; the script runs in the first one. Throws for an unknown uid. */
@@ -121,7 +122,7 @@ async function evaluate(page: SessionPage, evaluation: Evaluation): Promise<Scri
         returnByValue: true,
         userGesture: true,
       });
-  return parseScriptResult(await response, place);
+  return parseScriptResult(cdp, await response, place);
 }
 
 /** As in a console: the value of the last statement; `await` is allowed. */
@@ -134,7 +135,7 @@ async function printStatements(cdp: CDPSession, { statements, lines }: Script): 
     userGesture: true,
     objectGroup,
   });
-  throwException(evaluated, place);
+  await throwException(cdp, evaluated, place);
   const { objectId, unserializableValue, type } = evaluated.result;
   const value: unknown = unserializableValue ?? evaluated.result.value;
   if (objectId === undefined) return { text: value === undefined ? type : JSON.stringify(value), type };
@@ -144,7 +145,7 @@ async function printStatements(cdp: CDPSession, { statements, lines }: Script): 
     awaitPromise: true,
     returnByValue: true,
   });
-  return parseScriptResult(printed, place);
+  return parseScriptResult(cdp, printed, place);
 }
 
 async function evaluateWithElements(
@@ -193,18 +194,27 @@ interface Place {
   readonly lines: number;
 }
 
-function parseScriptResult(response: Protocol.Runtime.EvaluateResponse, place: Place): ScriptResult {
-  throwException(response, place);
+async function parseScriptResult(
+  cdp: CDPSession,
+  response: Protocol.Runtime.EvaluateResponse,
+  place: Place,
+): Promise<ScriptResult> {
+  await throwException(cdp, response, place);
   const { json, kind } = printedSchema.parse(response.result.value);
   return { text: json === undefined ? kind : withOwnFrames(json, place), type: kind };
 }
 
-function throwException({ exceptionDetails }: Protocol.Runtime.EvaluateResponse, place: Place): void {
+async function throwException(
+  cdp: CDPSession,
+  { exceptionDetails }: Protocol.Runtime.EvaluateResponse,
+  place: Place,
+): Promise<void> {
   if (exceptionDetails === undefined) return;
   const { exception, text } = exceptionDetails;
   // Chrome reports the end of a document as an exception without a value.
   if (exception === undefined && isLostContext(text)) throw new Error(text);
-  const thrown = exception === undefined ? text : describeObject(exception);
+  const isError = exception?.subtype === 'error';
+  const thrown = isError ? await errorText(cdp, exception) : exception === undefined ? text : describeObject(exception);
   throw new ToolError(`The script threw: ${withOwnFrames(thrown, place)}`);
 }
 
