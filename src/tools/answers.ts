@@ -1,7 +1,13 @@
 import { STATUS_CODES } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { heldReason, performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
+import {
+  bringForward,
+  heldReason,
+  performAction,
+  type ActionOutcome,
+  type SettleOptions,
+} from '../browser/page/performAction.js';
 import type { DocumentResponse } from '../browser/page/pageActivity.js';
 import { isRedirectFailure } from '../browser/page/loadErrors.js';
 import { describeChallenge, withoutCredentials } from '../browser/policy/credentials.js';
@@ -68,7 +74,10 @@ export async function answerAction(
 ): Promise<ToolAnswer<ActionOutput>> {
   const { page, signal, done } = action;
   try {
-    const watched = (stopped: AbortSignal) => unlessHeld(page, stopped, () => work(stopped));
+    const watched = (stopped: AbortSignal) => {
+      void bringForward(page);
+      return unlessHeld(page, stopped, () => work(stopped));
+    };
     const { value, outcome } = await performAction(page, signal, watched, action);
     return await answerOutcome(page, [done, ...(value === undefined ? [] : [value])], outcome, action.includeSnapshot);
   } finally {

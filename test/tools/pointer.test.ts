@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
 import { servePages } from '../support/servePages.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
@@ -45,6 +46,27 @@ async function uidOf(name: string): Promise<string> {
 }
 
 const rows = (count: number) => Array.from({ length: count }, (_, index) => `<p>Row ${index}</p>`).join('');
+
+test('a tab behind another one, which gets a frame a second once it changes, comes to the front when it is acted on', async () => {
+  await show(`<canvas id=c width=50 height=50></canvas><script>
+    const draw = () => { c.getContext('2d').fillRect(Math.random() * 50, 0, 9, 9); requestAnimationFrame(draw); };
+    draw();</script>`);
+  const { page } = harness.browser.page();
+  const frameMs = () =>
+    page.evaluate(`new Promise((done) => {
+      const begin = performance.now();
+      requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begin)));
+    })`) as Promise<number>;
+  const other = await page.browserContext().newPage();
+  try {
+    await other.bringToFront();
+    await waitUntilFound(async () => ((await frameMs()) > 600 ? true : undefined));
+    await harness.run('pointer', { action: 'move', x: 10, y: 10 });
+    await waitUntilFound(async () => ((await frameMs()) < 400 ? true : undefined));
+  } finally {
+    await other.close();
+  }
+});
 
 describe('scroll', () => {
   test('moves the page by most of what is visible, to its end, and says where it is', async () => {

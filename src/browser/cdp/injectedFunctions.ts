@@ -31,6 +31,7 @@ export const {
   watchUserPrompts,
   untilDrawn,
   isRendered,
+  getsFrames,
   untilActionable,
   standIn,
   isInView,

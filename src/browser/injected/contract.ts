@@ -220,6 +220,7 @@ export interface InjectedFunctions {
   watchUserPrompts(bindingName: string, ownSchemes: readonly string[]): void;
   untilDrawn(limitMs: number): Promise<void>;
   isRendered(limitMs: number): Promise<boolean>;
+  getsFrames(limitMs: number): Promise<boolean>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
   isInView(): boolean;

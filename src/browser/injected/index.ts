@@ -43,6 +43,7 @@ export { drawMarks } from './pictureMarks.js';
 export { scrollNearest } from './scrolling.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export {
+  getsFrames,
   isRendered,
   readDrag,
   showsText,

@@ -159,6 +159,16 @@ export function untilDrawn(limitMs: number): Promise<void> {
   });
 }
 
+/** Whether the tab gets frames as one in front does; true also for a page that is too busy to tell. */
+export function getsFrames(limitMs: number): Promise<boolean> {
+  const asked = performance.now();
+  return new Promise((resolve) => {
+    // The first may come at once also behind another tab.
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve(true)));
+    setTimeout(() => resolve(performance.now() - asked > 2 * limitMs), limitMs);
+  });
+}
+
 /**
  * Whether Chrome draws the document. It holds that back until there is a body, and while style sheets and scripts of the
  * head are awaited.

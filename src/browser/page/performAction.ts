@@ -3,7 +3,7 @@ import { timeLimit } from '../../clock.js';
 import { noop, untilAborted } from '../../async.js';
 import { ToolError } from '../../errors/errors.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
-import { untilQuiet } from '../cdp/injectedFunctions.js';
+import { getsFrames, untilQuiet } from '../cdp/injectedFunctions.js';
 import type { Interruption, OpenDialog } from './interruptions.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
 import { answerTimeoutMs, type StoppedNavigation } from './pendingNavigations.js';
@@ -127,6 +127,18 @@ export async function performAction<T>(
     activity.dispose();
     windows.dispose();
   }
+}
+
+/** A tab in front gets a frame within this time. */
+const frameMs = 150;
+
+/**
+ * Brings a tab to the front that is behind another one: once it changes, it gets one frame a second, and Chrome hands it
+ * input with its frames. Never rejects.
+ */
+export async function bringForward(page: SessionPage): Promise<void> {
+  const isInFront = await page.callInIsolatedWorld(getsFrames, [frameMs]).catch(noop);
+  if (isInFront === false) await unlessGone(page.cdp.send('Page.bringToFront'));
 }
 
 /** A loop at best when a document is complete and has begun to go on: that one stays. */
