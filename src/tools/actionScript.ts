@@ -1,7 +1,9 @@
+import { Script } from 'node:vm';
 import { z } from 'zod';
 import { locateTargets, type ActionTarget, type RecordedAction } from '../browser/page/actionLog.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
+import { functionStart } from '../browser/page/initScripts.js';
 import { parseChord } from '../browser/page/deviceInput.js';
 import type { Answer, Tool } from './defineTool.js';
 
@@ -12,6 +14,17 @@ type Statements = (action: RecordedAction, page: string, framework: Framework) =
 
 const text = (value: unknown): string => (value === undefined ? 'undefined' : JSON.stringify(value));
 const given = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+const leftOutMark = '// Left out: ';
+
+/** A line that says what the script does not do again. */
+const leftOut = (what: string): string[] => [`${leftOutMark}${what}.`];
+
+/** What a script leaves out, each once. */
+export function leftOutOf(script: string): string[] {
+  const lines = script.split('\n').filter((line) => line.startsWith(leftOutMark));
+  return [...new Set(lines.map((line) => line.slice(leftOutMark.length, -1)))];
+}
 
 /** The locator of an element in a framework, in the form with which it looks through open shadow roots. */
 function locatorOf({ targets }: RecordedAction, uid: unknown, page: string, framework: Framework): string {
@@ -111,15 +124,113 @@ const typeStatements: Statements = ({ args: { text: typed, submitKey } }, page) 
 ];
 
 const pointerStatements: Statements = ({ args }, page, framework) => {
-  const { action, x, y } = args;
+  const { action, x, y, inScreenshot } = args;
+  // Its pixels are those of a picture that the script does not take.
+  if (inScreenshot === true) return leftOut('pointer');
   const at = `${text(x)}, ${text(y)}`;
   if (action === 'click') return [`await ${page}.mouse.click(${at});`];
   const move = `await ${page}.mouse.move(${at});`;
+  if (action === 'drag') return [move, ...dragThrough(given(args['to']), page)];
   if (action !== 'wheel') return [move];
   const [right, down] = [text(args['deltaX'] ?? 0), text(args['deltaY'] ?? 0)];
   const delta = framework === 'puppeteer' ? `{ deltaX: ${right}, deltaY: ${down} }` : `${right}, ${down}`;
   return [move, `await ${page}.mouse.wheel(${delta});`];
 };
+
+function dragThrough(to: string, page: string): string[] {
+  const points = to.trim().split(/\s+/);
+  return [
+    `await ${page}.mouse.down();`,
+    ...points.map((point) => `await ${page}.mouse.move(${point.replace(',', ', ')}, { steps: 8 });`),
+    `await ${page}.mouse.up();`,
+  ];
+}
+
+const scrollStatements: Statements = (action, page, framework) => {
+  const { uid, direction, pixels, toEnd } = action.args;
+  if (uid !== undefined) {
+    // What scrolls around an element is found only when it is done.
+    if (direction !== undefined || pixels !== undefined || toEnd !== undefined) return leftOut('scroll');
+    const locator = locatorOf(action, uid, page, framework);
+    return framework === 'playwright'
+      ? [`await ${locator}.scrollIntoViewIfNeeded();`]
+      : [`await (await ${locator}.waitHandle()).scrollIntoView();`];
+  }
+  const isAcross = direction === 'left' || direction === 'right';
+  const [axis, size] = isAcross ? ['left', 'innerWidth'] : ['top', 'innerHeight'];
+  const way = toEnd === true ? '1e9' : pixels === undefined ? `0.8 * ${size}` : text(pixels);
+  const sign = direction === 'up' || direction === 'left' ? '-' : '';
+  return [`await ${page}.evaluate(() => scrollBy({ ${axis}: ${sign}${way}, behavior: 'instant' }));`];
+};
+
+/** An init script as `add_init_script` runs it: a function is called. */
+function asStatements(script: string): string {
+  const called = `(${script}\n)()`;
+  try {
+    if (functionStart.test(script)) new Script(called);
+    return functionStart.test(script) ? called : script;
+  } catch {
+    return script;
+  }
+}
+
+const initScriptStatements: Statements = ({ args: { script } }, page, framework) => {
+  if (typeof script !== 'string') return leftOut('add_init_script with remove');
+  const source = text(asStatements(script));
+  return framework === 'playwright'
+    ? [`await ${page}.addInitScript({ content: ${source} });`]
+    : [`await ${page}.evaluateOnNewDocument(${source});`];
+};
+
+const emulateArgs = z.object({
+  viewport: z
+    .object({
+      width: z.number(),
+      height: z.number(),
+      deviceScaleFactor: z.number().optional(),
+      mobile: z.boolean().optional(),
+      touch: z.boolean().optional(),
+    })
+    .optional(),
+  colorScheme: z.string().optional(),
+  reducedMotion: z.boolean().optional(),
+  extraHttpHeaders: z.record(z.string(), z.string()).optional(),
+  geolocation: z.object({ latitude: z.number(), longitude: z.number() }).optional(),
+});
+
+const emulateStatements: Statements = ({ args }, page, framework) => {
+  const { viewport, colorScheme, reducedMotion, extraHttpHeaders, geolocation, ...others } = emulateArgs
+    .loose()
+    .parse(args);
+  const isPuppeteer = framework === 'puppeteer';
+  const { width, height, deviceScaleFactor = 1, mobile = false, touch = mobile } = viewport ?? {};
+  const size = { width, height, ...(isPuppeteer && { deviceScaleFactor, isMobile: mobile, hasTouch: touch }) };
+  const motion = reducedMotion === true ? 'reduce' : 'no-preference';
+  const scheme = colorScheme === 'auto' ? (isPuppeteer ? '' : null) : colorScheme;
+  const features = [
+    ...(scheme === undefined ? [] : [{ name: 'prefers-color-scheme', value: scheme }]),
+    ...(reducedMotion === undefined ? [] : [{ name: 'prefers-reduced-motion', value: motion }]),
+  ];
+  const media = { colorScheme: scheme, ...(reducedMotion !== undefined && { reducedMotion: motion }) };
+  const [method, value] = isPuppeteer ? ['emulateMediaFeatures', features] : ['emulateMedia', media];
+  return [
+    ...(viewport === undefined
+      ? []
+      : [`await ${page}.${isPuppeteer ? 'setViewport' : 'setViewportSize'}(${text(size)});`]),
+    ...(features.length === 0 ? [] : [`await ${page}.${method}(${text(value)});`]),
+    ...(extraHttpHeaders === undefined ? [] : [`await ${page}.setExtraHTTPHeaders(${text(extraHttpHeaders)});`]),
+    ...(geolocation === undefined ? [] : locationStatements(geolocation, page, isPuppeteer)),
+    ...Object.keys(others).flatMap((name) => leftOut(`emulate ${name}`)),
+  ];
+};
+
+function locationStatements(location: object, page: string, isPuppeteer: boolean): string[] {
+  const context = `${page}.${isPuppeteer ? 'browserContext' : 'context'}()`;
+  const grant = isPuppeteer
+    ? `await ${context}.overridePermissions(new URL(${page}.url()).origin, ['geolocation']);`
+    : `await ${context}.grantPermissions(['geolocation']);`;
+  return [grant, `await ${isPuppeteer ? page : context}.setGeolocation(${text(location)});`];
+}
 
 const statementsOf: Readonly<Record<string, Statements>> = {
   navigate_page: navigateStatements,
@@ -141,28 +252,42 @@ const statementsOf: Readonly<Record<string, Statements>> = {
   press_key: pressStatements,
   type_text: typeStatements,
   pointer: pointerStatements,
+  scroll: scrollStatements,
+  add_init_script: initScriptStatements,
+  emulate: emulateStatements,
   evaluate_script: ({ args }, page) =>
     z.array(z.unknown()).min(1).safeParse(args['args']).success
-      ? []
+      ? leftOut('evaluate_script with args')
       : [`await ${page}.evaluate(${given(args['function'])});`],
   handle_dialog: () => [],
 };
 
 /** Runs a tool, and keeps what it did for the script of the session. The elements are located before they change. */
 export async function recordAction(
-  { name }: Tool,
+  tool: Tool,
   args: Readonly<Record<string, unknown>>,
   { browser, page }: { readonly browser: SessionBrowser; readonly page: SessionPage | undefined },
   run: () => Promise<Answer>,
 ): Promise<Answer> {
-  if (!(name in statementsOf)) return run();
-  const targets = page === undefined ? {} : await locateTargets(page, args);
+  const { name } = tool;
+  const isRepeated = name in statementsOf;
+  if (!isRepeated && !isMissed(tool)) return run();
+  const targets = page === undefined || !isRepeated ? {} : await locateTargets(page, args);
   const answer = await run();
   const { pageId, openedPages = [] } = openedSchema.parse(answer.structured ?? {});
   const id = page?.id ?? pageId;
-  if (id !== undefined) browser.actions.add({ tool: name, pageId: id, args, targets, opened: openedPages });
+  const kept = isRepeated ? args : {};
+  if (id !== undefined) browser.actions.add({ tool: name, pageId: id, args: kept, targets, opened: openedPages });
   return answer;
 }
+
+/** Groups of tools that change what pages do. */
+const actingGroups: readonly string[] = ['pages', 'input', 'network', 'emulation', 'storage'];
+const unseen: readonly string[] = ['select_page', 'list_downloads'];
+
+/** Whether a script without it does something else. */
+const isMissed = ({ name, group, annotations }: Tool): boolean =>
+  annotations.readOnlyHint === false && actingGroups.includes(group) && !unseen.includes(name);
 
 const openedSchema = z.object({ pageId: z.number().optional(), openedPages: z.array(z.number()).optional() });
 
@@ -208,10 +333,20 @@ export function scriptOf(actions: readonly RecordedAction[], framework: Framewor
       known.add(id);
       lines.push(`const opened${id} = new Promise((resolve) => ${page}.once('popup', resolve));`);
     }
-    lines.push(...(statementsOf[action.tool]?.(action, page, framework) ?? []));
+    lines.push(...(statementsOf[action.tool]?.(action, page, framework) ?? leftOut(action.tool)));
     for (const id of action.opened) lines.push(`const page${id} = await opened${id};`);
   }
-  return [...lines, '', 'await browser.close();', ''].join('\n');
+  const last = `page${actions.at(-1)?.pageId ?? ''}`;
+  return [...lines, '', restStatement(last, framework), 'await browser.close();', ''].join('\n');
+}
+
+/** What the last action started is to end before the browser does. */
+function restStatement(page: string, framework: Framework): string {
+  const waiting =
+    framework === 'puppeteer'
+      ? 'waitForNetworkIdle({ timeout: 5_000 })'
+      : `waitForLoadState('networkidle', { timeout: 5_000 })`;
+  return `await ${page}.${waiting}.catch(() => undefined);`;
 }
 
 function dialogStatement({ args }: RecordedAction, page: string): string {

@@ -11,6 +11,8 @@ import { packageRoot } from '../../src/packageInfo.js';
 import { evidenceTools } from '../../src/tools/evidenceTools.js';
 import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
+import { emulationTools } from '../../src/tools/emulationTools.js';
+import { pointerTools } from '../../src/tools/pointerTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { chromium } from '../support/chromium.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
@@ -30,10 +32,16 @@ const page = `<!doctype html><title>Shop</title>
     const keys = []; addEventListener('keydown', ({ key, ctrlKey }) => keys.push(ctrlKey && key !== 'Control' ? 'ctrl-' + key : ''));
   </script>`;
 
+const tall = `<!doctype html><body style="height: 3000px; margin: 0"><button style="position: fixed; top: 0" ondragover="event.preventDefault()">Place</button>
+  <script>
+    let up = ''; addEventListener('mouseup', ({ clientX, clientY }) => (up = clientX + '-' + clientY));
+    const report = () => fetch('/done?' + [flag, innerWidth, matchMedia('(prefers-color-scheme: dark)').matches, scrollY, up]);
+  </script>`;
+
 const orders: string[] = [];
 const site = createServer(({ url = '' }, response) => {
   if (url.startsWith('/done')) orders.push(url);
-  response.setHeader('content-type', 'text/html').end(page);
+  response.setHeader('content-type', 'text/html').end(url.startsWith('/tall') ? tall : page);
 });
 let address: string;
 let harness: ToolHarness;
@@ -43,7 +51,9 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve));
   address = `http://127.0.0.1:${(site.address() as AddressInfo).port}/`;
   folder = await mkdtemp(join(tmpdir(), 'script-'));
-  harness = await startToolHarness([...evidenceTools, ...inputTools, ...lookTools, ...navigationTools]);
+  harness = await startToolHarness([
+    ...[...evidenceTools, ...inputTools, ...lookTools, ...navigationTools, ...emulationTools, ...pointerTools],
+  ]);
 });
 
 afterAll(async () => {
@@ -56,6 +66,14 @@ async function uidOf(name: string, at = 0): Promise<string> {
   const text = await harness.text('take_snapshot');
   const line = text.split('\n').filter((candidate) => candidate.includes(`"${name}"`))[at];
   return /uid=(e\d+)/.exec(line ?? '')?.[1] ?? `no ${name} in ${text}`;
+}
+
+/** The script with this project's library and browser. */
+function runnable(script: string): string {
+  const library = join(packageRoot, 'node_modules/puppeteer-core/lib/esm/puppeteer/puppeteer-core.js');
+  return script
+    .replace(`from 'puppeteer'`, `from ${JSON.stringify(library)}`)
+    .replace('launch()', `launch({ executablePath: ${JSON.stringify(chromium)}, args: ['--no-sandbox'] })`);
 }
 
 test('a session without actions says so', async () => {
@@ -80,12 +98,8 @@ test('the script of a session does again what the session did', async () => {
 
   const { structured, text } = await harness.run('export_script');
   expect(text).toContain('Wrote 6 action(s)');
-  const library = join(packageRoot, 'node_modules/puppeteer-core/lib/esm/puppeteer/puppeteer-core.js');
-  const script = String(structured['script'])
-    .replace(`from 'puppeteer'`, `from ${JSON.stringify(library)}`)
-    .replace('launch()', `launch({ executablePath: ${JSON.stringify(chromium)}, args: ['--no-sandbox'] })`);
   const file = join(folder, 'session.mjs');
-  await writeFile(file, script);
+  await writeFile(file, runnable(String(structured['script'])));
   await promisify(execFile)(process.execPath, [file]);
   expect(orders).toEqual([first, first]);
 });
@@ -102,4 +116,26 @@ test('elements are found by what is stable, else by their place', async () => {
   expect(script).toContain(`.selectOption({ label: "Large" });`);
   expect(script).toContain(`page1.once('dialog', (dialog) => dialog.dismiss());\nawait page1.locator(`);
   expect(script).not.toContain('order1234567');
+});
+
+test('what a page emulates, runs first, scrolls and drags is done again, and what is left out is named', async () => {
+  const before = orders.length;
+  await harness.run('add_init_script', { script: '() => { window.flag = "on"; }' });
+  await harness.run('emulate', { viewport: { width: 500, height: 400 }, colorScheme: 'dark', contrast: 'more' });
+  await harness.run('navigate_page', { url: `${address}tall` });
+  await harness.run('scroll', { pixels: 120 });
+  await harness.run('pointer', { action: 'drag', x: 20, y: 30, to: '60,70 90,80' });
+  await harness.run('drop_on', { uid: await uidOf('Place'), data: { 'text/plain': 'x' } });
+  await harness.run('evaluate_script', { function: '() => report()' });
+  const [done] = orders.slice(before);
+  expect(done).toBe('/done?on,500,true,120,90-80');
+  const { structured, text } = await harness.run('export_script');
+  expect(text).toContain('It does not repeat: emulate contrast, drop_on.');
+  const file = join(folder, 'acting.mjs');
+  await writeFile(file, runnable(String(structured['script'])));
+  await promisify(execFile)(process.execPath, [file]);
+  expect(orders.at(-1)).toBe(done);
+  const other = String((await harness.run('export_script', { framework: 'playwright' })).structured['script']);
+  expect(() => parse(other, { ecmaVersion: 'latest', sourceType: 'module' })).not.toThrow();
+  expect(other).toContain('.addInitScript({ content: ');
 });

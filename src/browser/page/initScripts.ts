@@ -10,7 +10,7 @@ const stopInBrowserPages =
   "if (/^(chrome|chrome-untrusted|devtools):$/.test(location.protocol)) throw new Error('Init scripts do not run here.'); ";
 const strictDirective = /^\s*(['"])use strict\1\s*(;|$)/;
 /** A function alone would define nothing and do nothing. */
-const functionStart = /^\s*(?:async\b\s*)?(?:function\b|\([^()]*\)\s*=>|\w+\s*=>)/;
+export const functionStart = /^\s*(?:async\b\s*)?(?:function\b|\([^()]*\)\s*=>|\w+\s*=>)/;
 
 /**
  * Scripts that run before those of the page in every document that it loads, also in its frames (CDP
