@@ -203,26 +203,40 @@ const emulateStatements: Statements = ({ args }, page, framework) => {
     .loose()
     .parse(args);
   const isPuppeteer = framework === 'puppeteer';
-  const { width, height, deviceScaleFactor = 1, mobile = false, touch = mobile } = viewport ?? {};
-  const size = { width, height, ...(isPuppeteer && { deviceScaleFactor, isMobile: mobile, hasTouch: touch }) };
-  const motion = reducedMotion === true ? 'reduce' : 'no-preference';
-  const scheme = colorScheme === 'auto' ? (isPuppeteer ? '' : null) : colorScheme;
-  const features = [
-    ...(scheme === undefined ? [] : [{ name: 'prefers-color-scheme', value: scheme }]),
-    ...(reducedMotion === undefined ? [] : [{ name: 'prefers-reduced-motion', value: motion }]),
-  ];
-  const media = { colorScheme: scheme, ...(reducedMotion !== undefined && { reducedMotion: motion }) };
-  const [method, value] = isPuppeteer ? ['emulateMediaFeatures', features] : ['emulateMedia', media];
   return [
-    ...(viewport === undefined
-      ? []
-      : [`await ${page}.${isPuppeteer ? 'setViewport' : 'setViewportSize'}(${text(size)});`]),
-    ...(features.length === 0 ? [] : [`await ${page}.${method}(${text(value)});`]),
+    ...(viewport === undefined ? [] : [viewportStatement(viewport, page, isPuppeteer)]),
+    ...mediaStatements({ colorScheme, reducedMotion }, page, isPuppeteer),
     ...(extraHttpHeaders === undefined ? [] : [`await ${page}.setExtraHTTPHeaders(${text(extraHttpHeaders)});`]),
     ...(geolocation === undefined ? [] : locationStatements(geolocation, page, isPuppeteer)),
     ...Object.keys(others).flatMap((name) => leftOut(`emulate ${name}`)),
   ];
 };
+
+type EmulateArgs = z.infer<typeof emulateArgs>;
+
+function viewportStatement(viewport: NonNullable<EmulateArgs['viewport']>, page: string, isPuppeteer: boolean): string {
+  const { width, height, deviceScaleFactor = 1, mobile = false, touch = mobile } = viewport;
+  return isPuppeteer
+    ? `await ${page}.setViewport(${text({ width, height, deviceScaleFactor, isMobile: mobile, hasTouch: touch })});`
+    : `await ${page}.setViewportSize(${text({ width, height })});`;
+}
+
+function mediaStatements(
+  { colorScheme, reducedMotion }: Pick<EmulateArgs, 'colorScheme' | 'reducedMotion'>,
+  page: string,
+  isPuppeteer: boolean,
+): string[] {
+  if (colorScheme === undefined && reducedMotion === undefined) return [];
+  const motion = reducedMotion === undefined ? undefined : reducedMotion ? 'reduce' : 'no-preference';
+  const none = isPuppeteer ? '' : null;
+  const scheme = colorScheme === 'auto' ? none : colorScheme;
+  if (!isPuppeteer) return [`await ${page}.emulateMedia(${text({ colorScheme: scheme, reducedMotion: motion })});`];
+  const features = [
+    { name: 'prefers-color-scheme', value: scheme },
+    { name: 'prefers-reduced-motion', value: motion },
+  ];
+  return [`await ${page}.emulateMediaFeatures(${text(features.filter(({ value }) => value !== undefined))});`];
+}
 
 function locationStatements(location: object, page: string, isPuppeteer: boolean): string[] {
   const context = `${page}.${isPuppeteer ? 'browserContext' : 'context'}()`;
@@ -287,7 +301,7 @@ const unseen: readonly string[] = ['select_page', 'list_downloads'];
 
 /** Whether a script without it does something else. */
 const isMissed = ({ name, group, annotations }: Tool): boolean =>
-  annotations.readOnlyHint === false && actingGroups.includes(group) && !unseen.includes(name);
+  !annotations.readOnlyHint && actingGroups.includes(group) && !unseen.includes(name);
 
 const openedSchema = z.object({ pageId: z.number().optional(), openedPages: z.array(z.number()).optional() });
 

@@ -37,7 +37,7 @@ const openBrowserTool = defineTool({
   group: 'browsers',
   needs: 'nothing',
   description:
-    'Open a browser of your own and get its browser_id, which every other tool takes. Do it once per task; another one only for a second login or profile. Closed by close_browser, or after the idle time in the answer',
+    'Open a browser of your own and get its browser_id, which every other tool takes. Once per task; another one only for a second login or profile. Ends with close_browser, or after the idle time in the answer',
   input: z.strictObject({
     isolation: z
       .enum(['auto', 'context', 'process'])

@@ -248,7 +248,7 @@ export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Parti
 
 type Awaitable<T> = T | Promise<T>;
 
-const pageId = z.number().int().min(1).optional().describe('Default: selected page');
+const pageId = z.number().int().min(1).optional().describe('Default: selected');
 
 /** A tool as a plain object, without types of the MCP SDK. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(

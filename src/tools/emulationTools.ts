@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { networkPresets, allowGeolocation } from '../browser/page/pageEmulation.js';
+import { networkPresets, permissionStates, setPermissions } from '../browser/page/pageEmulation.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { type ToolAnswer, definePageTool, type Tool } from './defineTool.js';
 import { ToolError } from '../errors/errors.js';
@@ -12,10 +12,16 @@ const credentialHeaders = /^(?:authorization|cookie|proxy-authorization|x-api-ke
 /** The output of every tool of the group: all emulation of the page, not only the last change. */
 const emulationOutput = z.object({ emulated: z.record(z.string(), z.unknown()) });
 
-function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
-  const { applied } = page.emulation;
+function answerEmulation(
+  page: SessionPage,
+  permissions: Readonly<Record<string, string>> = {},
+): ToolAnswer<z.input<typeof emulationOutput>> {
+  const set = Object.keys(permissions).length > 0 ? { permissions } : {};
+  const applied: Readonly<Record<string, unknown>> = { ...page.emulation.applied, ...set };
   const lines = Object.entries(applied).map(([name, value]) => `${name}: ${valueText(value)}`);
-  const secret = Object.keys(applied.extraHttpHeaders ?? {}).find((name) => credentialHeaders.test(name));
+  const secret = Object.keys(page.emulation.applied.extraHttpHeaders ?? {}).find((name) =>
+    credentialHeaders.test(name),
+  );
   if (secret !== undefined) lines.push(`${secret} goes to every site that the page asks, not only to its own.`);
   const head = `Emulated on page ${page.id}`;
   return {
@@ -66,7 +72,7 @@ const emulateTool = definePageTool({
   name: 'emulate',
   title: 'Emulate',
   group: 'emulation',
-  description: 'Emulate a device, location, network or preferences on a page. Omitted settings stay as they are',
+  description: 'Emulate device, location, permissions, network or preferences of a page. Omitted settings stay',
   input: startSettings.extend({
     reset: z.boolean().optional().describe('First end all emulation'),
     geolocation: z
@@ -76,24 +82,28 @@ const emulateTool = definePageTool({
       })
       .optional()
       .describe('Location'),
+    permissions: z
+      .record(z.string(), z.enum(permissionStates))
+      .optional()
+      .describe('Of its site, such as notifications'),
   }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
-  async handler({ reset = false, ...settings }, { page }) {
-    if (settings.geolocation) await allowLocation(page);
-    if (reset) await page.emulation.reset();
+  async handler({ reset = false, permissions = {}, ...settings }, { page }) {
+    const wanted = { ...(settings.geolocation && { geolocation: 'granted' as const }), ...permissions };
+    const origin = Object.keys(wanted).length === 0 ? '' : originOf(page);
+    if (reset) await Promise.all([page.emulation.reset(), page.page.browserContext().clearPermissionOverrides()]);
+    if (origin !== '') await setPermissions(page.page, origin, wanted);
     await page.emulation.apply(settings);
-    return answerEmulation(page);
+    return answerEmulation(page, permissions);
   },
 });
 
-/** Grants geolocation to the site: no person can answer the permission prompt. */
-async function allowLocation(page: SessionPage): Promise<void> {
+/** The site whose permissions are set: no person can answer its prompts. */
+function originOf(page: SessionPage): string {
   const { origin, protocol } = new URL(page.url());
-  if (!protocol.startsWith('http')) {
-    throw new ToolError('geolocation is granted to one site at a time. Call navigate_page to the site first.');
-  }
-  await allowGeolocation(page.page, origin);
+  if (protocol.startsWith('http')) return origin;
+  throw new ToolError('Permissions are granted to one site at a time. Call navigate_page to the site first.');
 }
 
 const emulateCpuTool = definePageTool({

@@ -216,8 +216,7 @@ const exportScriptTool = defineTool({
   title: 'Export script',
   group: 'evidence',
   needs: 'browser',
-  description:
-    'Write what this session did in its pages as a script that does it again: a file, which is a resource of the session',
+  description: 'Write what this session did in its pages as a script that does it again, a resource',
   input: z.strictObject({
     framework: z.enum(['puppeteer', 'playwright']).default('puppeteer').describe('Library of the script'),
   }),

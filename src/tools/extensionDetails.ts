@@ -49,7 +49,7 @@ export const getExtensionDetailsTool = defineTool({
   group: 'extension',
   needs: 'extension',
   description:
-    'What Chrome knows of an extension: permissions, host access, pages, commands, errors. To check its files: inspect_extension_manifest',
+    'What Chrome knows of an extension: permissions, hosts, pages, commands, errors. Its files: inspect_extension_manifest',
   input: z.strictObject({ extensionId: extensionIdInput }),
   output: detailsOutput,
   annotations: { readOnlyHint: true },

@@ -174,7 +174,7 @@ export const checkInjectionTool = defineTool({
   input: z.strictObject({
     extensionId: extensionIdInput,
     url: z.string().optional().describe('Instead of the URL of a page'),
-    pageId: z.int().min(1).optional().describe('Default: selected page'),
+    pageId: z.int().min(1).optional().describe('Default: selected'),
   }),
   output: z.object({ url: z.string(), scripts: z.array(injectionRow), notes: z.array(z.string()) }),
   annotations: { readOnlyHint: true },

@@ -66,7 +66,7 @@ const addInitScriptTool = definePageTool({
   title: 'Add init script',
   group: 'pages',
   description:
-    "Run JavaScript before a page's own scripts in every document it loads from now on, to set flags or stub APIs. Now: evaluate_script",
+    "Run JavaScript before a page's own scripts in every document it loads from now on, as for flags or stubs. Now: evaluate_script",
   input: z.strictObject({
     script: z.string().min(1).optional().describe('Statements or a function'),
     remove: z.string().optional().describe('Instead: id of one to remove, or all'),
@@ -114,7 +114,7 @@ const setCredentialsTool = defineTool({
   group: 'pages',
   needs: 'browser',
   description:
-    'Set user name and password for a server that asks for them over HTTP (401, Basic). Sent to that origin only, and never shown again',
+    'Set user name and password for a server that asks for them (401, Basic). Sent to that origin only, never shown again',
   input: z.strictObject({
     origin: z.string().describe('Such as https://host:8080'),
     username: z.string().describe('Name; "" with an empty password: forget'),

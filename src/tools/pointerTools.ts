@@ -12,7 +12,7 @@ const scrollTool = definePageTool({
   title: 'Scroll',
   group: 'input',
   description:
-    'Scroll the page, or the box around an element, for content that loads on scroll. Actions scroll to their elements themselves',
+    'Scroll the page, or the box around an element, for content that loads on scroll. Actions scroll to their elements',
   input: z.strictObject({
     uid: z.string().optional().describe('Element in the box; without direction: bring it into view'),
     direction: z.enum(['up', 'down', 'left', 'right']).optional().describe('Default without uid: down'),

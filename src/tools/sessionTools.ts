@@ -11,7 +11,7 @@ const getConnectedBrowserTool = defineTool({
   group: 'session',
   needs: 'browser',
   description:
-    'Which browser and version this session uses, how it is isolated, how many pages it has. What it can do: list_browser_capabilities',
+    'Which browser and version this session uses, its isolation and pages. What it can do: list_browser_capabilities',
   input: z.strictObject({}),
   output: z.object({
     product: z.string(),

@@ -51,6 +51,20 @@ test('the page sees place, theme, user agent, size and headers, and the answer t
   expect(await run(requestHeaders)).toMatchObject({ 'user-agent': 'Test/1.0', 'x-test': 'yes' });
 });
 
+test('a site gets what its requests for permissions are answered, until all is reset', async () => {
+  const asked = `async () => [await Notification.requestPermission(),
+    (await navigator.permissions.query({ name: 'midi' })).state,
+    (await navigator.permissions.query({ name: 'clipboard-read' })).state]`;
+  const permissions = { notifications: 'granted', midi: 'denied', 'clipboard-read': 'granted' };
+  expect(await harness.text('emulate', { permissions })).toContain(`permissions: ${JSON.stringify(permissions)}`);
+  expect(await run(asked)).toEqual(['granted', 'denied', 'granted']);
+  await harness.run('emulate', { reset: true });
+  expect(await run(asked)).not.toContain('granted');
+  expect(await harness.refusal('emulate', { permissions: { telepathy: 'granted' } })).toContain(
+    'Chrome knows no permission "telepathy"',
+  );
+});
+
 test('pictures have the pixels of the emulated screen, of the whole page too', async () => {
   await harness.run('emulate', { viewport: { width: 500, height: 200, deviceScaleFactor: 2 } });
   const { structured } = await harness.run('take_screenshot');

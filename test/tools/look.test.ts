@@ -77,7 +77,9 @@ describe('evaluate_script', () => {
       'The script threw: TypeError: no',
     );
     const caused = '() => { throw new Error("no", { cause: new RangeError("since") }) }';
-    expect(await harness.refusal('evaluate_script', { function: caused })).toContain('\nCaused by: RangeError: since\n');
+    expect(await harness.refusal('evaluate_script', { function: caused })).toContain(
+      '\nCaused by: RangeError: since\n',
+    );
     expect(await harness.refusal('evaluate_script', { function: 'const = 1' })).toContain('Pass one function');
     expect(await harness.refusal('evaluate_script', { function: '() => { throw "a text" }' })).toBe(
       'The script threw: a text',

@@ -1,3 +1,4 @@
+import { ToolError } from '../../errors/errors.js';
 import type { KeptPart } from '../collectors/ringBuffer.js';
 import type { CDPSession, NetworkConditions, Page } from 'puppeteer-core';
 
@@ -105,7 +106,7 @@ export class Emulation {
     this.#setApplied('cpuThrottlingRate', rate === 1 ? undefined : rate);
   }
 
-  /** CDP Emulation.setGeolocationOverride. The page may still need the permission: see `allowGeolocation`. */
+  /** CDP Emulation.setGeolocationOverride. The page may still need the permission: see `setPermissions`. */
   async #setGeolocation(coordinates: EmulationSettings['geolocation']): Promise<void> {
     if (coordinates === undefined) await this.#cdp.send('Emulation.clearGeolocationOverride');
     else await this.#cdp.send('Emulation.setGeolocationOverride', { ...coordinates, accuracy: 1 });
@@ -160,10 +161,33 @@ async function networkConditionsOf(preset: NetworkPreset): Promise<NetworkCondit
   return (await import('puppeteer-core')).PredefinedNetworkConditions[preset];
 }
 
-/** Grants the geolocation permission to an origin in this browser context (CDP Browser.setPermission). */
-export async function allowGeolocation(page: Page, origin: string): Promise<void> {
-  await page.browserContext().setPermission(origin, { permission: { name: 'geolocation' }, state: 'granted' });
+/** What a page's permissions can be: `prompt` is Chrome's own choice, which without a user refuses. */
+export const permissionStates = ['granted', 'denied', 'prompt'] as const;
+
+/**
+ * Answers the requests of an origin for permissions, in this browser context (CDP Browser.setPermission). Throws a ToolError
+ * for a name that Chrome does not know.
+ */
+export async function setPermissions(
+  page: Page,
+  origin: string,
+  permissions: Readonly<Record<string, (typeof permissionStates)[number]>>,
+): Promise<void> {
+  for (const [name, state] of Object.entries(permissions)) {
+    try {
+      await page.browserContext().setPermission(origin, { permission: { name }, state });
+    } catch (error) {
+      throw new ToolError(
+        `Chrome knows no permission ${JSON.stringify(name)}, or cannot set it to ${state}. It has ${permissionNames}.`,
+        { cause: error },
+      );
+    }
+  }
 }
+
+const permissionNames =
+  'notifications, geolocation, camera, microphone, clipboard-read, clipboard-write, midi, push, persistent-storage, ' +
+  'idle-detection, window-management, local-fonts, display-capture, storage-access, screen-wake-lock, background-sync';
 
 const bytesOf = (headers: Readonly<Record<string, string>>, text: string): number =>
   2 * Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, text.length);

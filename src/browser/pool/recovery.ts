@@ -1,5 +1,5 @@
 import { messageOf } from '../../errors/errors.js';
-import { allowGeolocation, type EmulationSettings } from '../page/pageEmulation.js';
+import { setPermissions, type EmulationSettings } from '../page/pageEmulation.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { KeptBytes } from '../collectors/ringBuffer.js';
 import { BreakpointList } from '../debugger/breakpoints.js';
@@ -117,7 +117,7 @@ export async function restoreEmulation(page: SessionPage, { id, url, emulated }:
   try {
     await page.emulation.apply(emulated);
     if (emulated.geolocation !== undefined && /^https?:/.test(url))
-      await allowGeolocation(page.page, new URL(url).origin);
+      await setPermissions(page.page, new URL(url).origin, { geolocation: 'granted' });
     return [];
   } catch (error) {
     return [`What page ${id} emulated could not be restored: ${messageOf(error)}`];
