@@ -1,8 +1,14 @@
 import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
-import { originalFiles, sourceScripts, type OriginalFile, type SourceScript } from '../browser/sources/sourceFiles.js';
-import { namesSource, SourceMapProblem } from '../browser/sources/sourceNames.js';
+import {
+  findSource,
+  readSources,
+  scriptText,
+  type OriginalFile,
+  type SourceScript,
+} from '../browser/sources/sourceFiles.js';
+import { isCompiledName, SourceMapProblem } from '../browser/sources/sourceNames.js';
 import { functionBody, functionPattern, type TextMatch, type TextQuery } from '../browser/sources/textSearch.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { messageOf, ToolError } from '../errors/errors.js';
@@ -17,25 +23,6 @@ const ofExtension = extensionId.optional().describe('Its files instead');
 
 const paging = { page: z.int().min(1).optional().describe('Page') };
 const rowsPerPage = 100;
-
-interface Sources {
-  readonly scripts: readonly SourceScript[];
-  readonly originals: readonly OriginalFile[];
-  /** Why source maps are not used, a line each. */
-  readonly problems: readonly string[];
-}
-
-async function readSources(
-  browser: SessionBrowser,
-  of: { readonly page: SessionPage; readonly extensionId?: string | undefined },
-  signal: AbortSignal,
-): Promise<Sources> {
-  const scripts = await sourceScripts(browser, of, signal);
-  const problems = scripts.flatMap(({ name, map }) =>
-    map !== undefined && 'problem' in map ? [`${name}: its source map ${map.problem}`] : [],
-  );
-  return { scripts, originals: originalFiles(scripts), problems };
-}
 
 interface Page<T> {
   readonly rows: readonly T[];
@@ -171,7 +158,7 @@ const getSourceTool = definePageTool({
     if (from > lines.length) throw new ToolError(`${found.name} has ${count(lines.length, 'line')}: from is ${from}.`);
     const part = column === undefined ? linesFrom(lines, from, to) : columnsFrom(lines[from - 1] ?? '', from, column);
     const isOriginal = 'script' in found;
-    const origin = isOriginal ? `, original of ${fileName(found.script.url)}` : '';
+    const origin = isOriginal ? `, original of ${scriptNameOf(found.script)}` : '';
     return {
       text: `${found.name}${origin}, lines ${from} to ${part.to} of ${lines.length}:\n${part.text}`,
       structured: {
@@ -187,38 +174,11 @@ const getSourceTool = definePageTool({
   },
 });
 
+/** What reaches the script where the name alone reaches its original file. */
+const scriptNameOf = ({ name, url }: SourceScript): string => (isCompiledName(name) ? name : fileName(url));
+
 /** The id of the extension that an address names. */
 const extensionIn = (file: string): string | undefined => /^chrome-extension:\/\/([a-p]{32})\//.exec(file)?.[1];
-
-/** Throws a ToolError that names similar sources. */
-function findSource(file: string, { scripts, originals, problems }: Sources): SourceScript | OriginalFile {
-  const isNamed = ({ url, name }: { url: string; name: string }): boolean => namesSource(file, url, name);
-  const all: readonly (SourceScript | OriginalFile)[] = [...originals, ...scripts];
-  const found = all.filter(isNamed);
-  const exact = found.filter(({ url, name }) => url === file || name === file);
-  const candidates = exact.length > 0 ? exact : found;
-  const addresses = [...new Set(candidates.map(({ url }) => url))];
-  // Scripts of several builds may be made from one file; the newest counts.
-  const last = candidates.findLast(({ url }) => url === addresses[0]);
-  if (last !== undefined && addresses.length === 1) return last;
-  if (addresses.length > 1) {
-    throw new ToolError(
-      `${addresses.length} files are called ${file}. Pass one in full: ${few(addresses).join(', ')}.`,
-    );
-  }
-  const part = fileName(file).toLowerCase();
-  const similar = [...new Set(all.filter(({ name }) => name.toLowerCase().includes(part)).map(({ name }) => name))];
-  throw new ToolError(
-    [
-      `There is no source ${file}.`,
-      ...(similar.length > 0 ? [`Similar: ${few(similar).join(', ')}.`] : []),
-      ...few(problems).map((problem) => `${problem}.`),
-      'list_sources shows what is loaded.',
-    ].join(' '),
-  );
-}
-
-const few = (texts: readonly string[]): readonly string[] => texts.slice(0, 8);
 
 async function textOf(
   source: SourceScript | OriginalFile,
@@ -226,7 +186,7 @@ async function textOf(
   signal: AbortSignal,
 ): Promise<string> {
   try {
-    if (!('script' in source)) return await source.text(signal);
+    if (!('script' in source)) return await scriptText(source, signal);
     return await browser.sources.text(source.script, source.index, signal);
   } catch (error) {
     if (!(error instanceof SourceMapProblem)) throw error;
@@ -266,6 +226,8 @@ function columnsFrom(line: string, from: number, column: number): TextLines {
   const more = end <= line.length ? [`column: ${end} reads on (${line.length} in all).`] : [];
   return { text: [`${from}:${column}: ${part}`, ...more].join('\n'), to: from };
 }
+
+const maxProblems = 8;
 
 const matchRow = z.object({ file: z.string(), line: z.int(), column: z.int(), text: z.string() });
 
@@ -312,7 +274,7 @@ const searchSourcesTool = definePageTool({
     if (lines.length === 0) lines.push(`Nothing found in ${count(searched, 'file')}.`);
     if (notSearched > 0) lines.push(`${count(notSearched, 'script')} could not be read in time: name fewer with file.`);
     return {
-      text: [...lines, ...few(sources.problems), ...listing.footer].join('\n'),
+      text: [...lines, ...sources.problems.slice(0, maxProblems), ...listing.footer].join('\n'),
       structured: {
         ...{ matches: [...listing.rows], searched, notSearched, problems: [...sources.problems] },
         ...listing.fields,
@@ -364,7 +326,7 @@ async function searchScripts(
   let notSearched = 0;
   // One after the other: each is held as a whole.
   for (const script of scripts) {
-    const text = performance.now() > until ? undefined : await script.text(signal).catch(() => undefined);
+    const text = performance.now() > until ? undefined : await scriptText(script, signal).catch(() => undefined);
     signal.throwIfAborted();
     if (text === undefined) notSearched += 1;
     else

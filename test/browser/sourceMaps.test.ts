@@ -1,5 +1,5 @@
 import { MapReader } from '../../src/browser/sources/mapReader.js';
-import { namesSource, shortSourceName } from '../../src/browser/sources/sourceNames.js';
+import { bestNamed, nameMatch, shortSourceName } from '../../src/browser/sources/sourceNames.js';
 import { functionBody, functionPattern, searchText } from '../../src/browser/sources/textSearch.js';
 
 const script = { scriptUrl: 'http://host/assets/app.js', end: undefined };
@@ -23,11 +23,39 @@ test.each([
 });
 
 test('a file is found by its short name, its last parts and in full', () => {
-  const [url, name] = ['webpack:///./src/store/app.ts', 'src/store/app.ts'];
-  for (const wanted of [url, name, './src/store/app.ts', 'store/app.ts', 'app.ts', 'store\\app.ts']) {
-    expect(namesSource(wanted, url, name)).toBe(true);
+  const [url, name] = ['webpack://shop/./src/store/app.ts', 'src/store/app.ts'];
+  for (const wanted of [url, name, './src/store/app.ts', '/src/store/app.ts']) {
+    expect(nameMatch(wanted, url, name)).toBe(Number.POSITIVE_INFINITY);
   }
-  for (const wanted of ['pp.ts', 'app', '']) expect(namesSource(wanted, url, name)).toBe(false);
+  for (const wanted of ['store/app.ts', 'app.ts', 'store\\app.ts'])
+    expect(nameMatch(wanted, url, name)).toBeGreaterThan(1);
+  for (const wanted of ['pp.ts', 'app', '']) expect(nameMatch(wanted, url, name)).toBe(0);
+});
+
+test('an absolute path means the file with which it has most in common, and none by the last part alone', () => {
+  const files = ['src/cart.ts', 'other/src/cart.ts', 'cart.ts', 'src/other/cart.ts'].map((name) => ({
+    name,
+    url: name,
+  }));
+  const named = (wanted: string, of = files): string[] => bestNamed(wanted, of).files.map(({ name }) => name);
+  for (const wanted of ['/home/dev/shop/src/cart.ts', 'file:///home/dev/src/cart.ts', 'C:\\dev\\src\\cart.ts'])
+    expect(named(wanted)).toEqual(['src/cart.ts']);
+  expect(named('/home/dev/other/src/cart.ts')).toEqual(['other/src/cart.ts']);
+  expect(named('/home/dev/lib/cart.ts')).toEqual(['cart.ts']);
+  expect(named('/home/dev/lib/cart.ts', files.slice(0, 2))).toEqual([]);
+  expect(named('shop/src/cart.ts')).toEqual([]);
+});
+
+test('sources of a bundler keep their names without that of the build', () => {
+  const map = { version: 3, sources: ['webpack://shop/./src/a.ts'], mappings: '' };
+  expect(read(map).files).toMatchObject([{ name: 'src/a.ts', url: 'webpack://shop/./src/a.ts' }]);
+});
+
+test('of a line, the part with a column is found', () => {
+  // `one`, `two` and `three` at the columns 0, 4 and 8 of the second line, apart in the script.
+  const map = read({ version: 3, sources: ['a.ts'], sourcesContent: ['\none two three'], mappings: 'AACA,KAAI,KAAI' });
+  const columnAt = (column?: number) => map.generatedOf(0, 1, column)?.places.map((place) => place.column);
+  expect([undefined, 0, 3, 4, 6, 20].map(columnAt)).toEqual([[0], [0], [0], [5], [5], [10]]);
 });
 
 test('sources are named with their root, and those without an address too', () => {

@@ -193,6 +193,15 @@ describe('breakpoints stop', () => {
     await resume();
   });
 
+  test('at the part of a line that a column of an original file is in, also by the path that an editor has', async () => {
+    await open('/typed');
+    const file = '/home/dev/shop/src/basket.ts';
+    expect(await set({ file: 'main.ts', line: 7, column: 38 })).toMatch(/set at src\/main\.ts:7:4\d /);
+    expect(await set({ file: 'main.ts', line: 7, column: 82 })).toMatch(/set at src\/main\.ts:7:8\d /);
+    expect(await set({ file, line: 4 })).toMatch(/set at src\/basket\.ts:4:/);
+    expect(await set({ file: '/home/dev/shop/sum.ts', line: 3 })).toContain('waits for its code');
+  });
+
   test('at no line of which nothing was made: the answer says that its file is loaded', async () => {
     await open('/typed');
     expect(await set({ file: 'src/basket.ts', line: 10 })).toContain('src/basket.ts is loaded, and has no code at');

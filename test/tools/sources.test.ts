@@ -279,6 +279,20 @@ test.each([
   expect(await tools.text('get_source', { file: 'src/made.ts', from: 3 })).toContain('3: made();');
 });
 
+test('an original file is preferred to the script that is served under its name, which is marked', async () => {
+  const map = { version: 3, sources: ['sent.ts'], sourcesContent: ['type A = 1;\n\nsend();'], mappings: 'AAEA' };
+  routes.set('/src/sent.ts', text(withMap({ code: `console.log('sent');`, map: JSON.stringify(map) })));
+  routes.set('/dev', page('<script type="module" src="/src/sent.ts"></script>'));
+  await tools.browser.page().page.goto(`${site}/dev`);
+  const original = 'src/sent.ts, original of src/sent.ts (compiled), lines 3 to 3 of 3:\n3: send();';
+  for (const file of ['src/sent.ts', 'sent.ts', `${site}/src/sent.ts`])
+    expect(await tools.text('get_source', { file, from: 3 })).toBe(original);
+  expect(await tools.text('get_source', { file: 'src/sent.ts (compiled)' })).toMatch(
+    /^src\/sent\.ts \(compiled\), .*\n1: console.*\n2: \/\/# sourceMappingURL=data:application\/json;base64,…$/m,
+  );
+  expect(await tools.text('search_sources', { text: `log('sent')` })).toMatch(/^src\/sent\.ts \(compiled\):1:9: /);
+});
+
 test('inline scripts are read, searched and covered as lines of their document', async () => {
   await tools.run('start_coverage');
   await tools.browser.page().page.goto(`${site}/inline`);

@@ -3,6 +3,7 @@ import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { scriptName } from '../page/runScript.js';
+import { withoutCompiled } from '../sources/sourceNames.js';
 import { addressPattern, isBrowserScript, isOwnCode, type Breakpoint } from './breakpoints.js';
 import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
 import { causesOf, domTypes, framesOfCaller, isCausedBy, placeKey, watchNode } from './pause.js';
@@ -230,7 +231,11 @@ export class DebuggedTarget implements TargetSource {
     const known = this.#set.get(id) ?? new Map<string, SetPlace>();
     this.#set.set(id, known);
     const originals = this.#owner.generatedPlaces(breakpoint, this);
-    const named = { urlRegex: addressPattern(trigger.file), line: trigger.line, column: trigger.column };
+    const named = {
+      urlRegex: addressPattern(withoutCompiled(trigger.file)),
+      line: trigger.line,
+      column: trigger.column,
+    };
     // A name that an original file has means that file, and not a script of the same name.
     const wanted = new Map((originals.length > 0 ? originals : [named]).map((place) => [JSON.stringify(place), place]));
     const obsolete = [...known].filter(([key]) => !wanted.has(key));

@@ -2,10 +2,10 @@ import type { Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { compileRegex } from '../patterns/regex.js';
-import type { NamedPosition, Position } from '../sources/mapReader.js';
+import type { MappedFile, NamedPosition, Position } from '../sources/mapReader.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import { withinScript, type MappedScript, type SourceMaps } from '../sources/sourceMaps.js';
-import { namesSource } from '../sources/sourceNames.js';
+import { bestNamed, isCompiledName, isResemblance } from '../sources/sourceNames.js';
 import { escapeRegex, pathPattern, type Breakpoint } from './breakpoints.js';
 import { declarationsIn } from './breakpointConditions.js';
 import type { CodePlace, SourcePlace } from './pause.js';
@@ -59,19 +59,20 @@ export class SourcePlaces {
     script: MappedScript,
     { trigger }: Breakpoint,
     signal: AbortSignal,
-  ): Promise<StopPlace[] | undefined> {
-    if (trigger.on !== 'line') return undefined;
+  ): Promise<LocatedPlace | undefined> {
+    if (trigger.on !== 'line' || isCompiledName(trigger.file)) return undefined;
     try {
       const map = await this.#sources.open(script, signal);
       if (map === undefined || 'problem' in map) return undefined;
-      const matches = trigger.file.includes('*') ? compileRegex(`(^|/)${pathPattern(trigger.file)}$`, '') : undefined;
-      const isNamed = ({ url, name }: { url: string; name: string }): boolean =>
-        matches?.(name) ?? namesSource(trigger.file, url, name);
-      const source = map.files.findIndex(isNamed);
-      if (source === -1) return undefined;
-      const found = await this.#sources.generated(script, { source, line: trigger.line }, signal);
+      const { match, files } = named(trigger.file, map.files);
+      const [file] = files;
+      // The end of a path may be that of several; what an absolute one only resembles must be one.
+      if (file === undefined || (files.length > 1 && isResemblance(match))) return undefined;
+      const { line, column } = trigger;
+      const found = await this.#sources.generated(script, { source: map.files.indexOf(file), line, column }, signal);
       const urlRegex = `^${escapeRegex(script.url)}$`;
-      return (found?.places ?? []).map(({ line, column }) => ({ urlRegex, line: line + 1, column: column + 1 }));
+      const places = (found?.places ?? []).map((at) => ({ urlRegex, line: at.line + 1, column: at.column + 1 }));
+      return { url: script.url, match, places };
     } catch {
       return undefined;
     }
@@ -151,22 +152,41 @@ export class SourcePlaces {
   }
 }
 
+/** Where a breakpoint of an original file is in one script. */
+export interface LocatedPlace {
+  readonly url: string;
+  /** How well the file of the breakpoint names the original one. */
+  readonly match: number;
+  readonly places: readonly StopPlace[];
+}
+
 /** Where the breakpoints of original files are, by the target of the code and their ids. */
 export class LocatedPlaces {
-  readonly #places = new WeakMap<object, Map<number, readonly StopPlace[]>>();
+  readonly #places = new WeakMap<object, Map<number, readonly LocatedPlace[]>>();
 
-  /** Undefined where no script of the target was made of the file. */
+  /** In the files that it names best. Undefined where no script of the target was made of the file. */
   of(target: object, id: number): readonly StopPlace[] | undefined {
-    return this.#places.get(target)?.get(id);
+    const all = this.#places.get(target)?.get(id);
+    const best = all?.reduce((most, { match }) => Math.max(most, match), 0);
+    return all?.filter(({ match }) => match === best).flatMap(({ places }) => places);
   }
 
   /** Adds the places in one script, in place of those that it had. */
-  add(target: object, id: number, found: readonly StopPlace[]): void {
-    const all = this.#places.get(target) ?? new Map<number, readonly StopPlace[]>();
+  add(target: object, id: number, found: LocatedPlace): void {
+    const all = this.#places.get(target) ?? new Map<number, readonly LocatedPlace[]>();
     this.#places.set(target, all);
-    const others = (all.get(id) ?? []).filter(({ urlRegex }) => urlRegex !== found[0]?.urlRegex);
-    all.set(id, [...others, ...found]);
+    const others = (all.get(id) ?? []).filter(({ url }) => url !== found.url);
+    all.set(id, [...others, found]);
   }
+}
+
+type NamedFiles = ReturnType<typeof bestNamed<MappedFile>>;
+
+/** The files of a map that a breakpoint is for. */
+function named(file: string, files: readonly MappedFile[]): NamedFiles {
+  if (!file.includes('*')) return bestNamed(file, files);
+  const matches = compileRegex(`(^|/)${pathPattern(file)}$`, '');
+  return { match: Number.POSITIVE_INFINITY, files: files.filter(({ name }) => matches(name)) };
 }
 
 const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*/u;

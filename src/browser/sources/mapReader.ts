@@ -8,7 +8,7 @@ import {
 } from '@jridgewell/trace-mapping';
 import { z } from 'zod';
 import type { MappedLine } from './coveredLines.js';
-import { shortSourceName, SourceMapProblem } from './sourceNames.js';
+import { isOfBundler, shortSourceName, SourceMapProblem } from './sourceNames.js';
 
 /** A position in a script as it runs, or in a file that it was made from. Line and column count from 0. */
 export interface Position {
@@ -105,22 +105,23 @@ export class MapReader {
   }
 
   /**
-   * The places in the script that a line of an original file became; of the next line that became one, if this did not.
-   * Code that was copied, as into several functions, has several.
+   * The places in the script that a line of an original file became, or the part of it that has a column; of the next
+   * line that became one, if this did not. Code that was copied, as into several functions, has several.
    */
   generatedOf(
     source: number,
     line: number,
+    column?: number,
   ): { readonly line: number; readonly places: readonly Position[] } | undefined {
-    let found: { line: number; column: number; places: Position[] } | undefined;
+    let found: { line: number; distance: number; places: Position[] } | undefined;
     for (const [segment, generatedLine] of this.#segments()) {
       if (segment.length === 1 || segment[1] !== source) continue;
-      const [generatedColumn, , originalLine, column] = segment;
+      const [generatedColumn, , originalLine, originalColumn] = segment;
       if (originalLine < line || originalLine > line + maxLinesAhead) continue;
-      const isNearer =
-        found === undefined || originalLine < found.line || (originalLine === found.line && column < found.column);
-      if (isNearer) found = { line: originalLine, column, places: [] };
-      if (found?.line === originalLine && found.column === column && found.places.length < maxPlaces)
+      const wanted = originalLine === line ? column : undefined;
+      const distance = (originalLine - line) * farAway ** 2 + distanceOf(originalColumn, wanted);
+      if (found === undefined || distance < found.distance) found = { line: originalLine, distance, places: [] };
+      if (distance === found.distance && found.places.length < maxPlaces)
         found.places.push({ line: generatedLine, column: generatedColumn });
     }
     return found && { line: found.line, places: found.places };
@@ -161,6 +162,13 @@ export class MapReader {
   }
 }
 
+const farAway = 2 ** 20;
+
+/** What begins before a column and has it is nearer than what begins after it. */
+function distanceOf(column: number, wanted = 0): number {
+  return column <= wanted ? wanted - column : farAway + column;
+}
+
 function parse(json: string, mapUrl: string): TraceMap {
   let data: unknown;
   try {
@@ -195,8 +203,9 @@ function requireWithin(map: TraceMap, end: Position): void {
 
 function nameOf(source: string | null, resolved: string, scriptUrl: string): Pick<MappedFile, 'url' | 'name'> {
   if (source === null || source === '') return { url: '', name: '(no name)' };
-  const isWindowsPath = /^[a-z]:[\\/]/i.test(source);
-  const url = (isWindowsPath ? source : resolved).replaceAll('\\', '/');
+  // As it is written: resolved, `webpack://app/./src/a.ts` loses what tells the name of the build from a folder.
+  const isWritten = /^[a-z]:[\\/]/i.test(source) || isOfBundler(source);
+  const url = (isWritten ? source : resolved).replaceAll('\\', '/');
   return { url, name: shortSourceName(url, scriptUrl) };
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
+import { ToolError } from '../../errors/errors.js';
 import { withCdpScope } from '../cdp/cdpScope.js';
 import { findExtension } from '../extensions/installedExtensions.js';
 import { readExtensionFiles } from '../extensions/extensionFiles.js';
@@ -9,11 +10,11 @@ import type { SessionBrowser } from '../pool/sessionBrowser.js';
 import type { MappedFile, Position } from './mapReader.js';
 import type { Script } from './scriptRegistry.js';
 import { endOf, mappedScriptOf, type MappedScript, type OpenMap } from './sourceMaps.js';
-import { shortSourceName, SourceMapProblem } from './sourceNames.js';
+import { bestNamed, compiledName, shortSourceName, similarNames, SourceMapProblem } from './sourceNames.js';
 
 /** A script with its source map. */
 export interface SourceScript extends MappedScript {
-  /** A short name: `app.js`. */
+  /** A short name: `app.js`; that of compiled code says so where its original file has the same. */
   readonly name: string;
   /** Where it runs: `page`, `iframe`, `worker`, `content script`, or `extension` for a file of an extension. */
   readonly context: string;
@@ -68,13 +69,70 @@ export async function sourceScripts(
         signal.throwIfAborted();
         return { problem: 'has not arrived yet' };
       });
-      return { ...script, map };
+      const isNameOfOriginal = map && 'files' in map && map.files.some(({ name }) => name === script.name);
+      return { ...script, map, name: isNameOfOriginal ? compiledName(script.name) : script.name };
     }),
   );
 }
 
+/** What an answer may be about. */
+export interface Sources {
+  readonly scripts: readonly SourceScript[];
+  readonly originals: readonly OriginalFile[];
+  /** Why source maps are not used, a line each. */
+  readonly problems: readonly string[];
+}
+
+export async function readSources(
+  browser: SessionBrowser,
+  of: { readonly page: SessionPage; readonly extensionId?: string | undefined },
+  signal: AbortSignal,
+): Promise<Sources> {
+  const scripts = await sourceScripts(browser, of, signal);
+  const problems = scripts.flatMap(({ name, map }) =>
+    map !== undefined && 'problem' in map ? [`${name}: its source map ${map.problem}`] : [],
+  );
+  return { scripts, originals: originalFiles(scripts), problems };
+}
+
+/** An original file, if one has the name as well as a script has. Throws a ToolError that names similar sources. */
+export function findSource(file: string, { scripts, originals, problems }: Sources): SourceScript | OriginalFile {
+  const all: readonly (SourceScript | OriginalFile)[] = [...originals, ...scripts];
+  const best = bestNamed(file, all).files;
+  const ofOriginals = best.filter((each) => 'script' in each);
+  const candidates = ofOriginals.length > 0 ? ofOriginals : best;
+  const addresses = [...new Set(candidates.map(({ url }) => url))];
+  // Scripts of several builds may be made from one file; the newest counts.
+  const last = candidates.findLast(({ url }) => url === addresses[0]);
+  if (last !== undefined && addresses.length === 1) return last;
+  if (addresses.length > 1) {
+    throw new ToolError(
+      `${addresses.length} files are called ${file}. Pass one in full: ${few(addresses).join(', ')}.`,
+    );
+  }
+  const similar = similarNames(
+    file,
+    all.map(({ name }) => name),
+  );
+  throw new ToolError(
+    [
+      `There is no source ${file}.`,
+      ...(similar.length > 0 ? [`Similar: ${few(similar).join(', ')}.`] : []),
+      ...few(problems).map((problem) => `${problem}.`),
+      'list_sources shows what is loaded.',
+    ].join(' '),
+  );
+}
+
+const few = (texts: readonly string[]): readonly string[] => texts.slice(0, 8);
+
+/** The text of a script, without a source map that is written in it. Throws a SourceMapProblem. */
+export async function scriptText(script: SourceScript, signal: AbortSignal): Promise<string> {
+  return (await script.text(signal)).replaceAll(/(\/\/[#@] sourceMappingURL=data:[^,\s]{0,100},)\S+$/gm, '$1…');
+}
+
 /** The original files of scripts; those of libraries last. */
-export function originalFiles(scripts: readonly SourceScript[]): OriginalFile[] {
+function originalFiles(scripts: readonly SourceScript[]): OriginalFile[] {
   const files = scripts.flatMap((script) => {
     const { map } = script;
     if (map === undefined || 'problem' in map) return [];

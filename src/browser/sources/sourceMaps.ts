@@ -119,17 +119,18 @@ export class SourceMaps {
   }
 
   /**
-   * Where a line of an original file is in the script, or the next line that has code. Lines count from 1, also in the
-   * answer; places are as CDP counts them, from 0 in the document.
+   * Where a line of an original file, or what it has at a column, is in the script; or the next line that has code. Lines
+   * and columns count from 1, also in the answer; places are as CDP counts them, from 0 in the document.
    */
   async generated(
     script: MappedScript,
-    { source, line }: { readonly source: number; readonly line: number },
+    { source, line, column }: { readonly source: number; readonly line: number; readonly column: number | undefined },
     signal: AbortSignal,
   ): Promise<{ readonly line: number; readonly places: readonly Position[] } | undefined> {
     const map = await this.open(script, signal);
     if (map === undefined || 'problem' in map) return undefined;
-    const found = await this.reader.call('generated', { key: map.key, source, line: line - 1 }, signal);
+    const wanted = { key: map.key, source, line: line - 1, column: column && column - 1 };
+    const found = await this.reader.call('generated', wanted, signal);
     return found && { line: found.line + 1, places: found.places.map((place) => withinDocument(place, script.start)) };
   }
 

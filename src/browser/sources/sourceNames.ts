@@ -6,6 +6,8 @@ export class SourceMapProblem extends Error {}
 /** Schemes under which bundlers name files that have no address. */
 const bundlerScheme = /^(?:webpack|webpack-internal|turbopack|rspack|ng|rollup|parcel|vite|metro|capacitor):\/\/\/?/;
 
+export const isOfBundler = (source: string): boolean => bundlerScheme.test(source);
+
 /** `_N_E` or `my-app` before a relative path, and `[project]` or `(app-client)` before any: the name of the build. */
 const buildName = /^[^/]*\/(?=\.{1,2}\/)/;
 const bracketedBuild = /^(?:\([^)/]*\)|\[[^\]/]*\])\//;
@@ -16,9 +18,7 @@ const bracketedBuild = /^(?:\([^)/]*\)|\[[^\]/]*\])\//;
  */
 export function shortSourceName(source: string, scriptUrl: string): string {
   const plain = withoutQuery(source);
-  const name = bundlerScheme.test(plain)
-    ? withoutBuild(plain.replace(bundlerScheme, ''))
-    : withoutOrigin(plain, scriptUrl);
+  const name = isOfBundler(plain) ? withoutBuild(plain.replace(bundlerScheme, '')) : withoutOrigin(plain, scriptUrl);
   const short = name.replace(/^(?:\.{1,2}\/)+/, '').replace(/^\/@fs(?=\/)/, '');
   return short === '' ? source : decoded(short);
 }
@@ -50,9 +50,55 @@ function decoded(name: string): string {
   }
 }
 
-/** Whether `wanted`, as a client writes it, names this file: in full, short, or its last parts. */
-export function namesSource(wanted: string, source: string, shortName: string): boolean {
-  const name = wanted.replace(/^(?:\.\/)+/, '').replaceAll('\\', '/');
-  if (wanted === source || name === shortName) return true;
-  return name !== '' && (shortName.endsWith(`/${name}`) || withoutQuery(source).endsWith(`/${name}`));
+/** Behind the name of a script whose original file has the same one, so that both can be named. */
+const compiledMark = ' (compiled)';
+
+export const compiledName = (name: string): string => `${name}${compiledMark}`;
+export const isCompiledName = (name: string): boolean => name.endsWith(compiledMark);
+export const withoutCompiled = (name: string): string =>
+  isCompiledName(name) ? name.slice(0, -compiledMark.length) : name;
+
+/** Of a name that is the end of another: less than the whole one, more than any number of common parts. */
+const endOfName = 1_000;
+
+/**
+ * How well `wanted`, as a client writes it, names a file: Infinity in full or by its short name; less by the end of its
+ * path, and least by the last parts that an absolute path has in common with it; 0 not at all.
+ */
+export function nameMatch(wanted: string, source: string, shortName: string): number {
+  const name = pathOf(isOfBundler(wanted) ? shortSourceName(wanted, '') : wanted.replace(/^file:\/\//, ''));
+  const own = pathOf(shortName);
+  if (wanted === source || name === own) return Number.POSITIVE_INFINITY;
+  if (name === '') return 0;
+  if (own.endsWith(`/${name}`) || withoutQuery(source).endsWith(`/${name}`)) return endOfName;
+  return /^(?:\/|file:\/\/|[a-z]:[\\/])/i.test(wanted) ? commonParts(name.split('/'), own.split('/')) : 0;
+}
+
+/** Whether a name only ends as a file does, below other folders. */
+export const isResemblance = (match: number): boolean => match < endOfName;
+
+/** Those of files that a name fits best. */
+export function bestNamed<File extends { readonly url: string; readonly name: string }>(
+  wanted: string,
+  files: readonly File[],
+): { readonly match: number; readonly files: readonly File[] } {
+  const matches = files.map(({ url, name }) => nameMatch(wanted, url, name));
+  const match = matches.reduce((best, each) => Math.max(best, each), 0);
+  return { match, files: match === 0 ? [] : files.filter((_, index) => matches[index] === match) };
+}
+
+/** Names with the last part of one that fits none. */
+export function similarNames(wanted: string, names: Iterable<string>): string[] {
+  const part = pathOf(wanted).split('/').at(-1)?.toLowerCase() ?? '';
+  return [...new Set(names)].filter((name) => name.toLowerCase().includes(part));
+}
+
+const pathOf = (name: string): string => name.replaceAll('\\', '/').replace(/^(?:\.?\/)+/, '');
+
+/** The last part alone is shared by files that have nothing to do with each other; a whole name fits best. */
+function commonParts(wanted: readonly string[], own: readonly string[]): number {
+  let count = 0;
+  while (count < own.length && own.at(-count - 1) === wanted.at(-count - 1)) count += 1;
+  if (count === own.length) return count + 0.5;
+  return count > 1 ? count : 0;
 }

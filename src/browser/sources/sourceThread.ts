@@ -15,7 +15,12 @@ export interface SourceOperations {
     key: string;
     positions: readonly Position[];
   }): readonly (OriginalPosition | string | undefined)[];
-  generated(place: { key: string; source: number; line: number }): ReturnType<MapReader['generatedOf']>;
+  generated(place: {
+    key: string;
+    source: number;
+    line: number;
+    column: number | undefined;
+  }): ReturnType<MapReader['generatedOf']>;
   names(part: { key: string; from: Position; to: Position }): ReturnType<MapReader['namesBetween']>;
   text(file: { key: string; source: number }): string | undefined;
   /** In texts of maps, and in others. */
@@ -75,7 +80,7 @@ const operations: SourceOperations = {
   },
   drop: ({ key }) => void maps.delete(key),
   originals: ({ key, positions }) => positions.map((position) => originalOrProblem(mapOf(key), position)),
-  generated: ({ key, source, line }) => mapOf(key).generatedOf(source, line),
+  generated: ({ key, source, line, column }) => mapOf(key).generatedOf(source, line, column),
   names: ({ key, from, to }) => mapOf(key).namesBetween(from, to),
   text: ({ key, source }) => mapOf(key).text(source),
   search: ({ query, files }) => {
