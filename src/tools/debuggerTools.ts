@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { domChanges, describeTrigger, type Breakpoint, type Trigger } from '../browser/debugger/breakpoints.js';
 import { checkCondition } from '../browser/debugger/breakpointConditions.js';
 import { evaluateInFrame, readScopes } from '../browser/debugger/pausedFrames.js';
-import { mappedText, codePlaceText, type CodePlace, type Pause } from '../browser/debugger/pause.js';
+import { asyncLines, mappedText, type CodePlace, type Pause } from '../browser/debugger/pause.js';
 import type { SessionDebugger } from '../browser/debugger/sessionDebugger.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
@@ -22,6 +22,8 @@ const breakpointRow = z.object({
   log: z.string().optional(),
   pageId: z.int().optional(),
   pauses: z.int(),
+  /** How often its condition or log threw, and what. */
+  failure: z.string().optional(),
   /** Where it is in loaded code; none: it waits for its code. */
   places: z.array(z.object({ target: z.string(), place, original: place.optional() })),
 });
@@ -128,6 +130,7 @@ function triggerOf(
 async function rowOf(breakpoint: Breakpoint, sessionDebugger: SessionDebugger): Promise<BreakpointRow> {
   const places = await sessionDebugger.placesOf(breakpoint);
   const { id, trigger, condition, log, pageId, pauses } = breakpoint;
+  const failure = sessionDebugger.failureOf(breakpoint);
   return {
     id,
     kind: log === undefined ? 'breakpoint' : 'logpoint',
@@ -136,6 +139,7 @@ async function rowOf(breakpoint: Breakpoint, sessionDebugger: SessionDebugger): 
     ...(log !== undefined && { log }),
     ...(pageId !== undefined && { pageId }),
     pauses,
+    ...(failure !== undefined && { failure }),
     places: places.map(({ target, place: { original, ...generated } }) => ({
       target,
       place: generated,
@@ -200,7 +204,7 @@ const listBreakpointsTool = defineTool({
 });
 
 function rowText(row: BreakpointRow): string {
-  const { id, kind, at, condition, log, pageId, pauses } = row;
+  const { id, kind, at, condition, log, pageId, pauses, failure } = row;
   const isLine = /:\d+$/.test(at);
   return [
     `${id} ${kind} at ${at}`,
@@ -208,6 +212,7 @@ function rowText(row: BreakpointRow): string {
     ...(log === undefined ? [] : [`logs ${log}`]),
     ...(pageId === undefined ? [] : [`in page ${pageId} only`]),
     ...(isLine ? [row.places.length === 0 ? '[pending: its code is not loaded]' : `[set at ${placesText(row)}]`] : []),
+    ...(failure === undefined ? [] : [`[its ${condition === undefined ? 'log' : 'condition'} threw ${failure}]`]),
     ...(pauses > 0 ? [`[paused ${pauses === 1 ? 'once' : `${pauses} times`}]`] : []),
   ].join(' ');
 }
@@ -316,18 +321,6 @@ async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame
     ...structured.scopes.map((scope) => scopeText(scope)),
   ];
   return { text: lines.join('\n'), structured };
-}
-
-/** What scheduled the code, a line for each stack. */
-function asyncLines({ asyncStack }: Pause): string[] {
-  const lines: string[] = [];
-  for (let stack = asyncStack; stack !== undefined && lines.length < 5; stack = stack.parent) {
-    const [top] = stack.callFrames;
-    if (top === undefined) continue;
-    const at = codePlaceText({ url: top.url, line: top.lineNumber + 1, column: top.columnNumber + 1 });
-    lines.push(`async ${stack.description ?? ''}: ${top.functionName || '(anonymous)'} ${at}`);
-  }
-  return lines;
 }
 
 function scopeText({ kind, name, variables, more, functions }: z.infer<typeof scopeRow>): string {

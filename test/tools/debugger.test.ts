@@ -193,18 +193,29 @@ describe('breakpoints stop', () => {
     await resume();
   });
 
-  test('at the part of a line that a column of an original file is in, also by the path that an editor has', async () => {
-    await open('/typed');
-    const file = '/home/dev/shop/src/basket.ts';
-    expect(await set({ file: 'main.ts', line: 7, column: 38 })).toMatch(/set at src\/main\.ts:7:4\d /);
-    expect(await set({ file: 'main.ts', line: 7, column: 82 })).toMatch(/set at src\/main\.ts:7:8\d /);
-    expect(await set({ file, line: 4 })).toMatch(/set at src\/basket\.ts:4:/);
-    expect(await set({ file: '/home/dev/shop/sum.ts', line: 3 })).toContain('waits for its code');
+  test('where a condition holds that has names which the minified code has no more', async () => {
+    await open('/none');
+    await set({ file: 'src/sum.ts', line: 3, column: 31, condition: 'price === 4 && result === 3' });
+    await set({ file: 'src/sum.ts', line: 4, log: 'sum is {result}' });
+    expect(await open('/typed')).toContain('paused at src/sum.ts:3:');
+    const pause = await harness.text('get_pause');
+    expect(pause).toMatch(/\n#0 add src\/sum\.ts:3:/);
+    expect(pause).toMatch(/ {2}price \(\w\) = 4\n/);
+    await resume();
+    expect(await logged('sum is 7')).toContain('src/sum.ts:4');
+    await set({ file: 'src/basket.ts', line: 4, condition: 'price.none.at' });
+    await script$('() => [fill(1), fill(2)]');
+    const threw = 'threw 2 times: TypeError: Cannot read properties of undefined';
+    expect(await harness.refusal('get_pause')).toContain(threw);
+    expect(await harness.text('list_breakpoints')).toContain(`[its condition ${threw}`);
   });
 
-  test('at no line of which nothing was made: the answer says that its file is loaded', async () => {
+  test('at no line of which nothing was made, but at a column, and by the path that an editor has', async () => {
     await open('/typed');
     expect(await set({ file: 'src/basket.ts', line: 10 })).toContain('src/basket.ts is loaded, and has no code at');
+    expect(await set({ file: 'main.ts', line: 7, column: 38 })).toMatch(/set at src\/main\.ts:7:4\d /);
+    expect(await set({ file: 'main.ts', line: 7, column: 82 })).toMatch(/set at src\/main\.ts:7:8\d /);
+    expect(await set({ file: '/home/dev/src/basket.ts', line: 4 })).toMatch(/set at src\/basket\.ts:4:/);
   });
 
   test('code that is paused stays so without its breakpoint, and is stepped', async () => {

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import type * as acorn from 'acorn';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { isFunctionNode, Names, type Binding } from '../extensions/audit/scopes.js';
+import { shortenText } from '../../text.js';
+import { forEachChild, Names, type Scope } from '../extensions/audit/scopes.js';
 import type { Breakpoint } from './breakpoints.js';
 
 /** The name of a logpoint's code in stacks, followed by the id of its breakpoint. */
@@ -12,15 +13,48 @@ export function breakpointOfFrame(url: string): number | undefined {
   return url.startsWith(codeName) ? Number(url.slice(codeName.length)) : undefined;
 }
 
+const threw = (id: number): string => `The expressions of breakpoint ${id} threw:`;
+
+/** How often the expressions of a breakpoint threw, and what: `3 times: ReferenceError: sum is not defined`. */
+export function failureIn(
+  messages: Iterable<{ readonly type: string; readonly text: string; readonly count: number }>,
+  id: number,
+): string | undefined {
+  let times = 0;
+  let last = '';
+  for (const { type, text, count } of messages) {
+    if (type !== 'logpoint' || !text.startsWith(threw(id))) continue;
+    times += count;
+    last = text.slice(threw(id).length).split('\n', 1)[0]?.trim() ?? '';
+  }
+  return times === 0 ? undefined : `${times === 1 ? 'once' : `${times} times`}: ${shortenText(last, 200)}`;
+}
+
+/** The expressions of a breakpoint, as the code at one place calls its variables. */
+export type Expressions = Pick<Breakpoint, 'condition' | 'log'>;
+
+/** Expressions with the names of the code; undefined where they have no others. */
+export function inCodeOf(
+  { condition, log }: Expressions,
+  codeNames: ReadonlyMap<string, string>,
+): Expressions | undefined {
+  const written = { condition, log: log === undefined ? undefined : logArguments(log) };
+  const renamed = {
+    condition: written.condition && withNames(written.condition, codeNames),
+    log: written.log && withNames(written.log, codeNames),
+  };
+  return renamed.condition === written.condition && renamed.log === written.log ? undefined : renamed;
+}
+
 /**
  * The condition with which Chrome stops at a line (CDP Debugger.setBreakpointByUrl); empty for always. A logpoint is a
  * condition that logs and is false. One that throws says so in the console, and does not stop. A console of its own name
  * (V8's `console.context`) works also where a page has replaced its console.
  */
-export function lineCondition({ id, condition, log }: Breakpoint): string {
+export function lineCondition({ id, condition, log }: Pick<Breakpoint, 'id'> & Expressions): string {
   if (log === undefined && condition === undefined) return '';
   const own = `(console.context?.('breakpoint ${id}') ?? console)`;
-  const failed = `catch (error) { ${own}.warn('The expressions of breakpoint ${id} threw:', error); false }`;
+  const failed = `catch (error) { ${own}.warn('${threw(id)}', error); false }`;
   const test = log === undefined ? `(${condition}\n)` : logging({ condition, log }, own);
   return `try { ${test} } ${failed}\n//# sourceURL=${codeName}${id}`;
 }
@@ -79,53 +113,32 @@ export function withNames(expression: string, names: ReadonlyMap<string, string>
   }
 }
 
-/** Longer code is not parsed: other sessions wait for it. */
-const maxParsedChars = 256 * 1024;
-/** What a scope of V8 begins with and ends at: a block, a function without its first words, or a script. */
-const scopeFrames: readonly (readonly [string, string])[] = [
-  ['(', ')'],
-  ['(function', ')'],
-  ['(async function', ')'],
-  ['(function*', ')'],
-  ['(async function*', ')'],
-  ['', ''],
-];
-
-/** Offsets at which the code of one scope declares its own names. Empty for code that cannot be parsed alone. */
-export function declarationsIn(code: string): ReadonlyMap<string, number> {
-  const offsets = new Map<string, number>();
-  if (code.length > maxParsedChars) return offsets;
-  const frames = code.startsWith('{') ? scopeFrames.toReversed() : scopeFrames;
-  for (const [before, after] of frames) {
-    for (const [name, { kind, offset }] of namesOf(`${before}${code}${after}`, before === '')) {
-      const at = offset - before.length;
-      // A function and a class begin with another word.
-      if (!offsets.has(name)) offsets.set(name, kind === 'function' || kind === 'class' ? code.indexOf(name, at) : at);
-    }
-    if (offsets.size > 0) break;
-  }
-  return offsets;
+/** A name that code can use, and where it is declared. */
+interface DeclaredName {
+  readonly name: string;
+  readonly offset: number;
 }
 
-/** The names that a function in brackets, a block or a script declares; none for what is none of them. */
-function namesOf(code: string, isStatement: boolean): [string, Binding][] {
+/** The names that the code at an offset of a script can use, of the innermost scope first. Throws for no JavaScript. */
+export function namesAround(code: string, offset: number): DeclaredName[] {
   const { parse } = require('acorn') as typeof acorn;
-  try {
-    const sourceType = isStatement && /\b(?:import|export)\b/.test(code) ? 'module' : 'script';
-    const program = parse(code, { ...alone, sourceType });
-    const [first] = program.body;
-    const nodes = isStatement ? [first?.type === 'BlockStatement' ? first : program] : functionIn(first);
-    const names = new Names(program);
-    const scopes = new Set(nodes.map((node) => names.scopeOf(node, names.program)));
-    return [...scopes].flatMap((scope) => [...scope.names()]);
-  } catch {
-    return [];
-  }
-}
-
-function functionIn(statement: acorn.AnyNode | undefined): readonly acorn.AnyNode[] {
-  const expression = statement?.type === 'ExpressionStatement' ? statement.expression : undefined;
-  return expression !== undefined && isFunctionNode(expression) ? [expression, expression.body] : [];
+  const sourceType = /\b(?:import|export)\b/.test(code) ? 'module' : 'script';
+  const program = parse(code, { ...alone, sourceType });
+  const names = new Names(program);
+  const scopes = new Set([names.program]);
+  const enter = (node: acorn.AnyNode, around: Scope): void => {
+    const scope = names.scopeOf(node, around);
+    scopes.add(scope);
+    forEachChild(node, (child) => {
+      if (child.start <= offset && offset < child.end) enter(child, scope);
+    });
+  };
+  enter(program, names.program);
+  const declared = [...scopes].reverse().flatMap((scope) => [...scope.names()]);
+  return declared.map(([name, { kind, offset: at }]) => {
+    // A function and a class begin with another word.
+    return { name, offset: kind === 'function' || kind === 'class' ? code.indexOf(name, at + kind.length - 1) : at };
+  });
 }
 
 const alone = {

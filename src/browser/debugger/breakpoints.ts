@@ -142,11 +142,20 @@ export const escapeRegex = (text: string): string => text.replace(/[.*+?^${}()|[
 export function describeNoPause(
   id: number | undefined,
   paused: readonly number[],
-  breakpoints: readonly Breakpoint[],
+  session: {
+    readonly breakpoints: readonly Breakpoint[];
+    /** How often its expressions threw, and what. */
+    failureOf(breakpoint: Breakpoint): string | undefined;
+  },
 ): string {
   if (paused.length > 0) return `There is no pause ${id} now. Paused: ${paused.join(', ')}.`;
-  const set = breakpoints.filter(({ log }) => log === undefined);
-  if (set.length === 0) return 'Nothing is paused, and no breakpoint is set: call set_breakpoint.';
-  const names = set.map((each) => `${each.id} ${describeTrigger(each.trigger)}`);
-  return `Nothing is paused. Set: ${names.join(', ')}. Act so that this code runs.`;
+  const pausing = session.breakpoints.filter(({ log }) => log === undefined);
+  if (pausing.length === 0) return 'Nothing is paused, and no breakpoint is set: call set_breakpoint.';
+  const names = pausing.map((each) => `${each.id} ${describeTrigger(each.trigger)}`);
+  const failed = pausing.flatMap((each) => {
+    const failure = session.failureOf(each);
+    return failure === undefined ? [] : [`The condition of ${each.id} threw ${failure}.`];
+  });
+  const what = failed.length === 0 ? 'Act so that this code runs.' : `${failed.join(' ')} Set it anew with another.`;
+  return `Nothing is paused. Set: ${names.join(', ')}. ${what}`;
 }

@@ -248,13 +248,13 @@ export class DebuggedTarget implements TargetSource {
     ]);
   }
 
-  #setAt(breakpoint: Breakpoint, { urlRegex, line, column }: StopPlace): SetPlace {
+  #setAt(breakpoint: Breakpoint, { urlRegex, line, column, expressions }: StopPlace): SetPlace {
     const place: SetPlace = { cdpId: undefined, answered: Promise.resolve() };
     const command = {
       urlRegex,
       lineNumber: line - 1,
       ...(column !== undefined && { columnNumber: column - 1 }),
-      condition: lineCondition(breakpoint),
+      condition: lineCondition({ ...breakpoint, ...expressions }),
     };
     const sent = this.#send(() => this.session.send('Debugger.setBreakpointByUrl', command));
     place.answered = sent.then((response) => {

@@ -80,6 +80,18 @@ export function mappedText(place: MappedPlace): string {
   return place.original === undefined ? generated : `${codePlaceText(place.original)} (${generated})`;
 }
 
+/** What scheduled the code, a line for each stack. */
+export function asyncLines({ asyncStack }: Pause): string[] {
+  const lines: string[] = [];
+  for (let stack = asyncStack; stack !== undefined && lines.length < 5; stack = stack.parent) {
+    const [top] = stack.callFrames;
+    if (top === undefined) continue;
+    const at = codePlaceText({ url: top.url, line: top.lineNumber + 1, column: top.columnNumber + 1 });
+    lines.push(`async ${stack.description ?? ''}: ${top.functionName || '(anonymous)'} ${at}`);
+  }
+  return lines;
+}
+
 /** `data:` addresses are long. */
 const shortAddress = (url: string): string => shortenText(url === '' ? '(code without a name)' : url, 200);
 
@@ -119,7 +131,7 @@ export function causesOf({ reason, data }: Protocol.Debugger.PausedEvent): Pause
 }
 
 /** A cause as a model reads it. */
-export function causeText({ reason, data }: PauseCause): string {
+function causeText({ reason, data }: PauseCause): string {
   switch (reason) {
     case 'exception':
     case 'promiseRejection':
@@ -139,6 +151,23 @@ export function causeText({ reason, data }: PauseCause): string {
 function firstLines(description: string): string {
   const stack = description.indexOf('\n    at ');
   return cutText(stack === -1 ? description : description.slice(0, stack), 300);
+}
+
+/** The pause of code that has stopped. */
+export function pauseOf(
+  { event, causes, breakpoints }: Stop,
+  where: Pick<Pause, 'id' | 'target' | 'pageId' | 'place'>,
+): Pause {
+  const ids = breakpoints.map(({ id }) => id);
+  const others = causes.map(causeText).filter((text) => text !== 'other');
+  const texts = [...ids.map((id) => `breakpoint ${id}`), ...others];
+  return {
+    ...where,
+    reason: { text: texts.length === 0 ? 'step' : texts.join(', '), breakpoints: ids },
+    functionName: event.callFrames[0]?.functionName || '(anonymous)',
+    frames: event.callFrames,
+    asyncStack: event.asyncStackTrace,
+  };
 }
 
 /** A scope of a frame, for reading. */

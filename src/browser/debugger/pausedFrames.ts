@@ -152,16 +152,21 @@ export async function textAt(
   pause: Pause,
   location: Protocol.Debugger.Location | undefined,
 ): Promise<string> {
-  if (location === undefined || (target.script(location)?.length ?? 0) > maxReadChars)
-    throw new Error('It is not read.');
-  const { scriptId } = location;
+  const { scriptId = '' } = location ?? {};
   const texts = readAt.get(pause) ?? new Map<string, Promise<string>>();
   readAt.set(pause, texts);
-  const read = async (): Promise<string> =>
-    (await target.session.send('Debugger.getScriptSource', { scriptId })).scriptSource;
-  const text = texts.get(scriptId) ?? read();
+  const text = texts.get(scriptId) ?? scriptSource(target, location && target.script(location));
   texts.set(scriptId, text);
   return text;
+}
+
+/** Rejects for a script that is too long. */
+export async function scriptSource(
+  { session }: DebuggedTarget,
+  script: Protocol.Debugger.ScriptParsedEvent | undefined,
+): Promise<string> {
+  if (script === undefined || (script.length ?? 0) > maxReadChars) throw new Error('It is not read.');
+  return (await session.send('Debugger.getScriptSource', { scriptId: script.scriptId })).scriptSource;
 }
 
 /** From the script itself; of a long line the part around the statement. */

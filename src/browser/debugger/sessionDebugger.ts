@@ -8,11 +8,12 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
 import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
 import { DebuggedTarget } from './debuggedTarget.js';
-import { generatedLine, textAt } from './pausedFrames.js';
+import { generatedLine, scriptSource, textAt } from './pausedFrames.js';
 import { OpenPauses } from './openPauses.js';
 import { LocatedPlaces, mappedScript, SourcePlaces } from './sourcePlaces.js';
+import { failureIn } from './breakpointConditions.js';
 import { describeNoPause, type Breakpoint, type BreakpointList, type BreakpointOptions } from './breakpoints.js';
-import { causeText, targetSource } from './pause.js';
+import { pauseOf, targetSource } from './pause.js';
 import type { BreakpointPlace, MappedPlace, Pause, PausedFrame, StepAction, Stop, TargetSource } from './pause.js';
 
 export interface SessionDebuggerOptions {
@@ -65,8 +66,14 @@ export class SessionDebugger {
   pause(id?: number): Pause {
     const pause = this.pauses.use(id);
     const others = this.pauses.list.map((each) => each.id);
-    if (pause === undefined) throw new ToolError(describeNoPause(id, others, this.breakpoints));
-    return pause;
+    if (pause !== undefined) return pause;
+    throw new ToolError(describeNoPause(id, others, this));
+  }
+
+  /** How often the expressions of a breakpoint threw, and what. */
+  failureOf({ id }: Breakpoint): string | undefined {
+    const messages = this.#options.pages().flatMap((page) => page.console.read().entries.map(({ value }) => value));
+    return failureIn(messages, id);
   }
 
   /** Waits a moment for code that an action has started, if a breakpoint may pause it. */
@@ -275,23 +282,15 @@ export class SessionDebugger {
 
   async #onPaused(target: DebuggedTarget, stop: Stop): Promise<void> {
     const [top] = stop.event.callFrames;
-    const nowhere = { url: '', line: 0, column: 0, original: undefined };
-    const mapped = top === undefined ? nowhere : await this.#mapped(target, top.location);
+    const mapped = top && (await this.#mapped(target, top.location));
     // It may have gone on meanwhile.
     if (target.stop !== stop) return;
-    const causes = stop.causes.map(causeText).filter((text) => text !== 'other');
-    const ids = stop.breakpoints.map(({ id }) => id);
-    const texts = [...ids.map((id) => `breakpoint ${id}`), ...causes];
-    const pause: Pause = {
+    const pause = pauseOf(stop, {
       id: this.pauses.nextId(),
       target: this.#labelOf(target),
       pageId: this.#pageOf(target)?.id ?? target.pageId,
-      reason: { text: texts.length === 0 ? 'step' : texts.join(', '), breakpoints: ids },
-      place: mapped,
-      functionName: top?.functionName || '(anonymous)',
-      frames: stop.event.callFrames,
-      asyncStack: stop.event.asyncStackTrace,
-    };
+      place: mapped ?? { url: '', line: 0, column: 0, original: undefined },
+    });
     const ms = Math.max(
       ...stop.breakpoints.map(({ pauseMs }) => pauseMs),
       stop.breakpoints.length === 0 ? defaultPauseMs : 0,
@@ -341,9 +340,8 @@ export class SessionDebugger {
   /** Workers load through their page. */
   #frameOf(target: DebuggedTarget): LoadingFrame | undefined {
     const page = this.#pageOf(target);
-    if (page === undefined) return undefined;
-    const targetId = target.blocksPage ? target.targetId : page.frames.mainId;
-    return { targetId, frameId: targetId };
+    const targetId = target.blocksPage ? target.targetId : page?.frames.mainId;
+    return page && targetId !== undefined ? { targetId, frameId: targetId } : undefined;
   }
 
   /** Finds a breakpoint in the original files of the code that is loaded. */
@@ -361,7 +359,9 @@ export class SessionDebugger {
     script: Protocol.Debugger.ScriptParsedEvent,
     { breakpoint, limit }: { readonly breakpoint: Breakpoint; readonly limit: AbortSignal },
   ): Promise<boolean> {
-    const found = await this.#sources.generated(mappedScript(script, this.#frameOf(target)), breakpoint, limit);
+    const readText = (): Promise<string> => scriptSource(target, script);
+    const readable = { script: mappedScript(script, this.#frameOf(target)), readText };
+    const found = await this.#sources.generated(readable, breakpoint, limit);
     if (found !== undefined) this.#located.add(target, breakpoint.id, found);
     return found !== undefined;
   }

@@ -4,10 +4,10 @@ import { timeLimit } from '../../clock.js';
 import { compileRegex } from '../patterns/regex.js';
 import type { MappedFile, NamedPosition, Position } from '../sources/mapReader.js';
 import type { LoadingFrame } from '../sources/sourceLoader.js';
-import { withinScript, type MappedScript, type SourceMaps } from '../sources/sourceMaps.js';
+import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
 import { bestNamed, isCompiledName, isResemblance } from '../sources/sourceNames.js';
 import { escapeRegex, pathPattern, type Breakpoint } from './breakpoints.js';
-import { declarationsIn } from './breakpointConditions.js';
+import { inCodeOf, type Expressions } from './breakpointConditions.js';
 import type { CodePlace, SourcePlace } from './pause.js';
 
 /** A place in generated code to stop at. `column` is undefined for the first statement of the line. */
@@ -16,9 +16,17 @@ export interface StopPlace {
   readonly urlRegex: string;
   readonly line: number;
   readonly column: number | undefined;
+  /** Those of the breakpoint, where the code there has other names for their variables. */
+  readonly expressions?: Expressions | undefined;
 }
 
 type ParsedScript = Protocol.Debugger.ScriptParsedEvent;
+
+/** A script, and how its text is read. Rejects for one that is too long. */
+export interface ReadableScript {
+  readonly script: MappedScript;
+  readonly readText: () => Promise<string>;
+}
 
 /** A map that is slower does not delay an answer: the generated place stands alone. */
 const originalMs = 1_500;
@@ -56,15 +64,16 @@ export class SourcePlaces {
    * is no file of its map. Never rejects.
    */
   async generated(
-    script: MappedScript,
-    { trigger }: Breakpoint,
+    { script, readText }: ReadableScript,
+    breakpoint: Breakpoint,
     signal: AbortSignal,
   ): Promise<LocatedPlace | undefined> {
+    const { trigger } = breakpoint;
     if (trigger.on !== 'line' || isCompiledName(trigger.file)) return undefined;
     try {
       const map = await this.#sources.open(script, signal);
       if (map === undefined || 'problem' in map) return undefined;
-      const { match, files } = named(trigger.file, map.files);
+      const { match, files } = filesNamed(trigger.file, map.files);
       const [file] = files;
       // The end of a path may be that of several; what an absolute one only resembles must be one.
       if (file === undefined || (files.length > 1 && isResemblance(match))) return undefined;
@@ -72,10 +81,30 @@ export class SourcePlaces {
       const found = await this.#sources.generated(script, { source: map.files.indexOf(file), line, column }, signal);
       const urlRegex = `^${escapeRegex(script.url)}$`;
       const places = (found?.places ?? []).map((at) => ({ urlRegex, line: at.line + 1, column: at.column + 1 }));
-      return { url: script.url, match, places };
+      const named = await this.#withExpressions(places, breakpoint, { script, readText, signal });
+      return { url: script.url, match, places: named };
     } catch {
       return undefined;
     }
+  }
+
+  /** With the names of the code at each place in the expressions of a breakpoint. Never rejects. */
+  async #withExpressions(
+    places: readonly StopPlace[],
+    { condition, log }: Breakpoint,
+    { script, readText, signal }: ReadableScript & { readonly signal: AbortSignal },
+  ): Promise<StopPlace[]> {
+    const text = condition === undefined && log === undefined ? undefined : await readText().catch(() => undefined);
+    if (text === undefined) return [...places];
+    return Promise.all(
+      places.map(async (place) => {
+        const at = { line: place.line - 1, column: (place.column ?? 1) - 1 };
+        const declared = await this.#sources.declared(script, { text, at }, signal).catch(() => []);
+        const codeNames = new Map<string, string>();
+        for (const { code, name } of declared) if (!codeNames.has(name)) codeNames.set(name, code);
+        return { ...place, expressions: inCodeOf({ condition, log }, codeNames) };
+      }),
+    );
   }
 
   /** The original names of the variables of a scope, by those that they have in the code. Never rejects. */
@@ -85,20 +114,16 @@ export class SourcePlaces {
     readText: () => Promise<string>,
   ): Promise<ReadonlyMap<string, string>> {
     const names = new Map<string, string>();
-    if (start === undefined || end === undefined) return names;
-    const from = positionOf(start);
-    const { found, lines } = await this.#named(script, { from, to: positionOf(end) }, readText);
-    if (script === undefined || found.length === 0) return names;
-    const within = ({ line, column }: Position): Position =>
-      withinScript({ line: line + 1, column: column + 1 }, script.start);
-    const code = codeBetween(lines, within(from), within(positionOf(end)));
-    const nameAt = new Map(found.map(({ line, column, name }) => [`${line}:${column}`, name]));
-    for (const [short, offset] of declarationsIn(code)) {
-      const before = code.slice(0, offset).split('\n');
-      const { line, column } = within(from);
-      const inLine = (before.at(-1) ?? '').length + (before.length === 1 ? column : 0);
-      const name = nameAt.get(`${line + before.length - 1}:${inLine}`);
-      if (name !== undefined) names.set(short, name);
+    if (script === undefined || script.sourceMapUrl === '' || start === undefined || end === undefined) return names;
+    const [from, to] = [positionOf(start), positionOf(end)];
+    const at = { line: to.line, column: Math.max(0, to.column - 1) };
+    try {
+      const declared = await this.#sources.declared(script, { text: await readText(), at }, timeLimit(originalMs));
+      // Of two scopes with one name, the outer one is that which ends there.
+      for (const { code, name, ...place } of declared)
+        if (!isBefore(place, from) && isBefore(place, to)) names.set(code, name);
+    } catch {
+      // The code keeps its own names.
     }
     return names;
   }
@@ -109,13 +134,30 @@ export class SourcePlaces {
     { functionName, functionLocation: end }: Protocol.Debugger.CallFrame,
     readText: () => Promise<string>,
   ): Promise<string> {
-    if (end === undefined || functionName === '') return functionName;
+    if (end === undefined) return functionName;
+    if (functionName === '') return this.#nameOfAnonymous(script, positionOf(end), readText);
     const { line, column } = positionOf(end);
     const part = { from: { line, column: Math.max(0, column - maxIdentifier) }, to: { line, column: column + 1 } };
     const { found, lines } = await this.#named(script, part, readText);
     const isOfFunction = (place: Position): boolean =>
       identifier.exec(lines[place.line]?.slice(place.column, place.column + maxIdentifier) ?? '')?.[0] === functionName;
     return found.find(isOfFunction)?.name ?? functionName;
+  }
+
+  /** A function that lost its name, as one that was put into its only call; empty where the original has none either. */
+  async #nameOfAnonymous(
+    script: MappedScript | undefined,
+    at: Position,
+    readText: () => Promise<string>,
+  ): Promise<string> {
+    const [original] = await this.originals(script, [{ url: '', line: at.line + 1, column: at.column + 1 }]);
+    if (script === undefined || original === undefined) return '';
+    const [line, text] = await Promise.all([this.line(script, original), readText().catch(() => '')]);
+    const row = at.line - script.start.line;
+    const before = text.split('\n', row + 1)[row]?.slice(0, at.column - (row === 0 ? script.start.column : 0)) ?? '';
+    if (!/\bfunction\s*\*?\s*$/.test(before.slice(-maxIdentifier))) return '';
+    const written = (line ?? '').slice(original.column - 1, original.column + maxIdentifier);
+    return namedFunction.exec(written)?.[1] ?? '';
   }
 
   /** The original identifiers of a part of a script, and its lines; none without a map that can be read. */
@@ -183,20 +225,18 @@ export class LocatedPlaces {
 type NamedFiles = ReturnType<typeof bestNamed<MappedFile>>;
 
 /** The files of a map that a breakpoint is for. */
-function named(file: string, files: readonly MappedFile[]): NamedFiles {
+function filesNamed(file: string, files: readonly MappedFile[]): NamedFiles {
   if (!file.includes('*')) return bestNamed(file, files);
   const matches = compileRegex(`(^|/)${pathPattern(file)}$`, '');
   return { match: Number.POSITIVE_INFINITY, files: files.filter(({ name }) => matches(name)) };
 }
 
+const namedFunction = /^\s*(?:(?:export|default|async|function)\b[\s*]*)*([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*[(<]/u;
 const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*/u;
 const maxIdentifier = 100;
 
-function codeBetween(lines: readonly string[], from: Position, to: Position): string {
-  const part = lines.slice(from.line, to.line + 1);
-  const last = part.at(-1)?.slice(0, to.column);
-  return [...part.slice(0, -1), ...(last === undefined ? [] : [last])].join('\n').slice(from.column);
-}
+const isBefore = (one: Position, other: Position): boolean =>
+  one.line < other.line || (one.line === other.line && one.column < other.column);
 
 const positionOf = ({ lineNumber, columnNumber = 0 }: Protocol.Debugger.Location): Position => ({
   line: lineNumber,

@@ -29,6 +29,11 @@ export interface NamedPosition extends Position {
   readonly name: string;
 }
 
+/** A name of code where it is declared, and the original one. */
+export interface DeclaredPosition extends NamedPosition {
+  readonly code: string;
+}
+
 /** One original file of a map. */
 export interface MappedFile {
   /** `src/app.ts`. */
@@ -125,6 +130,12 @@ export class MapReader {
         found.places.push({ line: generatedLine, column: generatedColumn });
     }
     return found && { line: found.line, places: found.places };
+  }
+
+  /** The original identifier of what begins at a place. */
+  nameAt({ line, column }: Position): string | undefined {
+    const segment = traceSegment(this.#map, line, column);
+    return segment?.length === 5 && segment[0] === column ? this.#map.names[segment[4]] : undefined;
   }
 
   /** The original identifiers of a part of the script, where the map tells them. */

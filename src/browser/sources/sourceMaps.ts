@@ -4,7 +4,7 @@ import type { CDPSession } from 'puppeteer-core';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import type { SessionPage } from '../page/sessionPage.js';
-import type { MappedFile, NamedPosition, Position } from './mapReader.js';
+import type { DeclaredPosition, MappedFile, NamedPosition, Position } from './mapReader.js';
 import { SourceMapProblem } from './sourceNames.js';
 import type { Script } from './scriptRegistry.js';
 import { loadBytes, type LoadedFrom, type LoadingFrame } from './sourceLoader.js';
@@ -148,6 +148,22 @@ export class SourceMaps {
     return from && to ? this.reader.call('names', { key: map.key, from, to }, signal) : [];
   }
 
+  /**
+   * The names that the code at a place can use, where the map has their original ones; of the innermost scope first.
+   * Places count from 0, in the document.
+   */
+  async declared(
+    script: MappedScript,
+    { text, at }: { readonly text: string; readonly at: Position },
+    signal: AbortSignal,
+  ): Promise<readonly DeclaredPosition[]> {
+    const map = await this.open(script, signal);
+    if (map === undefined || 'problem' in map) return [];
+    const inner = withinScript({ line: at.line + 1, column: at.column + 1 }, script.start);
+    const found = await this.reader.call('declared', { key: map.key, text, at: inner }, signal);
+    return found.map((each) => ({ ...each, ...withinDocument(each, script.start) }));
+  }
+
   /** The text of an original file: from the map, or from its address. Throws a SourceMapProblem. */
   async text(script: MappedScript, source: number, signal: AbortSignal): Promise<string> {
     const map = await this.open(script, signal);
@@ -281,7 +297,7 @@ function absolute(url: string, base: string): string {
 }
 
 /** From 0; `place` counts from 1, in an inline script from the beginning of the document. */
-export function withinScript({ line, column }: { line: number; column: number }, start: Position): Position {
+function withinScript({ line, column }: { line: number; column: number }, start: Position): Position {
   const inner = line - 1 - start.line;
   return { line: inner, column: column - 1 - (inner === 0 ? start.column : 0) };
 }

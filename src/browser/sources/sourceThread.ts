@@ -1,8 +1,16 @@
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../../errors/errors.js';
-import { MapReader, type MappedFile, type OriginalPosition, type Position, type ScriptEnd } from './mapReader.js';
+import { namesAround } from '../debugger/breakpointConditions.js';
+import {
+  MapReader,
+  type DeclaredPosition,
+  type MappedFile,
+  type OriginalPosition,
+  type Position,
+  type ScriptEnd,
+} from './mapReader.js';
 import { SourceMapProblem } from './sourceNames.js';
-import { coveredOriginals, coveredText, type CoveredLines, type UsedRanges } from './coveredLines.js';
+import { coveredOriginals, coveredText, lineStarts, type CoveredLines, type UsedRanges } from './coveredLines.js';
 import { searchText, type TextMatch, type TextQuery } from './textSearch.js';
 
 /** The operations of the thread, by name. Each takes one argument that can be cloned. */
@@ -22,6 +30,8 @@ export interface SourceOperations {
     column: number | undefined;
   }): ReturnType<MapReader['generatedOf']>;
   names(part: { key: string; from: Position; to: Position }): ReturnType<MapReader['namesBetween']>;
+  /** The names that the code at a place can use, where the map has their original ones; of the innermost scope first. */
+  declared(place: { key: string; text: string; at: Position }): readonly DeclaredPosition[];
   text(file: { key: string; source: number }): string | undefined;
   /** In texts of maps, and in others. */
   search(search: {
@@ -82,6 +92,7 @@ const operations: SourceOperations = {
   originals: ({ key, positions }) => positions.map((position) => originalOrProblem(mapOf(key), position)),
   generated: ({ key, source, line, column }) => mapOf(key).generatedOf(source, line, column),
   names: ({ key, from, to }) => mapOf(key).namesBetween(from, to),
+  declared: ({ key, text, at }) => declaredAround(mapOf(key), text, at),
   text: ({ key, source }) => mapOf(key).text(source),
   search: ({ query, files }) => {
     const until = performance.now() + searchMs;
@@ -94,6 +105,16 @@ const operations: SourceOperations = {
   searchText: ({ query, text }) => searchText(text, query),
   pdf: ({ bytes }) => readPdf(bytes),
 };
+
+function declaredAround(map: MapReader, text: string, at: Position): DeclaredPosition[] {
+  const starts = lineStarts(text);
+  return namesAround(text, (starts[at.line] ?? text.length) + at.column).flatMap(({ name: code, offset }) => {
+    const line = starts.findLastIndex((start) => start <= offset);
+    const place = { line, column: offset - (starts[line] ?? 0) };
+    const name = map.nameAt(place);
+    return name === undefined ? [] : [{ ...place, code, name }];
+  });
+}
 
 const maxPdfChars = 500_000;
 const maxPdfPages = 500;
