@@ -205,9 +205,8 @@ describe('breakpoints stop', () => {
     expect(await logged('sum is 7')).toContain('src/sum.ts:4');
     await set({ file: 'src/basket.ts', line: 4, condition: 'price.none.at' });
     await script$('() => [fill(1), fill(2)]');
-    const threw = 'threw 2 times: TypeError: Cannot read properties of undefined';
-    expect(await harness.refusal('get_pause')).toContain(threw);
-    expect(await harness.text('list_breakpoints')).toContain(`[its condition ${threw}`);
+    expect(await harness.refusal('get_pause')).toContain('threw 2 times: TypeError: Cannot read');
+    expect(await harness.text('list_breakpoints')).toContain('[its condition threw 2 times: TypeError: Cannot read');
   });
 
   test('at no line of which nothing was made, but at a column, and by the path that an editor has', async () => {

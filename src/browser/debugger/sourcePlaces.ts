@@ -155,7 +155,7 @@ export class SourcePlaces {
     const [line, text] = await Promise.all([this.line(script, original), readText().catch(() => '')]);
     const row = at.line - script.start.line;
     const before = text.split('\n', row + 1)[row]?.slice(0, at.column - (row === 0 ? script.start.column : 0)) ?? '';
-    if (!/\bfunction\s*\*?\s*$/.test(before.slice(-maxIdentifier))) return '';
+    if (!/\bfunction[\s*]*$/.test(before.slice(-maxIdentifier))) return '';
     const written = (line ?? '').slice(original.column - 1, original.column + maxIdentifier);
     return namedFunction.exec(written)?.[1] ?? '';
   }
