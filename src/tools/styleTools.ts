@@ -206,12 +206,13 @@ const stateText = (states: readonly string[]): string => (states.length === 0 ? 
 
 /** Box, visibility, stacking, clicks and fonts, a line each. */
 function factsOf({ layout, fonts }: ElementStyles): string[] {
-  const { box, edges, stacking, hidden, click } = layout;
+  const { box, edges, stacking, hidden, click, fixedIn } = layout;
   const [left = 0, top = 0, width = 0, height = 0] = box ?? [];
   const size = box === null ? 'none' : `${width} × ${height} at ${left}, ${top}`;
   const stacked = stackingText(stacking);
   return [
     `Box: ${[size, ...edges, ...layout.layout].join('; ')}`,
+    ...(fixedIn === null ? [] : [`Fixed within ${fixedIn}, not the viewport`]),
     ...(hidden === null ? [] : [`Not seen: ${hidden}`]),
     ...(hidden === null && click !== null ? [`A click does not land: ${click}`] : []),
     ...(stacked === '' ? [] : [`Stacking: ${stacked}`]),
@@ -290,7 +291,7 @@ function propertyAnswers(styles: ElementStyles, name: string): z.input<typeof pr
 const noValue = '(no value)';
 
 function propertyLines(name: string, origin: PropertyOrigin, indent: string): string[] {
-  const { computed, winner, inheritedFrom, askedBy, rolledBack, overridden, variables } = origin;
+  const { computed, winner, inheritedFrom, askedBy, rolledBack, overridden, variables, sizedBy } = origin;
   const value = computed === undefined || computed === '' ? noValue : oneLine(computed, maxValueChars);
   const inner = `${indent}  `;
   const others = overridden.filter(({ candidate }) => candidate.block.origin !== 'user-agent');
@@ -300,6 +301,7 @@ function propertyLines(name: string, origin: PropertyOrigin, indent: string): st
     winner === undefined
       ? `${inner}nothing declares it: ${name.startsWith('--') && value === noValue ? 'it is not set' : 'the initial value'}`
       : `${inner}${inheritedFrom === undefined ? 'set by' : `inherited from ${inheritedFrom}:`} ${candidateText(winner)}`,
+    ...(sizedBy === undefined ? [] : [`${inner}${sizedBy}`]),
     ...(askedBy ? [`${inner}as asked by ${candidateText(askedBy)}`] : []),
     ...rolledBack.map((candidate) => `${inner}rolled back by ${candidateText(candidate)}`),
     ...others
@@ -355,11 +357,11 @@ function blockLines(block: StyleBlock, uses: readonly DeclarationUse[]): string[
 
 const unsetVariable = (name: string): string => `${name} is not set, so the inherited or initial value counts`;
 
-function useText({ declaration, state, by, missing }: DeclarationUse): string {
+function useText({ declaration, state, by, missing, sizedBy }: DeclarationUse): string {
   const text = declarationText(declaration);
   if (state === 'invalid') return `${text} — not used: ${declaration.problem ?? ''}`;
   if (missing !== undefined) return `${text} — ${unsetVariable(missing)}`;
-  if (by === undefined) return text;
+  if (by === undefined) return sizedBy === undefined ? text : `${text} — ${sizedBy}`;
   return `${text} — ${state === 'partly' ? 'partly ' : ''}overridden by ${shortName(by.candidate.block)}: ${by.reason}`;
 }
 

@@ -276,6 +276,21 @@ describe('on a page with what is rare', () => {
         'nothing declares it: it is not set',
       ],
     ],
+    [
+      '#shrunk',
+      'width',
+      ['width: 100px', 'set by style attribute width: 400px', 'flex shrank it in <div id="row"> (flex: 0 1 auto)'],
+    ],
+    [
+      '#based',
+      'width',
+      [
+        'width: 100px',
+        'set by style attribute width: 40px',
+        'flex-basis: 0px counts in its place, and flex sized it in <div id="share"> (flex: 1 1 0px)',
+      ],
+    ],
+    ['#bounded', 'width', ['width: 70px', 'set by style attribute width: 90px', 'max-width: 70px bounds it']],
     ['#hint', 'width', ['width: 50px', 'set by attributes of the element width: 50px']],
     ['#framed', 'color', ['color: rgb(255, 0, 0)', 'set by b { color: red } · about:srcdoc:1 · 0,0,1']],
   ])('%s has its %s from what the cascade chooses', async (selector, property, lines) => {
@@ -285,7 +300,13 @@ describe('on a page with what is rare', () => {
   test.each([
     ['#hidden', 'Not seen: display: none of <div id="none">'],
     ['#clipped', 'Not seen: it is outside of <div class="small">, which has overflow: hidden'],
-  ])('why %s cannot be seen', async (selector, line) => {
+    ['#folded', 'Not seen: it is in the closed <details>: open that by its summary'],
+    ['#inert', 'A click does not land: it is inert, through <div id="bg">'],
+    ['#cut', 'A click does not land: it is cut away by clip-path: inset(100%)'],
+    ['#grouped', 'A click does not land: it is disabled, through <fieldset>'],
+    ['#fixed', 'Fixed within <div id="turned"> (transform: matrix(1, 0, 0, 1, 0, 0)), not the viewport'],
+    ['#shrunk', 'width: 400px — flex shrank it in <div id="row">'],
+  ])('why %s cannot be seen, clicked, or is not where or as big as declared', async (selector, line) => {
     expect(await ask({ selector })).toContain(line);
   });
 

@@ -79,6 +79,12 @@ export const oddStyles = `<!doctype html><title>Odd</title>
 <iframe srcdoc="<style>b { color: red }</style><b id=framed>in</b>"></iframe>
 <div id=none style="display: none"><i id=hidden>h</i></div>
 <div class=small><u id=clipped style="position: absolute; top: 50px; left: 0">c</u></div>
+<div id=bg inert><button id=inert>i</button></div><details><summary>s</summary><button id=folded>f</button></details>
+<button id=cut style="clip-path: inset(100%)">c</button><fieldset disabled><button id=grouped>g</button></fieldset>
+<div id=turned style="transform: rotate(0)"><i id=fixed style="position: fixed; top: 0">f</i></div>
+<div id=row style="display: flex; width: 100px"><i id=shrunk style="width: 400px"></i></div>
+<div id=share style="display: flex; width: 100px"><i id=based style="width: 40px; flex: 1 1 0"></i></div>
+<i id=bounded style="display: block; width: 90px; max-width: 70px"></i>
 <style>#cell { background: yellow; color: var(--nowhere); width: var(--size) }</style>
 <table><tr><td id=cell bgcolor=red>x</table>`;
 

@@ -74,7 +74,13 @@ describe('pointer', () => {
     );
     expect(await harness.refusal('click', { uid: uid('button "Locked"') })).toContain('is disabled');
     await read('() => { document.querySelector("form").style.visibility = "hidden" }');
-    expect(await harness.refusal('click', { uid: uid('button "Send"') })).toContain('is not visible');
+    expect(await harness.refusal('click', { uid: uid('button "Send"') })).toContain(
+      'is not visible (visibility: hidden)',
+    );
+    await read(
+      '() => { document.querySelector("form").inert = true; document.querySelector("form").style.visibility = "" }',
+    );
+    expect(await harness.refusal('click', { uid: uid('button "Send"') })).toContain('is inert, through <form');
     expect(await log()).toBe('""');
   });
 

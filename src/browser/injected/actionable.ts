@@ -1,6 +1,17 @@
 import type { ActionCheck } from './contract.js';
 import { elementOf, isShadowRoot, tagOf, withoutElement, type AnyElement } from './elements.js';
-import { boxOf, freePoint, isReached, isWithin, minArea, parentOf, topAt } from './hitTest.js';
+import {
+  boxOf,
+  disabledBy,
+  freePoint,
+  isReached,
+  isWithin,
+  minArea,
+  parentOf,
+  topAt,
+  undrawnBy,
+  unhittable,
+} from './hitTest.js';
 import { drawnTwin } from './optionList.js';
 
 type ActionPlace = Exclude<ActionCheck, { readonly problem: string }>;
@@ -78,11 +89,11 @@ function problemOf(node: Node, box: DOMRect | undefined, pointer: boolean): stri
   if (!pointer && element.matches('input[type=file]')) return undefined;
   if (element.localName === 'area') return undefined;
   if (!isDrawn(element, box) && (pointer || !takesKeys(element))) {
-    return 'is not visible. Make it appear first (open its menu, tab or section)';
+    const reason = undrawnBy(element);
+    return `is not visible${reason === null ? '' : ` (${reason})`}. Make it appear first (open its menu, tab or section)`;
   }
-  if (element.closest(':disabled') || element.closest('[aria-disabled="true"]')) {
-    return 'is disabled. Fill or choose what it waits for first';
-  }
+  const disabled = disabledBy(element) ?? (element.closest('[aria-disabled="true"]') ? 'is disabled' : undefined);
+  if (disabled !== undefined) return `${disabled}. Fill or choose what it waits for first`;
   return pointer && box ? coverOf(element, box) : undefined;
 }
 
@@ -105,7 +116,9 @@ function takesKeys(element: AnyElement): boolean {
 function coverOf(element: AnyElement, box: DOMRect): string | undefined {
   // A hit on the text of an element with `display: contents` is a hit on the element around it.
   if (freePoint(element, box) !== undefined || getComputedStyle(element).display === 'contents') return undefined;
-  if (getComputedStyle(element).pointerEvents === 'none') return 'lets clicks through (pointer-events: none)';
+  const reason = unhittable(element, box);
+  if (reason?.startsWith('is inert') === true) return `${reason}. Close or finish what the page shows in its place`;
+  if (reason !== undefined) return reason;
   const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
   if (!hit) return 'is outside the visible part of the page, and cannot be scrolled into it';
   return `${covered}${tagOf(hit)}. Close or move what covers it, or act on that`;

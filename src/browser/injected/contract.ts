@@ -183,6 +183,16 @@ export interface StackingFacts {
   readonly within: string | null;
 }
 
+/** An item of a flex container: what its declared width or height is worth there. */
+export interface FlexFacts {
+  readonly container: string;
+  /** The size that flex decides. */
+  readonly sizes: 'width' | 'height';
+  /** Computed values. */
+  readonly flex: string;
+  readonly basis: string;
+}
+
 /** The box of an element, and what becomes of it. */
 export interface LayoutFacts {
   /** Its tag with id and classes. */
@@ -199,7 +209,10 @@ export interface LayoutFacts {
   /** Why it cannot be seen, if it cannot. */
   readonly hidden: string | null;
   readonly stacking: StackingFacts;
-  /** The element that a click at its position hits, if it is another one. */
+  /** Of a fixed element: the ancestor that holds it in place of the viewport, and why. */
+  readonly fixedIn: string | null;
+  readonly flex: FlexFacts | null;
+  /** Why a click at its position does nothing at it. */
   readonly click: string | null;
 }
 

@@ -1,5 +1,5 @@
 import type { BoxPoint } from './contract.js';
-import { elementOf, isShadowRoot, type AnyElement } from './elements.js';
+import { elementOf, isShadowRoot, tagOf, type AnyElement } from './elements.js';
 
 /** The places of a box that a user would try, as fractions of its size. */
 const triedPoints: readonly BoxPoint[] = [
@@ -104,6 +104,63 @@ export function isWithin(inner: Element, outer: AnyElement): boolean {
     if (at.localName === 'label' && at.control === outer) return true;
   }
   return false;
+}
+
+/**
+ * Why a pointer hits nothing of an element where it is drawn, as the end of a sentence. Undefined if it would be hit there
+ * without what lies over it.
+ */
+export function unhittable(element: AnyElement, box: DOMRect): string | undefined {
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  const hits = treeOf(element).elementsFromPoint(x, y);
+  if (hits.some((hit) => isWithin(hit, element))) return undefined;
+  const lineage = [element, ...ancestorsOf(element)];
+  const styleOf = (one: Element, name: string): string => getComputedStyle(one).getPropertyValue(name);
+  const inert = lineage.find((one) => one.hasAttribute('inert'));
+  if (inert) return `is inert${inert === element ? '' : `, through ${tagOf(inert)}`}`;
+  const modal = [...element.ownerDocument.querySelectorAll(':modal')].findLast((one) => !isWithin(element, one));
+  if (modal) return `is inert while the modal ${tagOf(modal)} is open`;
+  const byStyle = lineage.findLast((one) => styleOf(one, 'interactivity') === 'inert');
+  if (byStyle) return `is inert (interactivity: inert${ofOther(byStyle, element)})`;
+  const clip = hits.length === 0 ? undefined : lineage.find((one) => styleOf(one, 'clip-path') !== 'none');
+  if (clip) return `is cut away by clip-path: ${styleOf(clip, 'clip-path').slice(0, 80)}${ofOther(clip, element)}`;
+  return styleOf(element, 'pointer-events') === 'none' ? 'lets clicks through (pointer-events: none)' : undefined;
+}
+
+/** What disables an element, as the end of a sentence: itself, a control around it, or a fieldset. */
+export function disabledBy(element: AnyElement): string | undefined {
+  const control = element.closest(':disabled');
+  if (!control || (control !== element && control.localName === 'fieldset')) return undefined;
+  const group = control.hasAttribute('disabled') ? null : control.parentElement?.closest(':disabled');
+  const through = group ?? (control === element ? undefined : control);
+  return `is disabled${through ? `, through ${tagOf(through)}` : ''}`;
+}
+
+/** Why an element cannot be seen, whatever the page is scrolled to. */
+export function undrawnBy(element: AnyElement): string | null {
+  const lineage = [element, ...ancestorsOf(element)];
+  const none = lineage.findLast((one) => getComputedStyle(one).display === 'none');
+  if (none) return `display: none${ofOther(none, element)}`;
+  const closed = lineage.find((one) => one.parentElement?.matches('details:not([open])') === true && !isSummary(one));
+  if (closed?.parentElement) return `it is in the closed ${tagOf(closed.parentElement)}: open that by its summary`;
+  const { visibility } = getComputedStyle(element);
+  if (visibility !== 'visible') return `visibility: ${visibility}`;
+  const skipped = ancestorsOf(element).find((one) => getComputedStyle(one).contentVisibility === 'hidden');
+  return skipped ? `content-visibility: hidden of ${tagOf(skipped)}` : null;
+}
+
+const isSummary = (element: Element): boolean => element.matches('summary:first-of-type');
+
+/** Whose property it is, if it is that of an ancestor. */
+export const ofOther = (owner: Element, element: Element): string => (owner === element ? '' : ` of ${tagOf(owner)}`);
+
+const maxAncestors = 400;
+
+/** In the flat tree, the nearest first. */
+export function ancestorsOf(element: Element): Element[] {
+  const found: Element[] = [];
+  for (let at = parentOf(element); at && found.length < maxAncestors; at = parentOf(at)) found.push(at);
+  return found;
 }
 
 export function parentOf(element: Element): Element | null {

@@ -1,8 +1,16 @@
-import type { LayoutFacts, StackingFacts } from './contract.js';
+import type { FlexFacts, LayoutFacts, StackingFacts } from './contract.js';
 import { elementOf, isElement, isShadowRoot, isText, tagOf, type AnyElement } from './elements.js';
-import { boxOf, freePoint, parentOf, topAt } from './hitTest.js';
-
-const maxAncestors = 400;
+import {
+  ancestorsOf,
+  boxOf,
+  disabledBy,
+  freePoint,
+  ofOther,
+  parentOf,
+  topAt,
+  undrawnBy,
+  unhittable,
+} from './hitTest.js';
 
 /** Called on a node. Its element's box, what keeps it from being seen or clicked, and how it is stacked. */
 export function readLayout(this: Node): LayoutFacts {
@@ -22,6 +30,8 @@ export function readLayout(this: Node): LayoutFacts {
     flow: { writingMode: style.writingMode, direction: style.direction },
     hidden: hiddenBy(element, ancestors, style),
     stacking: stackingOf(element, ancestors, style),
+    fixedIn: style.position === 'fixed' ? fixedIn(element, ancestors) : null,
+    flex: flexOf(ancestors[0], style),
     click: clickAt(element),
   };
 }
@@ -131,13 +141,6 @@ export function findBySelector(selector: string): Element | null {
   return null;
 }
 
-/** In the flat tree, the nearest first. */
-function ancestorsOf(element: Element): Element[] {
-  const found: Element[] = [];
-  for (let at = parentOf(element); at && found.length < maxAncestors; at = parentOf(at)) found.push(at);
-  return found;
-}
-
 function edgesOf(style: CSSStyleDeclaration): string[] {
   const sides = ['top', 'right', 'bottom', 'left'];
   const edge = (name: string, suffix = ''): string[] => {
@@ -150,14 +153,10 @@ function edgesOf(style: CSSStyleDeclaration): string[] {
 
 /** Why it cannot be seen, if it cannot. */
 function hiddenBy(element: Element, ancestors: readonly Element[], style: CSSStyleDeclaration): string | null {
-  const lineage = [element, ...ancestors];
-  const none = lineage.findLast((one) => getComputedStyle(one).display === 'none');
-  if (none) return `display: none${none === element ? '' : ` of ${tagOf(none)}`}`;
-  if (style.visibility !== 'visible') return `visibility: ${style.visibility}`;
-  const skipped = ancestors.find((one) => getComputedStyle(one).contentVisibility === 'hidden');
-  if (skipped) return `content-visibility: hidden of ${tagOf(skipped)}`;
-  const clear = lineage.find((one) => getComputedStyle(one).opacity === '0');
-  if (clear) return `opacity: 0${clear === element ? '' : ` of ${tagOf(clear)}`}`;
+  const undrawn = undrawnBy(element);
+  if (undrawn !== null) return undrawn;
+  const clear = [element, ...ancestors].find((one) => getComputedStyle(one).opacity === '0');
+  if (clear) return `opacity: 0${ofOther(clear, element)}`;
   const rect = element.getBoundingClientRect();
   const isBoxless = rect.width === 0 || rect.height === 0;
   if (isBoxless && style.display !== 'contents' && !element.firstChild)
@@ -243,15 +242,40 @@ function stackingOf(element: AnyElement, ancestors: readonly Element[], style: C
   };
 }
 
-/** The element that a click at the position of an element hits, if it is another one. */
+/** What makes an ancestor hold what is fixed in it, in place of the viewport (CSS positioned layout). */
+function fixedIn(element: Element, ancestors: readonly Element[]): string | null {
+  if (element.matches(':modal') || isPopover(element)) return null;
+  for (const ancestor of ancestors.filter((one) => one !== document.documentElement)) {
+    const style = getComputedStyle(ancestor);
+    const names = ['transform', 'translate', 'scale', 'rotate', 'perspective', 'filter', 'backdrop-filter'];
+    const cause =
+      names.find((name) => !['none', ''].includes(style.getPropertyValue(name))) ??
+      (/layout|paint|strict|content/.test(style.contain) ? 'contain' : undefined) ??
+      (style.willChange.split(/,\s*/).some((name) => names.includes(name)) ? 'will-change' : undefined);
+    if (cause !== undefined) return `${tagOf(ancestor)} (${cause}: ${style.getPropertyValue(cause).slice(0, 80)})`;
+  }
+  return null;
+}
+
+function flexOf(parent: Element | undefined, style: CSSStyleDeclaration): FlexFacts | null {
+  if (!parent || ['absolute', 'fixed'].includes(style.position)) return null;
+  const { display, flexDirection, writingMode } = getComputedStyle(parent);
+  if (!/flex/.test(display)) return null;
+  const isAcross = flexDirection.startsWith('row') === writingMode.startsWith('horizontal');
+  return { container: tagOf(parent), sizes: isAcross ? 'width' : 'height', flex: style.flex, basis: style.flexBasis };
+}
+
+/** Why a click at the position of an element does nothing at it. */
 function clickAt(element: AnyElement): string | null {
   const box = boxOf(element);
   if (!box || box.width === 0 || box.height === 0) return 'it has no box to click';
+  const disabled = disabledBy(element);
+  if (disabled !== undefined) return `it ${disabled}`;
   if (freePoint(element, box) !== undefined) return null;
   const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
-  if (!hit) return 'it is outside of what the page shows now: scroll to it';
+  const reason = unhittable(element, box);
+  if (!hit && !reason?.startsWith('is inert')) return 'it is outside of what the page shows now: scroll to it';
+  if (reason !== undefined || !hit) return `it ${reason ?? ''}`;
   const { position, zIndex } = getComputedStyle(hit);
-  const over = `${tagOf(hit)} (position: ${position}, z-index: ${zIndex})`;
-  if (getComputedStyle(element).pointerEvents === 'none') return `pointer-events: none lets it through to ${over}`;
-  return `it is covered by ${over}`;
+  return `it is covered by ${tagOf(hit)} (position: ${position}, z-index: ${zIndex})`;
 }

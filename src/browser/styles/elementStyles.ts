@@ -61,6 +61,10 @@ const layoutSchema: z.ZodType<LayoutFacts> = z.object({
     makes: z.string().nullable(),
     within: z.string().nullable(),
   }),
+  fixedIn: z.string().nullable(),
+  flex: z
+    .object({ container: z.string(), sizes: z.enum(['width', 'height']), flex: z.string(), basis: z.string() })
+    .nullable(),
   click: z.string().nullable(),
 });
 

@@ -27,6 +27,8 @@ export interface PropertyOrigin {
   readonly askedBy: Candidate | undefined;
   readonly rolledBack: readonly Candidate[];
   readonly overridden: readonly Overridden[];
+  /** Why the layout made another size of the declared one. */
+  readonly sizedBy: string | undefined;
   /** Of the custom properties that its value uses. */
   readonly variables: readonly PropertyOrigin[];
 }
@@ -40,6 +42,8 @@ export interface DeclarationUse {
   readonly by: Overridden | undefined;
   /** Of one that is used: a custom property that it needs and nothing sets. The inherited or initial value counts instead. */
   readonly missing: string | undefined;
+  /** Why the layout made another size of it. */
+  readonly sizedBy?: string | undefined;
 }
 
 const maxVariables = 6;
@@ -81,9 +85,25 @@ function originOf(styles: ElementStyles, longhand: string, depth: number): Prope
     inheritedFrom,
     askedBy,
     rolledBack,
+    sizedBy: winner && sizedBy(styles, longhand, winner.value),
     overridden: outcome.overridden.flatMap((candidate) => (winner ? [overriddenBy(candidate, winner)] : [])),
     variables: depth > 1 ? [] : used.slice(0, maxVariables).flatMap((name) => explainProperty(styles, name, depth + 1)),
   };
+}
+
+/** Why a declared width or height in pixels is not the one that the element has. */
+function sizedBy({ computed, layout }: ElementStyles, name: string, declared: string): string | undefined {
+  const used = computed.get(name);
+  if ((name !== 'width' && name !== 'height') || used === undefined || used === declared) return undefined;
+  if (!/^[\d.]+px$/.test(declared)) return undefined;
+  if (used === 'auto') return computed.get('display') === 'inline' ? `display: inline has no ${name}` : undefined;
+  const bound = [`min-${name}`, `max-${name}`].find((limit) => computed.get(limit) === used);
+  if (bound !== undefined) return `${bound}: ${used} bounds it`;
+  const { flex } = layout;
+  if (flex?.sizes !== name) return undefined;
+  const isBasis = flex.basis !== 'auto';
+  const what = isBasis ? `flex-basis: ${flex.basis} counts in its place, and flex` : 'flex';
+  return `${what} ${!isBasis && parseFloat(used) < parseFloat(declared) ? 'shrank' : 'sized'} it in ${flex.container} (flex: ${flex.flex})`;
 }
 
 function overriddenBy(candidate: Candidate, winner: Candidate): Overridden {
@@ -118,7 +138,8 @@ function asksParent({ winner }: Outcome, passesDown: boolean): boolean {
 }
 
 /** What becomes of each declaration of the element's own styles, by block; the strongest block first. */
-export function explainBlocks({ blocks, computed }: ElementStyles): { block: StyleBlock; uses: DeclarationUse[] }[] {
+export function explainBlocks(styles: ElementStyles): { block: StyleBlock; uses: DeclarationUse[] }[] {
+  const { blocks } = styles;
   const outcomes = new Map<string, Outcome>();
   const outcomeOf = (longhand: string): Outcome => {
     const known = outcomes.get(longhand) ?? resolveCascade(blocks, longhand);
@@ -127,7 +148,7 @@ export function explainBlocks({ blocks, computed }: ElementStyles): { block: Sty
   };
   return strongestFirst(blocks).map((block) => ({
     block,
-    uses: block.declarations.map((declaration) => useOf(block, declaration, { outcomeOf, computed })),
+    uses: block.declarations.map((declaration) => useOf(block, declaration, { outcomeOf, styles })),
   }));
 }
 
@@ -140,7 +161,7 @@ function strongestFirst(blocks: readonly StyleBlock[]): StyleBlock[] {
 function useOf(
   block: StyleBlock,
   declaration: Declaration,
-  { outcomeOf, computed }: Pick<ElementStyles, 'computed'> & { readonly outcomeOf: (longhand: string) => Outcome },
+  { outcomeOf, styles }: { readonly styles: ElementStyles; readonly outcomeOf: (longhand: string) => Outcome },
 ): DeclarationUse {
   if (declaration.problem !== undefined) return { declaration, state: 'invalid', by: undefined, missing: undefined };
   let wins = 0;
@@ -157,7 +178,11 @@ function useOf(
   }
   const state = by === undefined ? 'used' : wins === 0 ? 'overridden' : 'partly';
   const needed = state === 'used' ? variablesIn(declaration).filter(({ hasFallback }) => !hasFallback) : [];
-  return { declaration, state, by, missing: needed.find(({ name }) => !computed.has(name))?.name };
+  return {
+    ...{ declaration, state, by },
+    missing: needed.find(({ name }) => !styles.computed.has(name))?.name,
+    sizedBy: state === 'used' ? sizedBy(styles, declaration.name, declaration.value) : undefined,
+  };
 }
 
 /** The custom properties that a value refers to. */
