@@ -276,20 +276,6 @@ describe('on a page with what is rare', () => {
         'nothing declares it: it is not set',
       ],
     ],
-    [
-      '#shrunk',
-      'width',
-      ['width: 100px', 'set by style attribute width: 400px', 'flex shrank it in <div id="row"> (flex: 0 1 auto)'],
-    ],
-    [
-      '#based',
-      'width',
-      [
-        'width: 100px',
-        'set by style attribute width: 40px',
-        'flex-basis: 0px counts in its place, and flex sized it in <div id="share"> (flex: 1 1 0px)',
-      ],
-    ],
     ['#bounded', 'width', ['width: 70px', 'set by style attribute width: 90px', 'max-width: 70px bounds it']],
     ['#hint', 'width', ['width: 50px', 'set by attributes of the element width: 50px']],
     ['#framed', 'color', ['color: rgb(255, 0, 0)', 'set by b { color: red } · about:srcdoc:1 · 0,0,1']],
@@ -305,9 +291,27 @@ describe('on a page with what is rare', () => {
     ['#cut', 'A click does not land: it is cut away by clip-path: inset(100%)'],
     ['#grouped', 'A click does not land: it is disabled, through <fieldset>'],
     ['#fixed', 'Fixed within <div id="turned"> (transform: matrix(1, 0, 0, 1, 0, 0)), not the viewport'],
-    ['#shrunk', 'width: 400px — flex shrank it in <div id="row">'],
+    ['#shrunk', 'width: 400px — flex shrank it in <div id="row"> (flex: 0 1 auto)'],
+    ['#based', 'flex-basis: 0px counts in its place, and flex sized it in <div id="share"> (flex: 1 1 0px)'],
   ])('why %s cannot be seen, clicked, or is not where or as big as declared', async (selector, line) => {
     expect(await ask({ selector })).toContain(line);
+  });
+
+  test.each([
+    ['.in', '::placeholder', 'color', ['.in::placeholder { color: lime !important }', 'over input::placeholder']],
+    ['.in', '::-webkit-input-placeholder', 'color', ['.in::placeholder { color: lime !important }']],
+    ['[type=range]', '::-webkit-slider-thumb', 'top', ['input::-webkit-slider-thumb { top: 3px }']],
+    ['[type=file]', '::file-selector-button', 'top', ['input::file-selector-button { top: 4px }']],
+  ])('of a control, %s%s is told with its rules', async (selector, pseudo, property, texts) => {
+    const lines = (await origin(selector, property, { pseudo })).join('\n');
+    for (const text of texts) expect(lines).toContain(text);
+  });
+
+  test('the parts of a control that the page styles are listed, and named where one is not styled', async () => {
+    expect(await ask({ selector: '[type=range]' })).toContain('(pass pseudo): ::-webkit-slider-thumb');
+    expect(await harness.refusal('get_element_styles', { selector: '.in', pseudo: 'marker' })).toContain(
+      'Those with rules: ::placeholder.',
+    );
   });
 
   test('a custom property that nothing sets, and attributes that give way to rules', async () => {

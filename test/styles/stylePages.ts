@@ -85,6 +85,9 @@ export const oddStyles = `<!doctype html><title>Odd</title>
 <div id=row style="display: flex; width: 100px"><i id=shrunk style="width: 400px"></i></div>
 <div id=share style="display: flex; width: 100px"><i id=based style="width: 40px; flex: 1 1 0"></i></div>
 <i id=bounded style="display: block; width: 90px; max-width: 70px"></i>
+<style>input::placeholder { color: red } .in::placeholder { color: lime !important }
+input::-webkit-slider-thumb { top: 3px } input::file-selector-button { top: 4px }</style>
+<input class=in placeholder=p><input type=range><input type=file>
 <style>#cell { background: yellow; color: var(--nowhere); width: var(--size) }</style>
 <table><tr><td id=cell bgcolor=red>x</table>`;
 

@@ -89,12 +89,16 @@ function problemOf(node: Node, box: DOMRect | undefined, pointer: boolean): stri
   if (!pointer && element.matches('input[type=file]')) return undefined;
   if (element.localName === 'area') return undefined;
   if (!isDrawn(element, box) && (pointer || !takesKeys(element))) {
-    const reason = undrawnBy(element);
-    return `is not visible${reason === null ? '' : ` (${reason})`}. Make it appear first (open its menu, tab or section)`;
+    return unseen(element);
   }
   const disabled = disabledBy(element) ?? (element.closest('[aria-disabled="true"]') ? 'is disabled' : undefined);
   if (disabled !== undefined) return `${disabled}. Fill or choose what it waits for first`;
   return pointer && box ? coverOf(element, box) : undefined;
+}
+
+function unseen(element: AnyElement): string {
+  const reason = undrawnBy(element);
+  return `is not visible${reason === null ? '' : ` (${reason})`}. Make it appear first (open its menu, tab or section)`;
 }
 
 function isDrawn(element: AnyElement, box: DOMRect | undefined): boolean {

@@ -114,11 +114,13 @@ async function readThrough(
   if (request.states.length > 0) await forceStates(cdp, tree.lineage(nodeId), request.states);
   const matched = await cdp.send('CSS.getMatchedStylesForNode', { nodeId });
   const layout = layoutSchema.parse(await element.call(readLayout));
-  const pseudo = request.pseudo === undefined ? undefined : requirePseudo(matched, request.pseudo);
-  const styledId = pseudo === undefined ? nodeId : await pseudoNode(cdp, nodeId, pseudo.pseudoType);
+  const parts = await controlParts(cdp, nodeId);
+  const pseudo = request.pseudo === undefined ? undefined : requirePseudo(matched, parts, request.pseudo);
+  const styledId = pseudo === undefined ? nodeId : (pseudo.nodeId ?? (await pseudoNode(cdp, nodeId, pseudo.name)));
+  const rules = [...rulesIn(matched), ...(pseudo?.matches ?? []).map(({ rule }) => rule)];
   const [longhands, trees, shown] = await Promise.all([
-    expandShorthands(page, element, matched, request.properties),
-    describeTrees(element, matched),
+    expandShorthands(page, element, { ...{ matched, rules }, names: request.properties }),
+    describeTrees(element, rules),
     readShown(cdp, styledId, nodeId),
   ]);
   const reading: StyleReading = { sheets, documentUrl: layout.url, flow: layout.flow, longhands, trees };
@@ -136,7 +138,7 @@ async function readThrough(
     fonts: shown.fonts,
     longhands,
     notInherited: notInheritedOf(matched),
-    pseudoElements: (matched.pseudoElements ?? []).map(({ pseudoType }) => pseudoType),
+    pseudoElements: styledPseudos(matched, parts).map(({ name }) => name),
   };
 }
 
@@ -229,11 +231,72 @@ async function forceStates(
 
 type Matched = Protocol.CSS.GetMatchedStylesForNodeResponse;
 
-function requirePseudo({ pseudoElements = [] }: Matched, name: string): Protocol.CSS.PseudoElementMatches {
+interface StyledPseudo {
+  /** `before` for `::before`. */
+  readonly name: string;
+  /** Of the element that a part of a control is. */
+  readonly nodeId?: number;
+  readonly matches: readonly Protocol.CSS.RuleMatch[];
+}
+
+/** An element of a control that rules reach by one name or several, such as `::-webkit-input-placeholder`. */
+interface ControlPart extends StyledPseudo {
+  readonly names: ReadonlySet<string>;
+}
+
+const maxParts = 30;
+
+/** The parts of a form control, such as `::placeholder`: to Chrome they are elements of its user-agent shadow tree. */
+async function controlParts(cdp: CDPSession, nodeId: number): Promise<ControlPart[]> {
+  const { node } = await cdp.send('DOM.describeNode', { nodeId });
+  const root = node.shadowRoots?.find(({ shadowRootType }) => shadowRootType === 'user-agent');
+  if (!root) return [];
+  const { node: tree } = await cdp.send('DOM.describeNode', { backendNodeId: root.backendNodeId, depth: -1 });
+  const elements: number[] = [];
+  const collect = ({ nodeType, backendNodeId, children = [] }: Protocol.DOM.Node): void => {
+    if (nodeType === elementType) elements.push(backendNodeId);
+    children.forEach(collect);
+  };
+  collect(tree);
+  const backendNodeIds = elements.slice(0, maxParts);
+  const { nodeIds } = await cdp.send('DOM.pushNodesByBackendIdsToFrontend', { backendNodeIds });
+  const parts = await Promise.all(nodeIds.map((part) => unlessGone(readPart(cdp, part))));
+  return parts.filter((part) => part !== undefined);
+}
+
+/** Its names are those in the selectors that match it: not each part has an attribute with one. */
+async function readPart(cdp: CDPSession, nodeId: number): Promise<ControlPart | undefined> {
+  const { matchedCSSRules: matches = [] } = await cdp.send('CSS.getMatchedStylesForNode', { nodeId });
+  const names = new Set(
+    matches.flatMap(({ rule: { selectorList }, matchingSelectors }) =>
+      matchingSelectors.flatMap((index) => partName(selectorList.selectors[index]?.text ?? '') ?? []),
+    ),
+  );
+  const [first] = names;
+  const name = [...names].find((each) => !each.startsWith('-')) ?? first;
+  return name === undefined ? undefined : { name, names, nodeId, matches };
+}
+
+/** The last pseudo-element of a selector. */
+function partName(selector: string): string | undefined {
+  const last = selector.split('::').slice(1).at(-1);
+  return last === undefined ? undefined : /^[\w-]+/.exec(last)?.[0];
+}
+
+/** The pseudo-elements that have rules, those of the browser aside for the parts of a control. */
+function styledPseudos({ pseudoElements = [] }: Matched, parts: readonly ControlPart[]): StyledPseudo[] {
+  return [
+    ...pseudoElements.map(({ pseudoType, matches }) => ({ name: pseudoType, matches })),
+    ...parts.filter(({ matches }) => matches.some(({ rule }) => rule.origin !== 'user-agent')),
+  ];
+}
+
+function requirePseudo(matched: Matched, parts: readonly ControlPart[], name: string): StyledPseudo {
   const wanted = name.replace(/^::?/, '');
-  const found = pseudoElements.find(({ pseudoType }) => pseudoType === wanted);
+  const styled = styledPseudos(matched, parts);
+  const found = styled.find((pseudo) => pseudo.name === wanted) ?? parts.find(({ names }) => names.has(wanted));
   if (found) return found;
-  const known = pseudoElements.map(({ pseudoType }) => `::${pseudoType}`).join(', ');
+  const known = styled.map((pseudo) => `::${pseudo.name}`).join(', ');
   throw new ToolError(`No rule styles ::${wanted} of this element. Those with rules: ${known || 'none'}.`);
 }
 
@@ -256,12 +319,17 @@ function* rulesIn(matched: Matched): Generator<Protocol.CSS.CSSRule> {
   for (const list of lists) for (const { rule } of list) yield rule;
 }
 
+interface DeclaredStyles {
+  readonly matched: Matched;
+  readonly rules: readonly Protocol.CSS.CSSRule[];
+  readonly names: readonly string[];
+}
+
 /** The longhands of every property that is declared. */
 async function expandShorthands(
   page: SessionPage,
   { address }: PageElement,
-  matched: Matched,
-  requested: readonly string[],
+  { matched, rules, names: requested }: DeclaredStyles,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const names = new Set(requested);
   const styles = [
@@ -269,7 +337,7 @@ async function expandShorthands(
     matched.attributesStyle,
     ...(matched.inherited ?? []).map(({ inlineStyle }) => inlineStyle),
   ];
-  for (const rule of rulesIn(matched)) styles.push(rule.style);
+  for (const rule of rules) styles.push(rule.style);
   for (const style of styles) for (const { name } of style?.cssProperties ?? []) names.add(name);
   const expanded = await page.callInIsolatedWorld(readLonghands, [[...names]], address.document);
   return new Map(Object.entries(longhandsSchema.parse(expanded)));
@@ -278,9 +346,12 @@ async function expandShorthands(
 const maxTrees = 20;
 
 /** The hosts of the shadow trees that have rules for the element, by node id of the tree. */
-async function describeTrees(element: PageElement, matched: Matched): Promise<ReadonlyMap<number, string>> {
+async function describeTrees(
+  element: PageElement,
+  rules: readonly Protocol.CSS.CSSRule[],
+): Promise<ReadonlyMap<number, string>> {
   const ids = new Set<number>();
-  for (const { originTreeScopeNodeId } of rulesIn(matched)) if (originTreeScopeNodeId) ids.add(originTreeScopeNodeId);
+  for (const { originTreeScopeNodeId } of rules) if (originTreeScopeNodeId) ids.add(originTreeScopeNodeId);
   const hosts = new Map<number, string>();
   for (const id of [...ids].slice(0, maxTrees)) {
     const host = await unlessGone(element.sameDocument(id).then((tree) => tree.call(readHost)));
