@@ -288,15 +288,13 @@ const queryHeapsnapshotTool = defineTool({
     const link = uri === undefined ? snapshotsOf(resources).at(-1) : findSnapshot(resources, uri);
     if (link === undefined) throw new ToolError('There is no heap snapshot yet. Call take_heapsnapshot.');
     const answer = await queryHeap(await resources.read(link.uri), heapQueryOf(about, name, node), signal);
-    const {
-      rows: shown,
-      holders,
-      fields,
-    } = await withPlaces({ ...answer, rows: answer.rows.slice(0, rows) }, { browser, uri: link.uri, signal });
+    const asked = { ...answer, rows: answer.rows.slice(0, rows) };
+    const { rows: shown, holders, fields } = await withPlaces(asked, { browser, uri: link.uri, signal });
     const lines = [
       `${link.name}: ${answer.total === 0 ? noneFound[about] : heads[about]}`,
-      ...shown.flatMap((row) => [`${rowText(row)} @${row.node}`, ...(row.text === '' ? [] : [`    ${row.text}`])]),
+      ...shown.flatMap((row) => [`${rowText(row)} @${row.node}`, ...wayLines(row.text)]),
       ...(answer.total > shown.length ? [`  … ${answer.total - shown.length} more: raise limit`] : []),
+      ...(answer.unread === undefined ? [] : [`  … ${answer.unread} objects more were not looked at`]),
       ...listLines('Held by:', holders),
       ...listLines('Holds:', fields),
     ];
@@ -365,7 +363,7 @@ const heads: Record<(typeof questions)[number], string> = {
   class: 'objects of the class, those held alike together (one of each, with its way from the root):',
   node: 'the shortest way from the root:',
   strings: 'repeated strings, the largest sum first (one of each, with its way from the root):',
-  closures: 'functions by what their closures hold, the largest first:',
+  closures: 'functions by what their variables keep alive, the most bytes first:',
 };
 
 const noneFound: Record<(typeof questions)[number], string> = {
@@ -387,6 +385,8 @@ function heapQueryOf(kind: (typeof questions)[number], name: string | undefined,
   }
   return kind === 'closures' ? { kind, name } : { kind };
 }
+
+const wayLines = (text: string): string[] => (text === '' ? [] : text.split('\n').map((line) => `    ${line}`));
 
 const listLines = (title: string, items: readonly string[] = []): string[] =>
   items.length === 0 ? [] : [title, ...items.map((item) => `  ${oneLine(item, 200)}`)];

@@ -111,6 +111,41 @@ test('what keeps objects alive is told by the way from the root to one of each k
   expect(strings.text).toMatch(/"twin of another text" × 2, \d+ B @\d+\n {4}window\.twins → Array\[0\]/);
 });
 
+test('whatever else keeps an object is told too, and what a closure keeps alive decides its place', async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/memory.html` });
+  await harness.text('evaluate_script', {
+    function: `() => {
+      window.listeners = new Set();
+      for (let at = 0; at < 5; at++) {
+        const dialog = { element: document.createElement('dialog') };
+        document.body.append(dialog.element); dialog.element.remove();
+        listeners.add(function onStore() { return dialog; });
+        document.addEventListener('keydown', function onKey() { return dialog; });
+        setInterval(function onTick() { return dialog; }, 1e6);
+      }
+      const huge = Array.from({ length: 5_000 }, (_, at) => ({ at })); const small = 'abc'.repeat(50);
+      window.keepers = [function keepsLittle() { return small; }, ((kept) => function keepsMuch() { return kept.length; })(huge)];
+      class Counted {} window.all = Array.from({ length: 50_010 }, () => new Counted());
+    }`,
+  });
+  await harness.run('take_heapsnapshot');
+  const detached = await harness.text('query_heapsnapshot');
+  const dialogs = detached.slice(detached.indexOf('<dialog>')).split('\n').slice(0, 4).join('\n');
+  for (const name of ['onStore', 'onKey', 'onTick']) expect(dialogs).toContain(`→ ${name}()`);
+  expect(dialogs.match(/also: /g)).toHaveLength(2);
+  const closures = await harness.text('query_heapsnapshot', { about: 'closures', limit: 100 });
+  expect(closures).not.toMatch(/refuseColours|findBinding/);
+  const [much, little] = [closures.indexOf('keepsMuch()'), closures.indexOf('keepsLittle()')];
+  expect(much).toBeGreaterThan(0);
+  expect(little === -1 || little > much).toBe(true);
+  expect(await harness.text('query_heapsnapshot', { about: 'class', name: 'Counted' })).toMatch(
+    /… \d+ objects more were not looked at/,
+  );
+  const strings = await harness.text('query_heapsnapshot', { about: 'strings', limit: 100 });
+  expect(strings).not.toContain('const isFunction');
+  await harness.run('navigate_page', { url: `${pages.url}/memory.html` });
+});
+
 test.each([
   [{ about: 'class' }, 'Pass the name of the class'],
   [{ about: 'node' }, 'Pass node, the id of one'],
@@ -150,25 +185,30 @@ describe('the parser', () => {
     [1, 2, 5, 8, 0, 2],
     [1, 3, 7, 8, 0, 2],
     [2, 0, 9, 5, 0, 0],
+    [0, 4, 11, 7, 0, 0],
+    [0, 5, 13, 7, 0, 0],
   ];
-  const snapshot = `{"snapshot":${JSON.stringify({ meta, node_count: 5 })},
+  const snapshot = `{"snapshot":${JSON.stringify({ meta, node_count: 7 })},
 "nodes":[${nodes.join('\n,')}],
 "edges":[1,2,3],
 "strings":["a \\"]\\" b",
 "Größe",
 "<p class=\\"]\\">",
-"<p>"]}`;
+"<p>",
+"system / Context / scope @88561",
+"system / Context / scope @90007"]}`;
 
   test.each([1, 2, 7, 64, 10_000])('reads pieces of %i bytes alike', (size) => {
     const parser = new HeapSnapshotParser();
     const bytes = Buffer.from(snapshot);
     for (let at = 0; at < bytes.length; at += size) parser.write(bytes.subarray(at, at + size));
     expect(parser.end()).toEqual({
-      objects: 5,
-      bytes: 141,
+      objects: 7,
+      bytes: 155,
       classes: [
         { name: 'Größe', count: 2, bytes: 120 },
         { name: '<p>', count: 2, bytes: 16 },
+        { name: 'system / Context', count: 2, bytes: 14 },
         { name: '(string)', count: 1, bytes: 5 },
       ],
       detached: [{ name: '<p>', count: 2, bytes: 16 }],

@@ -140,8 +140,9 @@ export function endOfString(text: Buffer, start: number): number {
 /** The position of a function in an answer of the thread: script, line and column, counted from 1. */
 export const functionMark = / \(script (\d+):(\d+):(\d+)\)/g;
 
-/** Elements with the same tag are one class, whatever attributes the name contains. */
+/** Elements with the same tag are one class, whatever attributes the name contains; so are scopes, whatever their ids. */
 export function normalizedClassName(name: string): string {
+  if (name.startsWith('system / ')) return name.replace(/ @\d+$/, '').replace(/ \/ scope$/, '');
   const tag = /^<[^\s>]+(?=\s)/.exec(name);
   return tag ? `${tag[0]}>` : name;
 }
@@ -152,10 +153,12 @@ export interface Step {
   readonly edge: number;
 }
 
-/** The shortest path to each node: the previous node, -1 if there is none, and the edge from there. */
+/** The shortest path to each node: the previous node, less than 0 if there is none, and the edge from there. */
 export interface Ways {
   readonly from: Int32Array;
   readonly by: Uint32Array;
+  /** The nodes that have a path, nearest to the root first. */
+  readonly order: Uint32Array;
 }
 
 type NodeField = 'type' | 'name' | 'id' | 'size' | 'detachedness';
@@ -285,9 +288,10 @@ export class HeapGraph {
     return type === 'element' || type === 'hidden' ? `[${name}]` : (this.#strings[name] ?? String(name));
   }
 
-  /** Breadth first from the root, without weak edges and what only tools see. */
-  ways(): Ways {
+  /** Breadth first from the root, without weak edges and what only tools see; through none of the `barred` nodes. */
+  ways(barred: readonly number[] = []): Ways {
     const ways = { from: new Int32Array(this.count).fill(-1), by: new Uint32Array(this.count) };
+    for (const node of barred) ways.from[node] = -2;
     const queue = new Uint32Array(this.count);
     let length = 0;
     const add = (node: number, edge: number): void => {
@@ -305,13 +309,13 @@ export class HeapGraph {
       for (; at < length; at++) {
         const node = queue[at] ?? 0;
         const end = this.firstEdge(node + 1);
-        for (let edge = this.firstEdge(node); edge < end; edge++) if (this.#keepsAlive(node, edge)) add(node, edge);
+        for (let edge = this.firstEdge(node); edge < end; edge++) if (this.keepsAlive(node, edge)) add(node, edge);
       }
     }
-    return ways;
+    return { ...ways, order: queue.subarray(0, length) };
   }
 
-  #keepsAlive(node: number, edge: number): boolean {
+  keepsAlive(node: number, edge: number): boolean {
     const type = this.edgeType(edge);
     if (type === 'weak' || type === 'shortcut') return false;
     const [, table] = (type === 'internal' ? weakMapEntry.exec(this.edgeLabel(edge)) : null) ?? [];
@@ -334,7 +338,7 @@ export function wayTo({ from, by }: Ways, node: number): readonly Step[] | undef
   const steps: Step[] = [];
   for (let at = node; at !== 0 && steps.length < maxSteps;) {
     const before = from[at] ?? -1;
-    if (before === -1) return undefined;
+    if (before < 0) return undefined;
     steps.push({ node: at, edge: by[at] ?? 0 });
     at = before;
   }
@@ -343,7 +347,7 @@ export function wayTo({ from, by }: Ways, node: number): readonly Step[] | undef
 
 /** Nodes of the engine between an object and its parts, which say nothing of the page's code. */
 const engineNode =
-  /^\(|^system \/ (?!Context)|^InternalNode$|Pending activities|^V8 .*EventListener$|^EventListener$|^JSBasedEventListener$|^ScriptState/;
+  /^\(|^system \/ (?!Context)|^InternalNode$|Pending activities|^V8 .*EventListener$|^EventListener$|^JSBasedEventListener$|^ScriptState|^blink::|^ScheduledAction$|^V8Function$/;
 
 /** The beginning and the end of a long way are shown. */
 const maxParts = 14;

@@ -293,6 +293,8 @@ const answerSchema = z.object({
   /** Rows before they were cut to 200. */
   total: z.int(),
   rows: z.array(rowSchema),
+  /** Objects that were not looked at. */
+  unread: z.int().optional(),
   holders: z.array(z.string()).optional(),
   fields: z.array(z.string()).optional(),
   error: z.string().optional(),

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { shortenText } from '../../text.js';
+import { driverScript } from '../sources/sourceNames.js';
 import { edgeKind, readHeapGraph, type HeapGraph, type Step, type Ways, wayText, wayTo } from './heapGraph.js';
 import type { HeapAnswer, HeapQuery, HeapRow, HeapTask } from './heapSnapshot.js';
 
@@ -21,14 +22,12 @@ type Found = Omit<HeapAnswer, 'total'>;
 function answerQuery(graph: HeapGraph, query: HeapQuery): Found {
   switch (query.kind) {
     case 'detached':
-      return {
-        rows: groupByWay(
-          graph,
-          nodesWhere(graph, (node) => graph.isDetached(node)),
-        ),
-      };
+      return groupByWay(
+        graph,
+        nodesWhere(graph, (node) => graph.isDetached(node)),
+      );
     case 'class':
-      return { rows: groupByWay(graph, nodesOfClass(graph, query.name)) };
+      return groupByWay(graph, nodesOfClass(graph, query.name));
     case 'node':
       return describeNode(graph, query.id);
     case 'strings':
@@ -38,12 +37,9 @@ function answerQuery(graph: HeapGraph, query: HeapQuery): Found {
   }
 }
 
-/** Nodes that one question looks at. */
-const maxNodes = 20_000;
-
-function nodesWhere(graph: HeapGraph, isMeant: (node: number) => boolean, most = maxNodes): number[] {
+function nodesWhere(graph: HeapGraph, isMeant: (node: number) => boolean): number[] {
   const found: number[] = [];
-  for (let node = 0; node < graph.count && found.length < most; node++) if (isMeant(node)) found.push(node);
+  for (let node = 0; node < graph.count; node++) if (isMeant(node)) found.push(node);
   return found;
 }
 
@@ -73,28 +69,105 @@ function addTo<Key, Value extends Counted>(
   known.bytes += added.bytes;
 }
 
+/** Nodes that one question looks at. */
+const maxNodes = 50_000;
+/** Groups for which other keepers are searched, each in a walk through the graph. */
+const maxSearched = 3;
+
 /** Groups nodes that are held in the same way: members of one list or map differ only in their index. */
-function groupByWay(graph: HeapGraph, nodes: readonly number[]): HeapRow[] {
+function groupByWay(graph: HeapGraph, nodes: readonly number[]): Found {
   const ways = graph.ways();
-  const groups = new Map<string, HeapRow>();
-  for (const node of nodes) {
+  const groups = new Map<string, HeapRow & { readonly at: number }>();
+  for (const node of nodes.slice(0, maxNodes)) {
     const steps = wayTo(ways, node);
     const one = { count: 1, bytes: graph.size(node) };
-    addTo(groups, steps ? `${wayKey(graph, steps)}${graph.className(node)}` : 'weak', one, () => ({
+    addTo(groups, steps ? wayKey(graph, steps.slice(0, -1)) + graph.className(node) : 'weak', one, () => ({
       name: graph.className(node),
       ...one,
       node: graph.id(node),
+      at: node,
       text: textOfWay(graph, steps),
     }));
   }
-  return [...groups.values()].sort((one, other) => other.count - one.count || other.bytes - one.bytes);
+  const rows = [...groups.values()].sort((one, other) => other.count - one.count || other.bytes - one.bytes);
+  return {
+    rows: rows.map(({ at, ...row }, index) =>
+      index < maxSearched ? { ...row, text: [row.text, ...otherKeepers(graph, ways, at)].join('\n') } : row,
+    ),
+    ...(nodes.length > maxNodes && { unread: nodes.length - maxNodes }),
+  };
+}
+
+const maxKeepers = 3;
+
+/**
+ * What else keeps a node alive, once its shortest way is cut where it leaves what holds many: the ways to the other holders
+ * of the node, and of the objects between it and each cut. Not for what only the engine holds.
+ */
+function otherKeepers(graph: HeapGraph, ways: Ways, node: number): string[] {
+  const first = wayTo(ways, node);
+  if (first === undefined || !isTold(wayText(graph, first))) return [];
+  /** The nodes below the cuts, each with the rest of the way from it. */
+  const own = new Map<number, readonly Step[]>();
+  const cuts = new Set<number>();
+  const texts: string[] = [];
+  for (let way: readonly Step[] | undefined = first; way !== undefined; way = nextWay(graph, own, cuts)) {
+    if (way !== first) texts.push(`also: ${texts.length === maxKeepers ? 'more ways' : wayText(graph, way)}`);
+    if (texts.length > maxKeepers) break;
+    const entry = entryOf(graph, way);
+    if (entry === 0) break;
+    for (let at = entry; at < way.length; at++) own.set(way[at]?.node ?? 0, way.slice(at + 1));
+    cuts.add(way[entry]?.edge ?? 0);
+    const collection = collectionOf(graph, way.slice(0, entry));
+    if (collection !== undefined) cuts.add(-collection);
+  }
+  return texts;
+}
+
+/** The shortest way that none of the cuts ends: of edges, and of all that a collection holds (as a negative number). */
+function nextWay(
+  graph: HeapGraph,
+  own: ReadonlyMap<number, readonly Step[]>,
+  cuts: ReadonlySet<number>,
+): readonly Step[] | undefined {
+  const ways = graph.ways([...own.keys()]);
+  for (const holder of ways.order) {
+    for (const edge of graph.edgesOf(holder)) {
+      const node = graph.target(edge);
+      const rest = own.get(node);
+      if (rest === undefined || cuts.has(edge) || !graph.keepsAlive(holder, edge)) continue;
+      const before = wayTo(ways, holder) ?? [];
+      if (!cuts.has(-(collectionOf(graph, before) ?? NaN))) return [...before, { node, edge }, ...rest];
+    }
+  }
+  return undefined;
+}
+
+/** The step of a way into what holds only few: from there on, the objects are the node's own. */
+const entryOf = (graph: HeapGraph, way: readonly Step[]): number =>
+  Math.max(
+    0,
+    way.findLastIndex(({ edge }, index) => index > 0 && isEntry(graph, way[index - 1]?.node ?? 0, edge)),
+  );
+
+/** Whether a way tells more than the node itself. */
+const isTold = (text: string): boolean => text.includes(' → ');
+
+/** Whether an edge leads to one of many: a member of a list, an entry of a map, what the page's globals or the browser hold. */
+function isEntry(graph: HeapGraph, holder: number, edge: number): boolean {
+  const label = graph.label(holder);
+  if (graph.type(holder) === 'native') return !label.startsWith('<');
+  return label === 'window' || ['[]', 'WeakMap'].includes(edgeKind(graph, edge));
+}
+
+/** The list or map that a way ends in, without its parts in the engine. */
+function collectionOf(graph: HeapGraph, steps: readonly Step[]): number | undefined {
+  const last = steps.findLast(({ node }) => graph.type(node) !== 'array')?.node;
+  return last === undefined || graph.type(last) === 'native' || graph.label(last) === 'window' ? undefined : last;
 }
 
 function wayKey(graph: HeapGraph, steps: readonly Step[]): string {
-  return steps
-    .slice(0, -1)
-    .map(({ node, edge }) => edgeKind(graph, edge) + graph.className(node))
-    .join('>');
+  return steps.map(({ node, edge }) => edgeKind(graph, edge) + graph.className(node)).join('>');
 }
 
 function textOfWay(graph: HeapGraph, steps: readonly Step[] | undefined): string {
@@ -102,9 +175,10 @@ function textOfWay(graph: HeapGraph, steps: readonly Step[] | undefined): string
 }
 
 function describeNode(graph: HeapGraph, id: number): Found {
-  const [node] = nodesWhere(graph, (each) => graph.id(each) === id, 1);
+  const [node] = nodesWhere(graph, (each) => graph.id(each) === id);
   if (node === undefined) return { rows: [], error: `no node ${id}` };
-  const text = textOfWay(graph, wayTo(graph.ways(), node));
+  const ways = graph.ways();
+  const text = [textOfWay(graph, wayTo(ways, node)), ...otherKeepers(graph, ways, node)].join('\n');
   return {
     rows: [{ name: graph.label(node), count: 1, bytes: graph.size(node), node: id, text }],
     holders: holdersOf(graph, node),
@@ -145,7 +219,7 @@ function fieldsOf(graph: HeapGraph, node: number): string[] {
 
 const maxStrings = 100;
 
-/** Those that the page's globals hold come first, then those of the engine. */
+/** Without those that only the engine, or the code of drivers, holds. */
 function repeatedStrings(graph: HeapGraph): HeapRow[] {
   const byText = new Map<number, Counted & { readonly node: number }>();
   for (let node = 0; node < graph.count; node++) {
@@ -153,11 +227,63 @@ function repeatedStrings(graph: HeapGraph): HeapRow[] {
     const one = { count: 1, bytes: graph.size(node) };
     addTo(byText, graph.textIndex(node), one, () => ({ ...one, node }));
   }
-  const repeated = [...byText.values()].filter(({ count }) => count > 1).sort((one, other) => other.bytes - one.bytes);
+  const repeated = [...byText.values()]
+    .filter(({ count, bytes }) => count > 1 && bytes > 0)
+    .sort((one, other) => other.bytes - one.bytes);
   const ways = graph.ways();
-  const rows = repeated.slice(0, maxStrings).map((string) => stringRow(graph, ways, string));
-  const isOfPage = ({ text }: HeapRow): boolean => text.startsWith('window');
-  return [...rows.filter(isOfPage), ...rows.filter((row) => !isOfPage(row))];
+  const drivers = new DriverCode(graph);
+  const rows: HeapRow[] = [];
+  for (const string of repeated) {
+    if (rows.length === maxStrings) break;
+    const row = stringRow(graph, ways, string);
+    if (isTold(row.text) && !wayTo(ways, string.node)?.some(({ node }) => drivers.has(node))) rows.push(row);
+  }
+  return rows;
+}
+
+/** The functions and scripts that the server and puppeteer run in a page. */
+class DriverCode {
+  readonly #graph: HeapGraph;
+  readonly #scripts = new Map<number, boolean>();
+
+  constructor(graph: HeapGraph) {
+    this.#graph = graph;
+  }
+
+  has(node: number): boolean {
+    if (this.#graph.type(node) === 'closure') {
+      const shared = this.#at(node, 'shared');
+      const script = shared === undefined ? undefined : this.#at(shared, 'script');
+      return script !== undefined && this.has(script);
+    }
+    if (!this.#graph.text(node).startsWith('system / Script')) return false;
+    const known = this.#scripts.get(node);
+    if (known !== undefined) return known;
+    const isOwn = ['source_url', 'name'].some((label) => {
+      const name = this.#at(node, label);
+      return name !== undefined && driverScript.test(this.#graph.text(name));
+    });
+    this.#scripts.set(node, isOwn);
+    return isOwn;
+  }
+
+  #at(node: number, label: string): number | undefined {
+    for (const edge of this.#graph.edgesOf(node))
+      if (this.#graph.edgeLabel(edge) === label) return this.#graph.target(edge);
+    return undefined;
+  }
+}
+
+/** The bytes of each node and of what is reached through it first: what it keeps alive, unless something else does too. */
+function keptBytes(graph: HeapGraph, { from, order }: Ways): Float64Array {
+  const kept = new Float64Array(graph.count);
+  for (let at = order.length - 1; at >= 0; at--) {
+    const node = order[at] ?? 0;
+    const before = from[node] ?? 0;
+    kept[node] = (kept[node] ?? 0) + graph.size(node);
+    kept[before] = (kept[before] ?? 0) + (kept[node] ?? 0);
+  }
+  return kept;
 }
 
 function stringRow(graph: HeapGraph, ways: Ways, { node, count, bytes }: Counted & { readonly node: number }): HeapRow {
@@ -169,8 +295,9 @@ function stringRow(graph: HeapGraph, ways: Ways, { node, count, bytes }: Counted
 /** The functions of each context with variables, alike ones together. */
 function closureRows(graph: HeapGraph, name: string): HeapRow[] {
   const rows = new Map<string, HeapRow>();
+  const kept = keptBytes(graph, graph.ways());
   for (const [context, functions] of functionsByContext(graph, name)) {
-    const row = contextRow(graph, context, functions);
+    const row = contextRow(graph, context, functions, kept[context] ?? 0);
     if (row.text !== '') addTo(rows, row.name + row.text, row, () => row);
   }
   return [...rows.values()].sort((one, other) => other.bytes - one.bytes || other.count - one.count);
@@ -179,8 +306,9 @@ function closureRows(graph: HeapGraph, name: string): HeapRow[] {
 /** The functions whose names contain `name`, by the context that each one holds. */
 function functionsByContext(graph: HeapGraph, name: string): Map<number, number[]> {
   const contexts = new Map<number, number[]>();
+  const drivers = new DriverCode(graph);
   for (let node = 0; node < graph.count; node++) {
-    if (graph.type(node) !== 'closure' || !graph.className(node).includes(name)) continue;
+    if (!graph.isWritten(node) || !graph.className(node).includes(name) || drivers.has(node)) continue;
     for (const edge of graph.edgesOf(node)) {
       const context = graph.target(edge);
       if (graph.edgeLabel(edge) !== 'context' || !graph.isContext(context)) continue;
@@ -195,13 +323,13 @@ function functionsByContext(graph: HeapGraph, name: string): Map<number, number[
 const maxNames = 4;
 const maxVariables = 12;
 
-function contextRow(graph: HeapGraph, context: number, functions: readonly number[]): HeapRow {
+function contextRow(graph: HeapGraph, context: number, functions: readonly number[], bytes: number): HeapRow {
   const variables = [...graph.edgesOf(context)].filter((edge) => graph.edgeType(edge) === 'context');
   const names = new Set(functions.map((node) => graph.label(node)));
   return {
-    name: [...names].slice(0, maxNames).join(', '),
+    name: [...names].sort().slice(0, maxNames).join(', '),
     count: functions.length,
-    bytes: variables.reduce((sum, edge) => sum + graph.size(graph.target(edge)), 0),
+    bytes,
     node: graph.id(context),
     text: variables
       .slice(0, maxVariables)

@@ -1,5 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
+import { driverScript } from './sourceNames.js';
 import {
   followSessions,
   unlessGone,
@@ -44,8 +45,7 @@ const maxInlineChars = 16 * 1024 ** 2;
 /** More scripts than this in a second are a flood: code that evaluates code in a loop. */
 const maxScriptsPerSecond = 500;
 
-/** Names of code that drivers run: the server's own, and puppeteer's. */
-const ownScript = /^(?:pptr:|__puppeteer|greenroom(?:\.js$|:)|evaluate_script$)/;
+const isOwnScript = (name: string): boolean => driverScript.test(name) || name === 'evaluate_script';
 
 const maxOfDrivers = 50;
 
@@ -203,8 +203,8 @@ export class ScriptRegistry {
 
   #add(event: Protocol.Debugger.ScriptParsedEvent, source: TargetSession): void {
     const { session } = source;
-    if (ownScript.test(event.url)) this.#addOfDriver(event, session);
-    if (ownScript.test(event.url) || this.#isKnown(event, session)) return;
+    if (isOwnScript(event.url)) this.#addOfDriver(event, session);
+    if (isOwnScript(event.url) || this.#isKnown(event, session)) return;
     if (event.scriptLanguage === 'WebAssembly' || this.#isFlood(session)) {
       this.#rest(session);
       return;

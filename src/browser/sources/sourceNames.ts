@@ -1,7 +1,10 @@
-/** How files of source maps, and what is wrong with a map, are told in answers. */
+/** How scripts and files of source maps, and what is wrong with a map, are told in answers. */
 
 /** Why a source map cannot be used: the end of the sentence `Its source map …`. */
 export class SourceMapProblem extends Error {}
+
+/** Names of scripts that drivers run in a page: the server, and puppeteer. Code of a client is none of them. */
+export const driverScript = /^(?:pptr:|__puppeteer|greenroom(?:\.js$|:))/;
 
 /** Schemes under which bundlers name files that have no address. */
 const bundlerScheme = /^(?:webpack|webpack-internal|turbopack|rspack|ng|rollup|parcel|vite|metro|capacitor):\/\/\/?/;
