@@ -10,7 +10,7 @@ const sender = (path: string, more: object = {}): string =>
 describe('messages of an extension', () => {
   const flow = (messages: MessageLog) => {
     const nothing = { read: () => ({ entries: [] }) };
-    const activity = { messages, calls: nothing, storage: nothing } as unknown as ExtensionRecorder;
+    const activity = { messages, calls: nothing, requests: nothing, storage: nothing } as unknown as ExtensionRecorder;
     return flowOf(activity, extensionId, 10).map(({ kind, from, to }) => `${kind} ${from} > ${to.join()}`);
   };
 

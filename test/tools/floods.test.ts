@@ -118,7 +118,7 @@ describe('[S10] what a worker throws at a session', () => {
     const scope = { untilAborted: (answer: Promise<unknown>) => (sentBefore.push([...sent]), answer) };
     const log = new ExtensionLog();
     await log.captureFromWorker(scope as unknown as CdpScope, 'a', 'worker', session as unknown as CDPSession);
-    expect(sentBefore[0]).toEqual(['Runtime.enable', 'Runtime.disable']);
+    expect(sentBefore[0]).toEqual(['Runtime.enable', 'Runtime.disable', 'Log.enable', 'Log.disable']);
     expect(log.read().entries).toHaveLength(2);
   });
 
