@@ -119,7 +119,7 @@ describe('[S10] what a worker throws at a session', () => {
     const log = new ExtensionLog();
     await log.captureFromWorker(scope as unknown as CdpScope, 'a', 'worker', session as unknown as CDPSession);
     expect(sentBefore[0]).toEqual(['Runtime.enable', 'Runtime.disable', 'Log.enable', 'Log.disable']);
-    expect(log.read().entries).toHaveLength(2);
+    expect(log.read().entries).toHaveLength(4);
   });
 
   test('an extension that closes tabs: the call that opens one says so', async () => {
