@@ -20,12 +20,6 @@ const leftOutMark = '// Left out: ';
 /** A line that says what the script does not do again. */
 const leftOut = (what: string): string[] => [`${leftOutMark}${what}.`];
 
-/** What a script leaves out, each once. */
-export function leftOutOf(script: string): string[] {
-  const lines = script.split('\n').filter((line) => line.startsWith(leftOutMark));
-  return [...new Set(lines.map((line) => line.slice(leftOutMark.length, -1)))];
-}
-
 /** The locator of an element in a framework, in the form with which it looks through open shadow roots. */
 function locatorOf({ targets }: RecordedAction, uid: unknown, page: string, framework: Framework): string {
   const target = targets[given(uid)];
@@ -165,10 +159,11 @@ const scrollStatements: Statements = (action, page, framework) => {
 
 /** An init script as `add_init_script` runs it: a function is called. */
 function asStatements(script: string): string {
+  if (!functionStart.test(script)) return script;
   const called = `(${script}\n)()`;
   try {
-    if (functionStart.test(script)) new Script(called);
-    return functionStart.test(script) ? called : script;
+    new Script(called);
+    return called;
   } catch {
     return script;
   }
@@ -325,9 +320,16 @@ const heads: Readonly<Record<Framework, readonly string[]>> = {
   ],
 };
 
+interface SessionScript {
+  readonly script: string;
+  /** What it does not repeat, each once. */
+  readonly leftOut: readonly string[];
+}
+
 /** The actions of a session as a module that repeats them. */
-export function scriptOf(actions: readonly RecordedAction[], framework: Framework): string {
+export function scriptOf(actions: readonly RecordedAction[], framework: Framework): SessionScript {
   const lines = [...heads[framework]];
+  const missed = new Set<string>();
   const known = new Set<number>();
   /** The variables of contexts, by name. */
   const contexts = new Map<unknown, string>([[undefined, 'context']]);
@@ -347,11 +349,14 @@ export function scriptOf(actions: readonly RecordedAction[], framework: Framewor
       known.add(id);
       lines.push(`const opened${id} = new Promise((resolve) => ${page}.once('popup', resolve));`);
     }
-    lines.push(...(statementsOf[action.tool]?.(action, page, framework) ?? leftOut(action.tool)));
+    const statements = statementsOf[action.tool]?.(action, page, framework) ?? leftOut(action.tool);
+    for (const line of statements) if (line.startsWith(leftOutMark)) missed.add(line.slice(leftOutMark.length, -1));
+    lines.push(...statements);
     for (const id of action.opened) lines.push(`const page${id} = await opened${id};`);
   }
   const last = `page${actions.at(-1)?.pageId ?? ''}`;
-  return [...lines, '', restStatement(last, framework), 'await browser.close();', ''].join('\n');
+  const script = [...lines, '', restStatement(last, framework), 'await browser.close();', ''].join('\n');
+  return { script, leftOut: [...missed] };
 }
 
 /** What the last action started is to end before the browser does. */

@@ -184,7 +184,7 @@ function describe(id: number, message: ConsoleMessage, places: OriginalPlaces): 
   ].join('\n');
 }
 
-/** Of an exception the first stack in its text is told besides. */
+/** The stack of an exception is printed below its text, so the text goes without it. */
 const withoutStackOf = ({ type, stack }: ConsoleMessage, text: string): string =>
   type === 'exception' && stack.length > 0 ? text.replace(/(?:\n[ \t]+at [^\n]*)+/, '') : text;
 

@@ -9,7 +9,7 @@ import { readStream } from '../browser/cdp/cdpSessions.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
-import { leftOutOf, scriptOf } from './actionScript.js';
+import { scriptOf } from './actionScript.js';
 import { truncateAnswer } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
 import { pdfOfPage } from './documentAccess.js';
@@ -225,13 +225,12 @@ const exportScriptTool = defineTool({
   async handler({ framework }, { browser, resources }) {
     const { actions, dropped } = browser.actions.read();
     if (actions.length === 0) throw new ToolError('Nothing was done in a page yet: navigate_page is the first action.');
-    const script = scriptOf(actions, framework);
+    const { script, leftOut } = scriptOf(actions, framework);
     const name = `session.${framework}.mjs`;
     const link = await resources.add({ name, mimeType: 'text/javascript', data: script });
-    const missed = leftOutOf(script);
     const left = dropped > 0 ? ` The first ${dropped} are not kept.` : '';
     return {
-      text: `Wrote ${actions.length} action(s) to ${name}.${left}${missed.length === 0 ? '' : ` It does not repeat: ${missed.join(', ')}.`}\n${truncateAnswer(script, 'the resource has all of it', 16 * 1024)}`,
+      text: `Wrote ${actions.length} action(s) to ${name}.${left}${leftOut.length === 0 ? '' : ` It does not repeat: ${leftOut.join(', ')}.`}\n${truncateAnswer(script, 'the resource has all of it', 16 * 1024)}`,
       structured: { uri: link.uri, name, bytes: link.bytes, actions: actions.length, script },
       resources: [link],
     };

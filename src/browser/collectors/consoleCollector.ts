@@ -31,6 +31,7 @@ export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.
 
 const maxEntries = 2_000;
 const maxBytes = 2 * 1024 ** 2;
+
 const violations = [
   { name: 'longTask', threshold: 200 },
   { name: 'longLayout', threshold: 30 },
@@ -125,10 +126,9 @@ export class ConsoleCollector {
         void this.#extensions.delete(contextKey(executionContextId)),
       'Runtime.consoleAPICalled': (event) => this.#recordCall(event, source, extensionOf(event.executionContextId)),
       'Runtime.exceptionThrown': (event) => {
-        const { exceptionId, executionContextId } = event.exceptionDetails;
+        const { exceptionId, executionContextId, exception } = event.exceptionDetails;
         const id = this.#record(describeException(event, keyOf), source, extensionOf(executionContextId));
         this.#rememberException(contextKey(exceptionId), id);
-        const { exception } = event.exceptionDetails;
         if (exception !== undefined && isAbridged(exception)) this.#readLater(id, 0, exception, source.session);
         if (exception?.objectId !== undefined) this.#values.release(source.session);
       },

@@ -48,8 +48,8 @@ const resultSchema = z.object({
 }) satisfies z.ZodType<FireResult>;
 
 /**
- * Fires an event of an extension: an alarm and a push message through Chrome, others through the listeners in its worker, which is woken,
- * since Chrome has no way that works without a user. Throws a ToolError if nothing listens.
+ * Fires an event of an extension: an alarm and a push message through Chrome, others through the listeners in its worker,
+ * which is woken, since Chrome has no way that works without a user. Throws a ToolError if nothing listens.
  */
 export async function fireExtensionEvent(
   scope: CdpScope,

@@ -7,7 +7,7 @@ export type ActionState = {
   readonly opensPanel: boolean;
 } | null;
 
-/** `path`: of the tab in front; empty if it has none. `open`: addresses of those that are open. */
+/** `path`: of the tab that was asked for; empty if it has none. `open`: addresses of those that are open. */
 export type SidePanels = { readonly path: string; readonly open: readonly string[] };
 
 /** A query for `chrome.tabs.query` that matches one tab and needs no permission. */
@@ -87,7 +87,7 @@ export interface RuleState {
 /** `unknown`: it has no such event, or alarm. `unheard`: no listener. `unfirable`: Chrome does not let them be called. */
 export interface FireResult {
   readonly state: 'fired' | 'unheard' | 'unfirable' | 'unknown';
-  /** Of `omnibox.onInputChanged`. */
+  /** What a listener passed to the function `suggest`. */
   readonly suggestions?: unknown;
 }
 
